@@ -1,0 +1,133 @@
+"""Celery's settings, chosen for a Redis broker. Each line says why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from config import queues
+from config.settings import Settings
+
+
+def celery_settings(settings: Settings) -> dict[str, Any]:
+    """The configuration of the Celery app for `settings`. Raises ConfigurationError without a known broker."""
+    return {
+        "broker_url": settings.celery_url(),
+        **_delivery(),
+        **_broker(settings),
+        **_messages(),
+        **_worker(settings),
+        "beat_schedule": beat_schedule(settings),
+        # Intervals only, so there is nothing to remember: no schedule file that a kill could tear.
+        "beat_scheduler": "celery.beat:Scheduler",
+        # Beat must look at least as often as the shortest interval.
+        "beat_max_loop_interval": min(0.2, settings.slot_interval / 2),
+    }
+
+
+def _delivery() -> dict[str, Any]:
+    return {
+        # Acknowledge after the work: a killed worker's message comes back.
+        "task_acks_late": True,
+        # A task that failed for good has been recorded or dead-lettered; bringing it back would repeat it.
+        "task_acks_on_failure_or_timeout": True,
+        # A pool child that died (kill -9, OOM) took no decision: requeue at once.
+        "task_reject_on_worker_lost": True,
+        # Outcomes live in the ledger, so results would only cost round trips.
+        "task_ignore_result": True,
+        "task_store_errors_even_if_ignored": False,
+        # Explicit queues only: a typo in a queue name must not create one that nobody consumes.
+        "task_queues": queues.queue_objects(),
+        "task_create_missing_queues": False,
+        "task_default_queue": queues.MAINTENANCE,
+        "task_routes": queues.ROUTES,
+        # Publishing: a short, bounded retry; the sweeper re-enqueues whatever stays unpublished.
+        "task_publish_retry": True,
+        "task_publish_retry_policy": {
+            "max_retries": 2,
+            "interval_start": 0.05,
+            "interval_step": 0.2,
+            "interval_max": 0.5,
+        },
+    }
+
+
+def _broker(settings: Settings) -> dict[str, Any]:
+    return {
+        "broker_transport_options": {
+            # A message unacknowledged this long is delivered again (default: an hour).
+            "visibility_timeout": settings.visibility_timeout,
+            # Look for such messages every ~5 s (a tenth of the interval per poll; default: ~100 s) ...
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 5,
+            # ... many at a time, since a killed worker may have held several ...
+            "unacked_restore_limit": 1000,
+            # ... and do not let a restorer that was killed while holding the mutex block the others for long.
+            "unacked_mutex_expire": 10,
+            # One list instead of four: BRPOP then waits on a quarter of the keys.
+            "priority_steps": [0],
+            # kombu passes no timeouts of its own: without these a silent network hangs a worker for good.
+            # The longest wait must exceed BRPOP's own timeout (1 s here, from the transport's polling).
+            "socket_timeout": 10,
+            "socket_connect_timeout": 2,
+            "socket_keepalive": True,
+            "health_check_interval": 15,
+            "retry_on_timeout": True,
+        },
+        # Wait for the broker for as long as it takes, at boot and later.
+        "broker_connection_retry": True,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        # Errors on the channel (a restarted or emptied server) reconnect as well instead of ending the worker.
+        "broker_channel_error_retry": True,
+        # Let running tasks end after a lost connection: commits are fenced and idempotent.
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        # One connection per producing thread is plenty; a pool of ten would hold sockets open for nothing.
+        "broker_pool_limit": 4,
+    }
+
+
+def _messages() -> dict[str, Any]:
+    return {
+        # Never pickle: a message must not be able to run code.
+        "accept_content": ["json", "msgpack"],
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "result_accept_content": ["json", "msgpack"],
+        # People read times in Flower; machines use UTC.
+        "enable_utc": True,
+        "timezone": "UTC",
+    }
+
+
+def _worker(settings: Settings) -> dict[str, Any]:
+    return {
+        # One message in hand per process: what a killed worker held back is small, and load spreads evenly.
+        # (`worker_disable_prefetch` would go further, at the price of an idle child between two messages.)
+        "worker_prefetch_multiplier": 2,
+        "worker_concurrency": settings.worker_concurrency,
+        # A long-lived child is recycled before fragmentation grows on it.
+        "worker_max_memory_per_child": 500_000,
+        # SIGTERM: stop consuming, finish what runs, give up after this many seconds and requeue.
+        "worker_soft_shutdown_timeout": 10.0,
+        "worker_enable_soft_shutdown_on_idle": True,
+        # Celery would otherwise replace the handlers of structured logging.
+        "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
+        # Flower switches task events on when it watches; nothing is paid without it.
+        "worker_send_task_events": False,
+        "task_send_sent_event": False,
+        # Nothing here talks over the gossip between workers; mingle only slows the boot down.
+        "worker_detect_quorum_queues": False,
+    }
+
+
+def beat_schedule(settings: Settings) -> dict[str, Any]:
+    """Beat's entries. Each expires after its own interval, so that a pause never piles them up."""
+
+    def every(seconds: float, task: str, *, longest: float | None = None) -> dict[str, Any]:
+        return {"task": task, "schedule": seconds, "options": {"expires": longest or max(seconds, 1.0)}}
+
+    return {
+        "seal": every(settings.slot_interval, queues.SEAL),
+        "sweep": every(settings.sweep_interval, queues.SWEEP),
+    }

@@ -1,0 +1,33 @@
+"""How Trunkline talks to Redis: bounded in time, and retried only where somebody decided to."""
+
+from __future__ import annotations
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from config.settings import Settings
+
+
+def connect(url: str, *, timeout: float = 2.0) -> redis.Redis:
+    """A client whose every reply comes within `timeout` seconds or raises `redis.TimeoutError`.
+
+    One silent reconnect is allowed, for a connection that the server closed while it was idle: every script
+    here is idempotent, so a command that was applied and is sent again changes nothing. More retries belong to
+    the caller's RetryPolicy; redis-py's own default of ten would hide an outage for many seconds.
+    """
+    client: redis.Redis = redis.Redis.from_url(
+        url,
+        socket_timeout=timeout,
+        socket_connect_timeout=min(timeout, 1.0),
+        socket_keepalive=True,
+        health_check_interval=15,
+        retry=Retry(NoBackoff(), 1),
+        retry_on_error=[redis.ConnectionError],
+    )
+    return client
+
+
+def ledger_client(settings: Settings) -> redis.Redis:
+    """A client of the ledger's Redis. Raises ConfigurationError when no server is known."""
+    return connect(settings.ledger_url(), timeout=settings.redis_timeout)

@@ -1,0 +1,126 @@
+"""Every setting of Trunkline, read from `TRUNKLINE_*` environment variables."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from config.errors import ConfigurationError
+from config.instance import read_instance
+
+
+class Profile(StrEnum):
+    """Where this runs; `prod` turns off what only a sandbox may offer (airdrops)."""
+
+    DEV = "dev"
+    STAGING = "staging"
+    PROD = "prod"
+
+
+class Fsync(StrEnum):
+    """When Redis forces its append-only file to disk: after every write, or once a second."""
+
+    ALWAYS = "always"
+    EVERYSEC = "everysec"
+
+
+class Settings(BaseSettings):
+    """Settings of one Trunkline instance. Times are seconds, sizes are bytes, amounts are lamports."""
+
+    model_config = SettingsConfigDict(env_prefix="TRUNKLINE_", extra="ignore", frozen=True)
+
+    profile: Profile = Profile.DEV
+    data_dir: Path = Path(".trunkline")
+    ledger: str = Field(default="main", pattern=r"^[a-zA-Z0-9_-]{1,64}$")
+
+    redis_url: str = ""
+    broker_url: str = ""
+    fsync: Fsync = Fsync.EVERYSEC
+    redis_timeout: float = Field(default=2.0, gt=0, description="socket timeout of one Redis reply")
+
+    batch_size: int = Field(default=64, ge=1, le=256, description="transactions in one Celery message")
+    intake_limit: int = Field(default=1_000_000, ge=1, description="most unresolved transactions")
+    conflict_rounds: int = Field(default=8, ge=1, description="executions of a conflicting transaction")
+    max_attempts: int = Field(default=3, ge=1, description="redelivered runs before the dead letters")
+    longest_countdown: float = Field(default=5.0, gt=0, description="longer waits are parked in intake")
+
+    slot_interval: float = Field(default=0.4, gt=0)
+    sweep_interval: float = Field(default=1.0, gt=0)
+    sweep_grace: float = Field(default=3.0, gt=0, description="a popped message may take this long")
+    sweep_limit: int = Field(default=10_000, ge=1, description="most transactions one sweep re-enqueues")
+    checkpoint_interval: float = Field(default=60.0, gt=0)
+    checkpoint_transactions: int = Field(default=1_000, ge=1)
+    checkpoints_kept: int = Field(default=5, ge=3)
+
+    visibility_timeout: int = Field(default=30, ge=5, description="unacknowledged messages come back after")
+    worker_concurrency: int = Field(default=1, ge=1, description="pool processes in one worker")
+    crash_points: str = Field(default="", description="named points at which tests kill the process")
+
+    archive_url: str = ""
+    genesis_lamports: int = Field(default=500_000_000 * 10**9, ge=10**9, lt=2**63)
+
+    @model_validator(mode="after")
+    def _broker_defaults_to_redis(self) -> Self:
+        if self.broker_url and not self.redis_url:
+            raise ValueError("TRUNKLINE_BROKER_URL needs TRUNKLINE_REDIS_URL beside it: say where the ledger is")
+        return self
+
+    @property
+    def external_redis(self) -> bool:
+        """True when the operator named a Redis server instead of the embedded one."""
+        return bool(self.redis_url)
+
+    def ledger_url(self) -> str:
+        """URL of the ledger's Redis: the one set, else that of the instance running in `data_dir`.
+
+        Raises ConfigurationError when neither is known.
+        """
+        return self.redis_url or self._instance_url("redis_url")
+
+    def celery_url(self) -> str:
+        """URL of the broker as kombu spells it (`redis+socket://` for Unix sockets)."""
+        url = self.broker_url or self.redis_url or self._instance_url("broker_url")
+        return url.replace("unix://", "redis+socket://", 1)
+
+    def archive_location(self) -> str:
+        """URL of the archive; a folder inside `data_dir` unless set."""
+        return self.archive_url or (self.data_dir.resolve() / "archive").as_uri()
+
+    def _instance_url(self, name: str) -> str:
+        instance = read_instance(self.data_dir)
+        if instance is None:
+            raise ConfigurationError(
+                f"No running instance found in {self.data_dir}. Start one with `trunkline up`, name its folder "
+                "with --data DIR, or set TRUNKLINE_REDIS_URL."
+            )
+        return str(instance[name])
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The process's settings, read once. Raises ConfigurationError naming the variable that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error)) from None
+
+
+def override_environment(**values: object) -> None:
+    """Set `TRUNKLINE_*` variables for this process and its children, and forget the settings read so far."""
+    for name, value in values.items():
+        os.environ[f"TRUNKLINE_{name.upper()}"] = str(value)
+    get_settings.cache_clear()
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for part in error.errors():
+        name = "_".join(str(piece) for piece in part["loc"]).upper()
+        lines.append(f"TRUNKLINE_{name}: {part['msg']}" if name else part["msg"])
+    return "Wrong settings. " + "; ".join(lines)

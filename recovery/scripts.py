@@ -1,0 +1,38 @@
+"""Lua scripts that live in files beside the code, called by their SHA-1."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import redis
+from redis.exceptions import NoScriptError
+
+Argument = bytes | str | int | float
+
+
+class LuaScript:
+    """One Lua file, run atomically by Redis.
+
+    The server is asked by hash first and is sent the text only when it does not know it (after a restart or a
+    SCRIPT FLUSH), so a call is one round trip.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.name = path.stem
+        self._text = path.read_bytes()
+        self._sha = hashlib.sha1(self._text, usedforsecurity=False).hexdigest()
+
+    def __call__(self, client: redis.Redis, keys: Sequence[bytes | str], args: Sequence[Argument]) -> Any:
+        """Run the script. Raises what redis-py raises; a `ResponseError` carries the script's own message."""
+        try:
+            return client.evalsha(self._sha, len(keys), *keys, *args)
+        except NoScriptError:
+            return client.eval(self._text.decode(), len(keys), *keys, *args)
+
+
+def load_scripts(folder: Path) -> dict[str, LuaScript]:
+    """All `*.lua` files of `folder`, by name without the ending."""
+    return {path.stem: LuaScript(path) for path in sorted(folder.glob("*.lua"))}
