@@ -1,0 +1,55 @@
+"""Programs at hand: large records that hardly ever change are fetched once, then only asked for by version."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from banking.accounts import Touched, program_data_key
+from banking.ledger import Loaded
+
+_LARGE_BYTES = 1024
+_MOST_BYTES = 64 * 1024 * 1024
+
+
+class ProgramCache:
+    """The newest large records, up to 64 MiB, least recently used out first."""
+
+    def __init__(self) -> None:
+        self._records: OrderedDict[bytes, tuple[bytes, bytes]] = OrderedDict()
+        self._data_keys: dict[bytes, bytes] = {}
+        self._bytes = 0
+
+    def with_data(self, touched: Touched) -> Iterable[bytes]:
+        """The keys of `touched`, and the code of the programs among them as far as it is known here."""
+        yield from touched.reads()
+        for key in touched.keys:
+            if (data := self._data_keys.get(key)) is not None:
+                yield data
+
+    def versions(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
+        """The versions at hand of `keys`."""
+        return {key: self._records[key][0] for key in keys if key in self._records}
+
+    def complete(self, loaded: Loaded) -> None:
+        """Fill in the records that were not sent because they are at hand, and keep the new large ones."""
+        for key, version in loaded.versions.items():
+            record = loaded.records[key]
+            if record:
+                self._learn(key, version, record)
+            elif version:
+                loaded.records[key] = self._records[key][1]
+                self._records.move_to_end(key)
+
+    def _learn(self, key: bytes, version: bytes, record: bytes) -> None:
+        if (data := program_data_key(record)) is not None:
+            self._data_keys[key] = data
+        if len(record) < _LARGE_BYTES:
+            return
+        old = self._records.pop(key, None)
+        self._bytes += len(record) - (len(old[1]) if old else 0)
+        self._records[key] = (version, record)
+        # The records of this very batch are the newest, so one that was counted on is never dropped before use.
+        while self._bytes > _MOST_BYTES and len(self._records) > 1:
+            _, (_, dropped) = self._records.popitem(last=False)
+            self._bytes -= len(dropped)

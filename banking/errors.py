@@ -1,0 +1,37 @@
+"""What can go wrong around the ledger."""
+
+from __future__ import annotations
+
+from config.errors import TrunklineError
+from recovery.errors import TransientError
+
+
+class LedgerMissing(TrunklineError):
+    """There is no such ledger in this Redis. Make one with `trunkline init`."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no ledger named {name!r} in this Redis. Make one with `trunkline init`.")
+
+
+class LedgerExists(TrunklineError):
+    """A ledger of that name is there already."""
+
+
+class LedgerUnavailable(TransientError):
+    """The ledger's Redis did not answer, or refused the write whole."""
+
+
+class StaleEpoch(TransientError):
+    """The ledger was restored under a new epoch; what this process read before is void."""
+
+
+class InvalidTransaction(TrunklineError):
+    """The bytes are no acceptable transaction; `reason` is the short form for receipts."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class InvariantViolation(TrunklineError):
+    """An execution would have broken a promise of the ledger, so nothing of it was committed."""

@@ -1,0 +1,105 @@
+"""Every Redis key of a ledger. The braces make a ledger one hash slot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+
+@dataclass(frozen=True)
+class LedgerKeys:
+    """Names of the keys of ledger `name`. Those of `Epoch` belong to one incarnation of its state."""
+
+    name: str
+
+    @cached_property
+    def prefix(self) -> str:
+        return f"tl:{{{self.name}}}"
+
+    @cached_property
+    def meta(self) -> str:
+        """Hash: ledger_id, epoch, supply (lamports), version of the layout."""
+        return f"{self.prefix}:meta"
+
+    @cached_property
+    def intake(self) -> str:
+        """Hash: signature to raw transaction, of all that is accepted and unresolved."""
+        return f"{self.prefix}:intake"
+
+    @cached_property
+    def queued(self) -> str:
+        """Sorted set: signature by the time (ms) of its newest message."""
+        return f"{self.prefix}:queued"
+
+    @cached_property
+    def parked(self) -> str:
+        """Sorted set: signature by the time (ms) at which it may run again."""
+        return f"{self.prefix}:parked"
+
+    @cached_property
+    def attempts(self) -> str:
+        """Hash: signature to the number of runs that ended without a word."""
+        return f"{self.prefix}:attempts"
+
+    @cached_property
+    def dead(self) -> str:
+        """Hash: id to packed dead letter."""
+        return f"{self.prefix}:dead"
+
+    def epoch(self, number: int) -> EpochKeys:
+        """The keys of one epoch."""
+        return EpochKeys(f"{self.prefix}:e{number}")
+
+
+@dataclass(frozen=True)
+class EpochKeys:
+    """Names of the keys that a restore replaces as a whole."""
+
+    prefix: str
+
+    @cached_property
+    def state(self) -> str:
+        """Hash: slot, slot_time (ms), seq, blockhash, burned, processed, failed, accepted, watermark (ms)."""
+        return f"{self.prefix}:state"
+
+    @cached_property
+    def accounts(self) -> str:
+        """Hash: public key to account record."""
+        return f"{self.prefix}:accounts"
+
+    @cached_property
+    def versions(self) -> str:
+        """Hash: public key to the sequence number that wrote it last."""
+        return f"{self.prefix}:versions"
+
+    @cached_property
+    def status(self) -> str:
+        """Hash: signature to outcome."""
+        return f"{self.prefix}:status"
+
+    @cached_property
+    def messages(self) -> str:
+        """Hash: message hash to the signature it was applied under."""
+        return f"{self.prefix}:messages"
+
+    @cached_property
+    def blockhashes(self) -> str:
+        """Hash: blockhash to the slot at which it became recent."""
+        return f"{self.prefix}:blockhashes"
+
+    @cached_property
+    def journal(self) -> str:
+        """Stream: `slot-seq` to the transaction, its outcome and the records it wrote."""
+        return f"{self.prefix}:journal"
+
+    def all(self) -> list[str]:
+        """Every key of the epoch, for dropping it."""
+        return [
+            self.state,
+            self.accounts,
+            self.versions,
+            self.status,
+            self.messages,
+            self.blockhashes,
+            self.journal,
+        ]

@@ -1,0 +1,275 @@
+"""The ledger in Redis: what is read and written, each in one atomic round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+import redis
+
+from banking.errors import LedgerMissing, LedgerUnavailable, StaleEpoch
+from banking.keys import EpochKeys, LedgerKeys
+from banking.records import Outcome, unpack_outcome
+from recovery.scripts import Argument, load_scripts
+
+#: Slots that a blockhash stays valid, and slots that blockhashes are kept (Solana's numbers).
+MAX_BLOCKHASH_AGE = 150
+BLOCKHASH_HISTORY = 300
+
+SCRIPTS = load_scripts(Path(__file__).parent / "lua")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One moment of the ledger, as far as a batch needs it.
+
+    `resolved` and `recent` answer, in the order asked, which signatures have an outcome and which blockhashes are
+    valid; `versions` and `records` are by account key, "absent" being b"".
+    """
+
+    slot: int
+    slot_time_ms: int
+    resolved: list[bool]
+    recent: list[bool]
+    versions: dict[bytes, bytes]
+    records: dict[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One transaction for the commit script; see `lua/commit.lua` for the fields."""
+
+    signature: bytes
+    message_hash: bytes
+    blockhash: bytes | None
+    reads: Sequence[bytes]
+    burned: int
+    ok: bool
+    result: bytes
+    raw: bytes
+    writes: Mapping[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """Answer of the commit script: `codes` has one letter for each entry."""
+
+    slot: int
+    first_seq: int
+    codes: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The ledger's counters. Lamports are exact; times are milliseconds since the Unix epoch."""
+
+    ledger_id: str
+    epoch: int
+    supply: int
+    slot: int
+    slot_time_ms: int
+    seq: int
+    blockhash: bytes
+    burned: int
+    processed: int
+    failed: int
+    accepted: int
+
+
+class Ledger:
+    """Ledger `name` behind `client`. Knows the epoch it works in; a restore by others raises StaleEpoch once."""
+
+    def __init__(self, client: redis.Redis, name: str) -> None:
+        self.client = client
+        self.keys = LedgerKeys(name)
+        self._epoch: int | None = None
+
+    @property
+    def epoch(self) -> int:
+        """The epoch this view works in. Raises LedgerMissing, LedgerUnavailable."""
+        if self._epoch is None:
+            self._epoch = self._read_epoch()
+        return self._epoch
+
+    @property
+    def epoch_keys(self) -> EpochKeys:
+        return self.keys.epoch(self.epoch)
+
+    def exists(self) -> bool:
+        """Whether the ledger was initialised."""
+        return bool(self.call(lambda: self.client.hexists(self.keys.meta, "epoch")))
+
+    def run(self, script: str, keys: Sequence[str], args: Sequence[Argument]) -> Any:
+        """Run a script of `banking/lua`. Raises StaleEpoch, LedgerMissing, LedgerUnavailable."""
+        return self.call(lambda: SCRIPTS[script](self.client, keys, args))
+
+    def call(self, command: Any) -> Any:
+        """Run `command`, turning what Redis says into this room's errors."""
+        try:
+            return command()
+        except redis.ResponseError as error:
+            self._explain(error)
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise LedgerUnavailable(f"Redis does not answer: {error}") from error
+
+    def load(
+        self,
+        signatures: Sequence[bytes],
+        blockhashes: Sequence[bytes],
+        accounts: Sequence[bytes],
+        at_hand: Mapping[bytes, bytes],
+    ) -> Loaded:
+        """Read what a batch needs in one round trip; records of the versions `at_hand` are not sent again."""
+        keys = self.epoch_keys
+        wanted: list[Argument] = []
+        for key in accounts:
+            wanted += (key, at_hand.get(key, b""))
+        answer = self.run(
+            "load",
+            [self.keys.meta, keys.state, keys.accounts, keys.versions, keys.status, keys.blockhashes],
+            [
+                self.epoch,
+                MAX_BLOCKHASH_AGE,
+                len(signatures),
+                *signatures,
+                len(blockhashes),
+                *blockhashes,
+                len(accounts),
+                *wanted,
+            ],
+        )
+        slot, slot_time, resolved, valid, versions, records = answer
+        return Loaded(
+            slot=int(slot),
+            slot_time_ms=int(slot_time),
+            resolved=[letter == ord("1") for letter in resolved],
+            recent=[letter == ord("1") for letter in valid],
+            versions=dict(zip(accounts, versions, strict=True)),
+            records=dict(zip(accounts, records, strict=True)),
+        )
+
+    def commit(self, entries: Sequence[Entry], versions: Mapping[bytes, bytes], enqueued_at: int = 0) -> Committed:
+        """Commit a batch; `versions` are those the executions were based on, `enqueued_at` is in milliseconds."""
+        keys = self.epoch_keys
+        slot, first, codes = self.run(
+            "commit",
+            [
+                self.keys.meta,
+                keys.state,
+                keys.accounts,
+                keys.versions,
+                keys.status,
+                keys.messages,
+                keys.blockhashes,
+                keys.journal,
+                self.keys.intake,
+                self.keys.queued,
+                self.keys.parked,
+                self.keys.attempts,
+            ],
+            [self.epoch, enqueued_at, MAX_BLOCKHASH_AGE, *_commit_arguments(entries, versions)],
+        )
+        return Committed(int(slot), int(first), codes.decode())
+
+    def state(self) -> State:
+        """The counters, read in one atomic step. Raises LedgerMissing, LedgerUnavailable."""
+
+        def read() -> Any:
+            pipe = self.client.pipeline(transaction=True)
+            pipe.hgetall(self.keys.meta)
+            pipe.hgetall(self.epoch_keys.state)
+            return pipe.execute()
+
+        meta, state = self.call(read)
+        if not meta:
+            raise LedgerMissing(self.keys.name)
+        if int(meta[b"epoch"]) != self.epoch:
+            self._epoch = None
+            return self.state()
+        return _state(meta, state)
+
+    def outcomes(self, signatures: Sequence[bytes]) -> list[Outcome | None]:
+        """The recorded outcomes, None where there is none yet."""
+        if not signatures:
+            return []
+        values = self.call(lambda: self.client.hmget(self.epoch_keys.status, list(signatures)))
+        return [unpack_outcome(value) if value else None for value in values]
+
+    def account(self, key: bytes) -> bytes:
+        """The record of one account, b"" when it is absent."""
+        record: bytes | None = self.call(lambda: self.client.hget(self.epoch_keys.accounts, cast("Any", key)))
+        return record or b""
+
+    def recent_blockhashes(self) -> list[tuple[int, bytes]]:
+        """(slot, blockhash) of the recent ones, newest first."""
+        found = self.call(lambda: self.client.hgetall(self.epoch_keys.blockhashes))
+        return sorted(((int(slot), blockhash) for blockhash, slot in found.items()), reverse=True)
+
+    def forget_epoch(self) -> None:
+        """Look the epoch up again at the next use."""
+        self._epoch = None
+
+    def _read_epoch(self) -> int:
+        value = self.call(lambda: self.client.hget(self.keys.meta, "epoch"))
+        if value is None:
+            raise LedgerMissing(self.keys.name)
+        return int(value)
+
+    def _explain(self, error: redis.ResponseError) -> NoReturn:
+        text = str(error)
+        if text.startswith("STALE_EPOCH"):
+            self._epoch = None
+            if text.endswith("none"):
+                raise LedgerMissing(self.keys.name) from error
+            raise StaleEpoch(f"ledger {self.keys.name!r} was restored: {text}") from error
+        if text.startswith("OOM") or "OOM command not allowed" in text:
+            raise LedgerUnavailable(
+                "Redis is out of memory and refused the write; nothing of it was done"
+            ) from error
+        if text.startswith(("LOADING", "BUSY", "READONLY", "MISCONF", "MASTERDOWN")):
+            raise LedgerUnavailable(f"Redis cannot write now: {text}") from error
+        raise error
+
+
+def _state(meta: dict[bytes, bytes], state: dict[bytes, bytes]) -> State:
+    def number(name: bytes) -> int:
+        return int(state.get(name, b"0"))
+
+    return State(
+        ledger_id=meta[b"ledger_id"].decode(),
+        epoch=int(meta[b"epoch"]),
+        supply=int(meta[b"supply"]),
+        slot=number(b"slot"),
+        slot_time_ms=number(b"slot_time"),
+        seq=number(b"seq"),
+        blockhash=state.get(b"blockhash", b""),
+        burned=number(b"burned"),
+        processed=number(b"processed"),
+        failed=number(b"failed"),
+        accepted=number(b"accepted"),
+    )
+
+
+def _commit_arguments(entries: Sequence[Entry], versions: Mapping[bytes, bytes]) -> list[Argument]:
+    index: dict[bytes, int] = {}
+    hashes: dict[bytes, int] = {}
+    body: list[Argument] = []
+    for entry in entries:
+        for key in entry.reads:
+            index.setdefault(key, len(index) + 1)
+        blockhash = hashes.setdefault(entry.blockhash, len(hashes) + 1) if entry.blockhash is not None else 0
+        reads = b"".join(index[key].to_bytes(2, "big") for key in entry.reads)
+        body += (entry.signature, entry.message_hash, blockhash, reads, entry.burned, int(entry.ok))
+        body += (entry.result, entry.raw, len(entry.writes), *_flat(index, entry.writes.items()))
+    accounts: list[Argument] = []
+    for key in index:
+        accounts += (key, versions.get(key, b""))
+    return [len(index), *accounts, len(hashes), *hashes, len(entries), *body]
+
+
+def _flat(index: Mapping[bytes, int], writes: Iterable[tuple[bytes, bytes]]) -> Iterable[Argument]:
+    for key, record in writes:
+        yield index[key]
+        yield record

@@ -1,0 +1,195 @@
+-- Commit a batch of executed transactions: each one whole or not at all, decided one by one, atomically.
+--
+-- KEYS  1 meta  2 state  3 accounts  4 versions  5 status  6 messages  7 blockhashes  8 journal
+--       9 intake  10 queued  11 parked  12 attempts
+-- ARGV  epoch, enqueued_at (ms, 0 = unknown), max_age (slots that a blockhash stays valid)
+--       A, then A times: account key, version read ('' = absent)
+--       B, then B times: blockhash
+--       T, then T times: signature, message hash, blockhash index (0 = not checked), reads (2 bytes big-endian
+--         an account index, from 1), burned (lamports), ok ('1' or '0'), result (packed), raw transaction,
+--         W, then W times: account index, record ('' = the account is gone)
+-- RESULT {slot, first sequence number, codes}, codes one letter a transaction:
+--       A applied   C conflict: an account changed since it was read, or an earlier one of the batch that this one
+--       built on was not applied   D duplicate: the signature has its outcome already   E blockhash not valid
+--       M the same message was applied under another signature
+-- ERRORS STALE_EPOCH <current>: the caller's view is fenced off. Nothing was written.
+--
+-- Everything is decided before the first write, because Lua cannot roll back, and the first write is one that
+-- Redis denies when it is out of memory, so a refusal leaves nothing behind. Balances and records are opaque bytes.
+-- Sequence numbers, slots and counts stay below 2^53, where Lua numbers are exact.
+
+local function whole(number)
+  return string.format('%.0f', number)
+end
+
+local function in_chunks(command, key, items)
+  local all = {}
+  for first = 1, #items, 4000 do
+    local part = redis.call(command, key, unpack(items, first, math.min(first + 3999, #items)))
+    for i = 1, #part do all[#all + 1] = part[i] end
+  end
+  return all
+end
+
+local function write_chunks(command, key, items)
+  local total = 0
+  for first = 1, #items, 4000 do
+    total = total + redis.call(command, key, unpack(items, first, math.min(first + 3999, #items)))
+  end
+  return total
+end
+
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+if epoch ~= ARGV[1] then
+  return redis.error_reply('STALE_EPOCH ' .. (epoch or 'none'))
+end
+
+local at = 4
+local function take()
+  local value = ARGV[at]
+  at = at + 1
+  return value
+end
+
+local keys, read_versions = {}, {}
+for i = 1, tonumber(take()) do
+  keys[i] = take()
+  read_versions[i] = take()
+end
+local blockhashes = {}
+for i = 1, tonumber(take()) do blockhashes[i] = take() end
+
+local txs, signatures, hashes = {}, {}, {}
+for i = 1, tonumber(take()) do
+  local tx = {blockhash = nil}
+  signatures[i] = take()
+  hashes[i] = take()
+  tx.blockhash = tonumber(take())
+  tx.reads = take()
+  tx.burned = take()
+  tx.ok = take()
+  tx.result = take()
+  tx.raw = take()
+  tx.writes = {}
+  for w = 1, tonumber(take()) do
+    tx.writes[w] = {tonumber(take()), take()}
+  end
+  txs[i] = tx
+end
+
+local state = redis.call('HMGET', KEYS[2], 'slot', 'seq')
+local slot, seq = tonumber(state[1]), tonumber(state[2])
+
+local stale = {}
+if #keys > 0 then
+  local current = in_chunks('HMGET', KEYS[4], keys)
+  for i = 1, #keys do stale[i] = (current[i] or '') ~= read_versions[i] end
+end
+local fresh_hash = {}
+if #blockhashes > 0 then
+  local seen_at = redis.call('HMGET', KEYS[7], unpack(blockhashes))
+  for i = 1, #blockhashes do
+    fresh_hash[i] = seen_at[i] and slot - tonumber(seen_at[i]) <= tonumber(ARGV[3])
+  end
+end
+local status = redis.call('HMGET', KEYS[5], unpack(signatures))
+local message = redis.call('HMGET', KEYS[6], unpack(hashes))
+local seen_message = {}
+
+local function judge(i, tx)
+  if status[i] then return 'D' end
+  if message[i] or seen_message[hashes[i]] then
+    -- A refusal on record for this message (blockhash index 0) may be written; an execution may not.
+    if tx.blockhash > 0 then return 'M' end
+  end
+  if tx.blockhash > 0 and not fresh_hash[tx.blockhash] then return 'E' end
+  for r = 1, #tx.reads, 2 do
+    local high, low = string.byte(tx.reads, r, r + 1)
+    if stale[high * 256 + low] then return 'C' end
+  end
+  return 'A'
+end
+
+local first = seq + 1
+local codes, journal = {}, {}
+local image, image_seq, touched = {}, {}, {}
+local new_status, new_messages, done, applied_signatures = {}, {}, {}, {}
+local ok_count, failed_count, burned = 0, 0, {}
+for i = 1, #txs do
+  local tx = txs[i]
+  local code = judge(i, tx)
+  codes[i] = code
+  if code == 'A' then
+    seq = seq + 1
+    local result = whole(slot) .. ':' .. whole(seq) .. ':' .. tx.result
+    local entry = {'t', tx.raw, 'r', result, 'f', tx.burned}
+    for w = 1, #tx.writes do
+      local index, record = tx.writes[w][1], tx.writes[w][2]
+      if not image[index] then touched[#touched + 1] = index end
+      image[index] = record
+      image_seq[index] = seq
+      entry[#entry + 1] = keys[index]
+      entry[#entry + 1] = record
+    end
+    journal[#journal + 1] = {seq, entry}
+    new_status[#new_status + 1] = signatures[i]
+    new_status[#new_status + 1] = result
+    -- Without a fee it was not included (as in Solana), and the same message may be tried again.
+    if tx.blockhash > 0 and tx.burned ~= '0' then
+      new_messages[#new_messages + 1] = hashes[i]
+      new_messages[#new_messages + 1] = signatures[i]
+      seen_message[hashes[i]] = true
+    end
+    if tx.ok == '1' then ok_count = ok_count + 1 else failed_count = failed_count + 1 end
+    if tx.burned ~= '0' then burned[#burned + 1] = tx.burned end
+    status[i] = result
+    applied_signatures[#applied_signatures + 1] = signatures[i]
+  else
+    -- Later transactions of the batch were executed on top of what this one would have written.
+    for w = 1, #tx.writes do stale[tx.writes[w][1]] = true end
+    if code == 'D' then done[#done + 1] = signatures[i] end
+  end
+end
+
+local applied = #applied_signatures
+if applied > 0 then
+  redis.call('HSET', KEYS[2], 'seq', whole(seq))
+  if ok_count > 0 then redis.call('HINCRBY', KEYS[2], 'processed', ok_count) end
+  if failed_count > 0 then redis.call('HINCRBY', KEYS[2], 'failed', failed_count) end
+  for i = 1, #burned do redis.call('HINCRBY', KEYS[2], 'burned', burned[i]) end
+  local records, versions, gone = {}, {}, {}
+  for i = 1, #touched do
+    local index = touched[i]
+    if image[index] == '' then
+      gone[#gone + 1] = keys[index]
+    else
+      records[#records + 1] = keys[index]
+      records[#records + 1] = image[index]
+      versions[#versions + 1] = keys[index]
+      versions[#versions + 1] = whole(image_seq[index])
+    end
+  end
+  write_chunks('HSET', KEYS[3], records)
+  write_chunks('HSET', KEYS[4], versions)
+  write_chunks('HDEL', KEYS[3], gone)
+  write_chunks('HDEL', KEYS[4], gone)
+  write_chunks('HSET', KEYS[5], new_status)
+  write_chunks('HSET', KEYS[6], new_messages)
+  for i = 1, #journal do
+    redis.call('XADD', KEYS[8], whole(slot) .. '-' .. whole(journal[i][1]), unpack(journal[i][2]))
+  end
+  local taken_in = redis.call('HDEL', KEYS[9], unpack(applied_signatures))
+  if taken_in < applied then redis.call('HINCRBY', KEYS[2], 'accepted', applied - taken_in) end
+  for i = 1, applied do done[#done + 1] = applied_signatures[i] end
+end
+if #done > 0 then
+  redis.call('HDEL', KEYS[9], unpack(done))
+  redis.call('ZREM', KEYS[10], unpack(done))
+  redis.call('ZREM', KEYS[11], unpack(done))
+  redis.call('HDEL', KEYS[12], unpack(done))
+  local enqueued_at = tonumber(ARGV[2])
+  if enqueued_at > tonumber(redis.call('HGET', KEYS[2], 'watermark') or '0') then
+    redis.call('HSET', KEYS[2], 'watermark', ARGV[2])
+  end
+end
+return {whole(slot), whole(first), table.concat(codes)}

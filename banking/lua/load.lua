@@ -1,0 +1,65 @@
+-- Read all that a batch of transactions needs, as of one moment.
+--
+-- KEYS  1 meta  2 state  3 accounts  4 versions  5 status  6 blockhashes
+-- ARGV  epoch, max_age (slots that a blockhash stays valid)
+--       S, then S times: signature
+--       B, then B times: blockhash
+--       A, then A times: account key, version at hand ('' = none: send the record)
+-- RESULT {slot, slot time (ms), resolved, valid, versions, records}
+--       resolved  one letter a signature: 1 = it has its outcome, 0 = not yet
+--       valid     one letter a blockhash: 1 = recent, 0 = unknown or expired
+--       versions  per account; '' = absent
+--       records   per account; '' = absent, or as at hand
+-- ERRORS STALE_EPOCH <current>
+
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+if epoch ~= ARGV[1] then
+  return redis.error_reply('STALE_EPOCH ' .. (epoch or 'none'))
+end
+
+local at = 3
+local function take_list(step)
+  local count = tonumber(ARGV[at])
+  local list, extra = {}, {}
+  at = at + 1
+  for i = 1, count do
+    list[i] = ARGV[at]
+    if step == 2 then extra[i] = ARGV[at + 1] end
+    at = at + step
+  end
+  return list, extra
+end
+
+local function hmget(key, fields)
+  local all = {}
+  for first = 1, #fields, 4000 do
+    local part = redis.call('HMGET', key, unpack(fields, first, math.min(first + 3999, #fields)))
+    for i = 1, #part do all[#all + 1] = part[i] or '' end
+  end
+  return all
+end
+
+local signatures = take_list(1)
+local blockhashes = take_list(1)
+local accounts, at_hand = take_list(2)
+
+local state = redis.call('HMGET', KEYS[2], 'slot', 'slot_time')
+local resolved, valid = {}, {}
+for i, value in ipairs(hmget(KEYS[5], signatures)) do resolved[i] = value == '' and '0' or '1' end
+for i, seen_at in ipairs(hmget(KEYS[6], blockhashes)) do
+  local recent = seen_at ~= '' and tonumber(state[1]) - tonumber(seen_at) <= tonumber(ARGV[2])
+  valid[i] = recent and '1' or '0'
+end
+
+local versions = hmget(KEYS[4], accounts)
+local wanted, place, records = {}, {}, {}
+for i = 1, #accounts do
+  records[i] = ''
+  if versions[i] ~= '' and versions[i] ~= at_hand[i] then
+    wanted[#wanted + 1] = accounts[i]
+    place[#place + 1] = i
+  end
+end
+for i, record in ipairs(hmget(KEYS[3], wanted)) do records[place[i]] = record end
+
+return {state[1], state[2], table.concat(resolved), table.concat(valid), versions, records}

@@ -1,0 +1,182 @@
+"""The banking stage: load, execute, commit, and do the conflicting ones again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from solders.hash import Hash
+
+from banking.accounts import Touched, program_data_key, static_accounts, with_lookups
+from banking.cache import ProgramCache
+from banking.executor import SvmExecutor
+from banking.ledger import Entry, Ledger, Loaded
+from banking.native import ADDRESS_LOOKUP_TABLE
+from banking.records import Result, pack_result
+from banking.solana_errors import ALREADY_PROCESSED, BLOCKHASH_NOT_FOUND
+from banking.wire import WireTransaction
+
+_LOOKUP_PROGRAM = bytes(ADDRESS_LOOKUP_TABLE)
+
+
+@dataclass(slots=True)
+class BatchReport:
+    """What became of a batch.
+
+    `committed` now; `duplicates` had their outcome before; `conflicts` lost to others in every round and must
+    come again.
+    """
+
+    committed: list[WireTransaction] = field(default_factory=list)
+    duplicates: list[WireTransaction] = field(default_factory=list)
+    conflicts: list[WireTransaction] = field(default_factory=list)
+
+
+class BankingStage:
+    """Executes transactions against a ledger. One to a process; not for use from several threads."""
+
+    def __init__(self, ledger: Ledger, executor: SvmExecutor, *, conflict_rounds: int = 8) -> None:
+        self.ledger = ledger
+        self._executor = executor
+        self._rounds = conflict_rounds
+        self._native = executor.native_keys()
+        self._programs = ProgramCache()
+
+    def process(self, wires: Sequence[WireTransaction], *, enqueued_at: int = 0) -> BatchReport:
+        """Bring every transaction to its outcome: two round trips to Redis unless accounts conflict.
+
+        `enqueued_at` (ms, Redis time, 0 = unknown) is when the message was sent. Raises LedgerUnavailable and
+        StaleEpoch, both transient: nothing of the last round was committed, or its reply was lost. Ask again.
+        """
+        report = BatchReport()
+        pending = _Pending(_distinct(wires))
+        for _ in range(self._rounds):
+            if not pending.wires:
+                break
+            self._round(pending, report, enqueued_at)
+        report.conflicts = pending.wires
+        return report
+
+    def _round(self, pending: _Pending, report: BatchReport, enqueued_at: int) -> None:
+        touched = {wire.signature: static_accounts(wire) for wire in pending.wires}
+        loaded = self._load(pending.wires, touched)
+        open_wires = []
+        for wire, resolved in zip(pending.wires, loaded.resolved, strict=True):
+            if resolved:
+                report.duplicates.append(wire)
+            else:
+                open_wires.append(wire)
+        if not open_wires:
+            pending.wires = []
+            return
+        expired = _expired(pending.wires, loaded)
+        entries = [self._entry(wire, touched, loaded, expired, pending.refused) for wire in open_wires]
+        answer = self.ledger.commit(entries, loaded.versions, enqueued_at)
+        pending.settle(open_wires, answer.codes, report)
+
+    def _entry(
+        self,
+        wire: WireTransaction,
+        touched: dict[bytes, Touched],
+        loaded: Loaded,
+        expired: set[bytes],
+        refused: dict[bytes, str],
+    ) -> Entry:
+        refusal = refused.get(wire.signature) or (BLOCKHASH_NOT_FOUND if wire.blockhash in expired else None)
+        if refusal is not None:
+            return _refusal(wire, refusal)
+        accounts = touched[wire.signature]
+        execution = self._executor.execute(wire, accounts, loaded.records)
+        return Entry(
+            signature=wire.signature,
+            message_hash=wire.message_hash,
+            blockhash=wire.blockhash,
+            reads=[key for key in accounts.reads() if key not in self._native],
+            burned=execution.burned,
+            ok=execution.result.err is None,
+            result=pack_result(execution.result),
+            raw=wire.raw,
+            writes=execution.writes,
+        )
+
+    def _load(self, wires: Sequence[WireTransaction], touched: dict[bytes, Touched]) -> Loaded:
+        """Everything the batch touches; more than one round trip only for lookup tables and unseen programs."""
+        wanted = dict.fromkeys(key for accounts in touched.values() for key in self._programs.with_data(accounts))
+        if any(wire.lookups for wire in wires):
+            tables = self._ask(wires, wanted).records
+            for wire in wires:
+                touched[wire.signature] = with_lookups(wire, touched[wire.signature], tables)
+            wanted |= dict.fromkeys(key for accounts in touched.values() for key in accounts.reads())
+        loaded = self._ask(wires, wanted)
+        missing = [
+            key for record in loaded.records.values() if (key := program_data_key(record)) and key not in wanted
+        ]
+        if missing:
+            loaded = self._ask(wires, wanted | dict.fromkeys(missing))
+        for wire in wires:
+            touched[wire.signature] = _with_program_data(touched[wire.signature], loaded)
+        self._begin(wires, touched, loaded)
+        return loaded
+
+    def _ask(self, wires: Sequence[WireTransaction], wanted: Iterable[bytes]) -> Loaded:
+        accounts = [key for key in wanted if key not in self._native]
+        signatures = [wire.signature for wire in wires]
+        blockhashes = list(dict.fromkeys(wire.blockhash for wire in wires))
+        loaded = self.ledger.load(signatures, blockhashes, accounts, self._programs.versions(accounts))
+        self._programs.complete(loaded)
+        return loaded
+
+    def _begin(self, wires: Sequence[WireTransaction], touched: dict[bytes, Touched], loaded: Loaded) -> None:
+        # Only who creates a lookup table looks at slot hashes; everybody else is spared the round trip.
+        needs_hashes = any(_LOOKUP_PROGRAM in touched[wire.signature].keys for wire in wires)
+        hashes = self.ledger.recent_blockhashes() if needs_hashes else []
+        # A slot's own hash is not known while it is open.
+        slot_hashes = [(slot, Hash.from_bytes(value)) for slot, value in hashes if slot < loaded.slot]
+        self._executor.begin(loaded.slot, loaded.slot_time_ms // 1000, slot_hashes)
+
+
+@dataclass(slots=True)
+class _Pending:
+    """Transactions still without an outcome, and the refusals that the next round will record."""
+
+    wires: list[WireTransaction]
+    refused: dict[bytes, str] = field(default_factory=dict)
+
+    def settle(self, wires: Sequence[WireTransaction], codes: str, report: BatchReport) -> None:
+        """Sort `wires` by what the commit script said of each."""
+        self.wires = []
+        for wire, code in zip(wires, codes, strict=True):
+            match code:
+                case "A":
+                    report.committed.append(wire)
+                case "D":
+                    report.duplicates.append(wire)
+                case "M":
+                    self.refused[wire.signature] = ALREADY_PROCESSED
+                    self.wires.append(wire)
+                case "E":
+                    self.refused[wire.signature] = BLOCKHASH_NOT_FOUND
+                    self.wires.append(wire)
+                case _:
+                    self.wires.append(wire)
+
+
+def _distinct(wires: Sequence[WireTransaction]) -> list[WireTransaction]:
+    return list({wire.signature: wire for wire in wires}.values())
+
+
+def _expired(wires: Sequence[WireTransaction], loaded: Loaded) -> set[bytes]:
+    blockhashes = dict.fromkeys(wire.blockhash for wire in wires)
+    return {blockhash for blockhash, recent in zip(blockhashes, loaded.recent, strict=True) if not recent}
+
+
+def _refusal(wire: WireTransaction, err: str) -> Entry:
+    result = pack_result(Result(err, 0, 0, []))
+    return Entry(wire.signature, wire.message_hash, None, (), 0, False, result, wire.raw, {})
+
+
+def _with_program_data(touched: Touched, loaded: Loaded) -> Touched:
+    data = [key for name in touched.keys if (key := program_data_key(loaded.records.get(name, b"")))]
+    if not data:
+        return touched
+    return Touched(touched.keys, touched.writable, tuple(dict.fromkeys((*touched.implied, *data))))
