@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from solders.message import MessageV0
 
 from banking.native import UPGRADEABLE_LOADER
-from banking.records import unpack_account
+from banking.records import EXECUTABLE_AT, unpack_account
 from banking.wire import WireTransaction
 
 # Solana's layout of a lookup table account: 56 bytes of metadata, then 32-byte addresses.
@@ -81,9 +81,10 @@ def _pick(addresses: bytes, indexes: bytes | list[int]) -> list[bytes]:
 
 def program_data_key(record: bytes) -> bytes | None:
     """The address of the code, when `record` is a program of the upgradeable loader."""
-    if not record:
+    # Nearly no account is executable; this is asked of every record read.
+    if not record or not record[EXECUTABLE_AT]:
         return None
     view = unpack_account(record)
-    if not view.executable or view.owner != bytes(UPGRADEABLE_LOADER) or view.data[:4] != _PROGRAM_TAG:
+    if view.owner != bytes(UPGRADEABLE_LOADER) or view.data[:4] != _PROGRAM_TAG:
         return None
     return view.data[4 : 4 + _KEY_BYTES]

@@ -12,6 +12,7 @@ from solders.pubkey import Pubkey
 # lamports u64, rent epoch u64, executable u8, owner; all little-endian as in Solana. The data follows.
 _HEADER = struct.Struct("<QQB32s")
 HEADER_SIZE = _HEADER.size
+EXECUTABLE_AT = 16
 
 
 @dataclass(frozen=True, slots=True)

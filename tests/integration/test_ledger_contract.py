@@ -1,0 +1,209 @@
+"""What a ledger promises, on fakeredis and on a real Redis alike."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+from solders.hash import Hash
+from solders.keypair import Keypair
+from solders.message import Message
+from solders.signature import Signature
+from solders.system_program import TransferParams, transfer
+from solders.transaction import VersionedTransaction
+
+from banking.errors import LedgerExists, LedgerMissing
+from banking.executor import SvmExecutor
+from banking.genesis import create_ledger, genesis_accounts
+from banking.intake import Acceptance, Intake
+from banking.ledger import MAX_BLOCKHASH_AGE, Entry, Ledger
+from banking.records import Outcome, Result, pack_result
+from banking.slots import advance_slot
+from banking.stage import BankingStage
+from banking.wire import WireTransaction, verify
+from tests.ledgers import GENESIS_LAMPORTS, SOL, World, new_world, sign, transfer_transaction
+
+
+@pytest.fixture
+def world(any_redis: redis.Redis) -> World:
+    return new_world(any_redis)
+
+
+def outcome(world: World, wire: WireTransaction) -> Outcome:
+    found = world.ledger.outcomes([wire.signature])[0]
+    assert found is not None
+    return found
+
+
+def test_transfer_moves_lamports_and_burns_the_fee(world: World) -> None:
+    target = Keypair().pubkey()
+    wire = world.transfer(world.faucet, target, 2 * SOL)
+    report = world.stage.process([wire])
+    assert [w.signature for w in report.committed] == [wire.signature]
+    assert world.balance(target) == 2 * SOL
+    assert world.balance(world.faucet.pubkey()) == GENESIS_LAMPORTS - 2 * SOL - 5000
+    state = world.ledger.state()
+    assert (state.processed, state.failed, state.burned, state.seq) == (1, 0, 5000, 2)
+    assert outcome(world, wire).ok
+
+
+def test_same_transaction_again_has_no_second_effect(world: World) -> None:
+    target = Keypair().pubkey()
+    wire = world.transfer(world.faucet, target, SOL)
+    world.stage.process([wire])
+    report = world.stage.process([wire, wire])
+    assert [w.signature for w in report.duplicates] == [wire.signature]
+    assert world.balance(target) == SOL
+    assert world.ledger.state().processed == 1
+
+
+def test_same_message_under_another_signature_is_refused(world: World) -> None:
+    """ed25519 lets a signer sign the same bytes twice, differently; a co-signer must not pay twice for it."""
+    victim = world.fund(1)[0]
+    target = Keypair().pubkey()
+    params = TransferParams(from_pubkey=victim.pubkey(), to_pubkey=target, lamports=SOL)
+    wire = verify(bytes(sign([transfer(params)], [world.faucet, victim], world.blockhash())))
+    world.stage.process([wire])
+    other = WireTransaction(wire.raw, wire.parsed, bytes(Signature.new_unique()), wire.message_hash, wire.blockhash)
+    world.stage.process([other])
+    assert outcome(world, other).err == '"AlreadyProcessed"'
+    assert world.balance(target) == SOL
+
+
+def test_unknown_blockhash_is_a_terminal_outcome(world: World) -> None:
+    wire = verify(bytes(transfer_transaction(world.faucet, Keypair().pubkey(), SOL, Hash.new_unique())))
+    world.stage.process([wire])
+    assert outcome(world, wire).err == '"BlockhashNotFound"'
+    assert world.ledger.state().failed == 1
+    assert world.balance(world.faucet.pubkey()) == GENESIS_LAMPORTS
+
+
+def test_blockhash_lives_for_150_slots_and_no_longer(world: World) -> None:
+    young, old = (world.transfer(world.faucet, Keypair().pubkey(), SOL) for _ in range(2))
+    for _ in range(MAX_BLOCKHASH_AGE):
+        assert advance_slot(world.ledger)
+    world.stage.process([young])
+    assert outcome(world, young).ok
+    assert advance_slot(world.ledger)
+    world.stage.process([old])
+    assert outcome(world, old).err == '"BlockhashNotFound"'
+
+
+def test_program_error_costs_the_fee_and_leaves_logs(world: World) -> None:
+    poor = world.fund(1, SOL)[0]
+    wire = world.transfer(poor, Keypair().pubkey(), 5 * SOL)
+    world.stage.process([wire])
+    found = outcome(world, wire)
+    assert found.err == '{"InstructionError":[0,{"Custom":1}]}'
+    assert any("insufficient lamports" in line for line in found.logs)
+    assert world.balance(poor.pubkey()) == SOL - 5000
+
+
+def test_payer_without_account_is_terminal_and_free(world: World) -> None:
+    wire = world.transfer(Keypair(), Keypair().pubkey(), 1)
+    world.stage.process([wire])
+    assert outcome(world, wire).err == '"AccountNotFound"'
+    assert world.ledger.state().burned == 0
+
+
+def test_payer_too_poor_for_the_fee_is_terminal_and_free(world: World) -> None:
+    poor = world.fund(1, 900_000)[0]
+    for _ in range(2):
+        # Leave less than a fee, but rent-exempt or empty is the VM's rule: spend down by failing transfers.
+        world.stage.process([world.transfer(poor, Keypair().pubkey(), 5 * SOL)])
+    burned = world.ledger.state().burned
+    wire = world.transfer(Keypair(), poor.pubkey(), 1)
+    world.stage.process([wire])
+    assert not outcome(world, wire).ok
+    assert world.ledger.state().burned == burned
+
+
+def test_chain_of_dependent_transfers_commits_in_one_batch(world: World) -> None:
+    hops = [world.faucet, *(Keypair() for _ in range(5))]
+    wires = []
+    for index in range(5):
+        wires.append(world.transfer(hops[index], hops[index + 1].pubkey(), (10 - index) * SOL))
+    report = world.stage.process(wires)
+    assert len(report.committed) == 5
+    assert all(outcome(world, wire).ok for wire in wires)
+    assert world.balance(hops[5].pubkey()) == 6 * SOL
+
+
+def test_conflict_fails_only_the_transaction_and_what_built_on_it(world: World) -> None:
+    """Two stages read the same state; the second one's stale transactions are done again, not lost."""
+    alice, bob, carol = world.fund(3)
+    second = BankingStage(world.ledger, SvmExecutor())
+    wire = world.transfer(alice, bob.pubkey(), SOL)
+    rival = world.transfer(alice, carol.pubkey(), SOL)
+    free = world.transfer(carol, Keypair().pubkey(), SOL)
+    original, interfered = world.ledger.commit, []
+
+    def commit_after_rival(entries: list[Entry], versions: dict[bytes, bytes], enqueued_at: int = 0) -> object:
+        if not interfered:
+            interfered.append(True)
+            rival_ledger = Ledger(world.ledger.client, world.ledger.keys.name)
+            BankingStage(rival_ledger, SvmExecutor()).process([rival])
+        answer = original(entries, versions, enqueued_at)
+        codes.append(answer.codes)
+        return answer
+
+    codes: list[str] = []
+    world.ledger.commit = commit_after_rival  # type: ignore[method-assign, assignment]
+    report = second.process([wire, free])
+    # `free` shares no account with `wire`, but carol was paid by the rival meanwhile.
+    assert codes == ["CC", "AA"]
+    assert len(report.committed) == 2
+    assert world.balance(alice.pubkey()) == 8 * SOL - 10_000
+    assert world.ledger.state().processed == 6
+
+
+def test_stale_version_and_its_dependants_conflict_while_others_apply(world: World) -> None:
+    """The commit script alone: entry 2 depends on entry 1 (stale), entry 3 on nothing."""
+
+    def entry(tag: bytes, reads: list[bytes], writes: dict[bytes, bytes]) -> Entry:
+        result = pack_result(Result(None, 5000, 0, []))
+        blockhash = bytes(world.blockhash())
+        return Entry(tag * 64, tag * 32, blockhash, reads, 0, True, result, b"raw", writes)
+
+    a, b, c = b"a" * 32, b"b" * 32, b"c" * 32
+    entries = [entry(b"1", [a], {a: b"A1"}), entry(b"2", [a, b], {b: b"B2"}), entry(b"3", [c], {c: b"C3"})]
+    answer = world.ledger.commit(entries, {a: b"7", b: b"", c: b""})
+    assert answer.codes == "CCA"
+    assert (world.ledger.account(a), world.ledger.account(b), world.ledger.account(c)) == (b"", b"", b"C3")
+
+
+def test_ledgers_on_one_redis_do_not_touch_each_other(any_redis: redis.Redis) -> None:
+    one, two = new_world(any_redis, "one"), new_world(any_redis, "two")
+    target = Keypair().pubkey()
+    before = two.ledger.state()
+    one.stage.process([one.transfer(one.faucet, target, SOL)])
+    Intake(one.ledger).accept([(b"s" * 64, b"raw")])
+    assert (one.balance(target), two.balance(target)) == (SOL, 0)
+    assert two.ledger.state() == before
+    assert Intake(two.ledger).accept([(b"s" * 64, b"raw")]).answers == [Acceptance.ACCEPTED]
+
+
+def test_making_a_ledger_twice_is_refused(world: World) -> None:
+    with pytest.raises(LedgerExists):
+        create_ledger(world.ledger, genesis_accounts(world.faucet.pubkey(), SOL))
+
+
+def test_missing_ledger_says_how_to_make_one(any_redis: redis.Redis) -> None:
+    with pytest.raises(LedgerMissing, match="trunkline init"):
+        Ledger(any_redis, "nowhere").state()
+
+
+def test_legacy_and_v0_and_program_written_accounts_survive_the_round_trip(world: World) -> None:
+    """Records hold u64 exactly: 2^53 + 1 lamports must come back as they are."""
+    target = Keypair().pubkey()
+    exact = 2**53 + 1
+    if exact >= GENESIS_LAMPORTS:
+        exact = GENESIS_LAMPORTS // 2 + 1
+    world.stage.process([world.transfer(world.faucet, target, exact)])
+    assert world.balance(target) == exact
+
+
+def test_message_object_is_not_needed_after_decoding(world: World) -> None:
+    message = Message.new_with_blockhash([], world.faucet.pubkey(), world.blockhash())
+    wire = verify(bytes(VersionedTransaction(message, [world.faucet])))
+    world.stage.process([wire])
+    assert world.ledger.outcomes([wire.signature])[0] is not None

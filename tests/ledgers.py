@@ -1,0 +1,70 @@
+"""Small ledgers and real signed transactions for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import redis
+from solders.hash import Hash
+from solders.instruction import Instruction
+from solders.keypair import Keypair
+from solders.message import Message
+from solders.pubkey import Pubkey
+from solders.system_program import TransferParams, transfer
+from solders.transaction import VersionedTransaction
+
+from banking.executor import SvmExecutor
+from banking.genesis import create_ledger, genesis_accounts
+from banking.ledger import Ledger
+from banking.records import lamports_of
+from banking.stage import BankingStage
+from banking.wire import WireTransaction, verify
+
+SOL = 10**9
+GENESIS_LAMPORTS = 1_000_000 * SOL
+
+
+@dataclass
+class World:
+    """A ledger with its faucet and a banking stage."""
+
+    ledger: Ledger
+    faucet: Keypair
+    stage: BankingStage
+
+    def blockhash(self) -> Hash:
+        return Hash.from_bytes(self.ledger.state().blockhash)
+
+    def balance(self, key: Pubkey) -> int:
+        return lamports_of(self.ledger.account(bytes(key)))
+
+    def transfer(self, source: Keypair, target: Pubkey, lamports: int) -> WireTransaction:
+        return verify(bytes(transfer_transaction(source, target, lamports, self.blockhash())))
+
+    def fund(self, count: int, lamports: int = 10 * SOL) -> list[Keypair]:
+        """New accounts with `lamports` each, by real transfers from the faucet."""
+        keypairs = [Keypair() for _ in range(count)]
+        wires = [self.transfer(self.faucet, keypair.pubkey(), lamports) for keypair in keypairs]
+        for first in range(0, count, 64):
+            assert not self.stage.process(wires[first : first + 64]).conflicts
+        return keypairs
+
+
+def new_world(client: redis.Redis, name: str = "test") -> World:
+    """A fresh ledger on `client`."""
+    ledger, faucet = Ledger(client, name), Keypair()
+    create_ledger(ledger, genesis_accounts(faucet.pubkey(), GENESIS_LAMPORTS))
+    return World(ledger, faucet, BankingStage(ledger, SvmExecutor()))
+
+
+def sign(instructions: Sequence[Instruction], signers: Sequence[Keypair], blockhash: Hash) -> VersionedTransaction:
+    """A legacy transaction paid by the first signer."""
+    message = Message.new_with_blockhash(list(instructions), signers[0].pubkey(), blockhash)
+    return VersionedTransaction(message, list(signers))
+
+
+def transfer_transaction(source: Keypair, target: Pubkey, lamports: int, blockhash: Hash) -> VersionedTransaction:
+    """A signed transfer of lamports."""
+    params = TransferParams(from_pubkey=source.pubkey(), to_pubkey=target, lamports=lamports)
+    return sign([transfer(params)], [source], blockhash)
