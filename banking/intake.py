@@ -105,3 +105,19 @@ class Intake:
         """Take `begin_attempt` back: the run ended by an error that was seen, so it is no killer."""
         client, key = self._ledger.client, self._ledger.keys.attempts
         self._ledger.call(lambda: client.hincrby(key, signature, -1))
+
+    def forget(self, signatures: Sequence[bytes]) -> None:
+        """Drop what intake still holds of transactions that have their outcome."""
+        if not signatures:
+            return
+        client, keys = self._ledger.client, self._ledger.keys
+
+        def drop() -> None:
+            pipe = client.pipeline(transaction=True)
+            pipe.hdel(keys.intake, *signatures)
+            pipe.hdel(keys.attempts, *signatures)
+            pipe.zrem(keys.queued, *signatures)
+            pipe.zrem(keys.parked, *signatures)
+            pipe.execute()
+
+        self._ledger.call(drop)
