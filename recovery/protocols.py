@@ -30,8 +30,8 @@ class BreakerProtocol(Protocol):
 class RetryBudgetProtocol(Protocol):
     """Keeps retries a small part of the calls, over the whole fleet."""
 
-    def record_call(self) -> None:
-        """A first attempt begins; costs no round trip."""
+    def record_success(self) -> None:
+        """A call came back well; costs no round trip (amortised)."""
 
     def try_retry(self) -> bool:
         """Withdraw one retry; False when the budget is exhausted."""

@@ -46,7 +46,7 @@ class Retrying:
         attempts = _Attempts(self, fn)
         while True:
             try:
-                return fn(*args, **kwargs)
+                result = fn(*args, **kwargs)
             except Exception as error:
                 delay = attempts.failed(error)
                 if delay is None:
@@ -54,13 +54,16 @@ class Retrying:
                 self.clock.sleep(delay)
                 if not attempts.may_start(error):
                     raise
+            else:
+                attempts.succeeded()
+                return result
 
     async def acall(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """See `RetryPolicy.acall`."""
         attempts = _Attempts(self, fn)
         while True:
             try:
-                return await fn(*args, **kwargs)
+                result = await fn(*args, **kwargs)
             except Exception as error:
                 delay = attempts.failed(error)
                 if delay is None:
@@ -68,6 +71,9 @@ class Retrying:
                 await self._sleep(delay)
                 if not attempts.may_start(error):
                     raise
+            else:
+                attempts.succeeded()
+                return result
 
     async def _sleep(self, delay: float) -> None:
         if isinstance(self.clock, SystemClock):
@@ -103,8 +109,11 @@ class _Attempts:
         self._attempt = 1
         self._previous: float | None = None
         self._began = retrying.clock.monotonic()
-        if retrying.budget is not None:
-            retrying.budget.record_call()
+
+    def succeeded(self) -> None:
+        """The call came back well: it feeds the retry budget."""
+        if self._with.budget is not None:
+            self._with.budget.record_success()
 
     def failed(self, error: Exception) -> float | None:
         """Seconds until the next attempt, or None when `error` is the end of it (a note then says why)."""
