@@ -135,7 +135,8 @@ def test_conflict_fails_only_the_transaction_and_what_built_on_it(world: World) 
     wire = world.transfer(alice, bob.pubkey(), SOL)
     rival = world.transfer(alice, carol.pubkey(), SOL)
     free = world.transfer(carol, Keypair().pubkey(), SOL)
-    original, interfered = world.ledger.commit, []
+    original = world.ledger.commit
+    interfered: list[bool] = []
 
     def commit_after_rival(entries: list[Entry], versions: dict[bytes, bytes], enqueued_at: int = 0) -> object:
         if not interfered:

@@ -1,0 +1,59 @@
+"""The transaction tasks: one at a time, in batches, and the sweep that brings back what went missing."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from kombu import Queue
+from kombu.exceptions import ChannelError
+
+from config.app import app
+from config.queues import PROCESS, PROCESS_BATCH, SWEEP, TRANSACTIONS
+from tasks.base import TransactionTask
+from tasks.enqueue import enqueue
+from tasks.runtime import runtime
+
+logger = logging.getLogger(__name__)
+
+
+@app.task(name=PROCESS, base=TransactionTask, bind=True)
+def process(self: TransactionTask, transaction: str) -> dict[str, int]:
+    """Execute one signed transaction (base64). Any Celery client may send this by name."""
+    return self.process_payload([transaction], enqueued_at=0, isolate=False)
+
+
+@app.task(name=PROCESS_BATCH, base=TransactionTask, bind=True)
+def process_batch(
+    self: TransactionTask, transactions: list[str], enqueued_at: int = 0, isolate: bool = False
+) -> dict[str, int]:
+    """Execute signed transactions (base64 each). `enqueued_at` is Redis time in milliseconds."""
+    return self.process_payload(transactions, enqueued_at=enqueued_at, isolate=isolate)
+
+
+@app.task(name=SWEEP)
+def sweep() -> dict[str, int]:
+    """Re-enqueue accepted transactions that no message speaks for, and parked ones whose time has come."""
+    here = runtime()
+    settings = here.settings
+    found = here.intake.sweep(grace=settings.sweep_grace, queue_empty=_queue_is_empty(), limit=settings.sweep_limit)
+    for raws, isolate in ((found.released, False), (found.lost, False), (found.suspects, True)):
+        enqueue(app, raws, batch_size=settings.batch_size, enqueued_at=found.at, isolate=isolate)
+    if found.lost or found.suspects:
+        logger.warning(
+            "Re-enqueued %d transactions whose messages were lost, %d of them again",
+            len(found.lost) + len(found.suspects),
+            len(found.suspects),
+        )
+    return {"released": len(found.released), "lost": len(found.lost), "suspects": len(found.suspects)}
+
+
+def _queue_is_empty() -> bool:
+    with app.connection_for_read() as connection:
+        try:
+            queue = Queue(TRANSACTIONS, channel=connection.default_channel)
+            declared: Any = queue.queue_declare(passive=True)
+            return bool(declared.message_count == 0)
+        except ChannelError:
+            # The broker knows of no such queue: nothing waits in it.
+            return True
