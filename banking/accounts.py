@@ -20,12 +20,17 @@ _PROGRAM_TAG = b"\x02\x00\x00\x00"
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """Accounts of one transaction: `keys` in message order, the `writable` ones among them, and those `implied`
-    by them (lookup tables, data of upgradeable programs)."""
+    """Accounts of one transaction.
+
+    `keys` in message order, those from lookup tables (`loaded_…`) last; the `writable` ones among them; and those
+    `implied` by them: the lookup tables, the data of upgradeable programs.
+    """
 
     keys: tuple[bytes, ...]
     writable: tuple[bytes, ...]
     implied: tuple[bytes, ...] = ()
+    loaded_writable: tuple[bytes, ...] = ()
+    loaded_readonly: tuple[bytes, ...] = ()
 
     def reads(self) -> tuple[bytes, ...]:
         """Everything whose change would make the execution void."""
@@ -67,7 +72,13 @@ def with_lookups(wire: WireTransaction, touched: Touched, records: Mapping[bytes
         addresses = _table_addresses(records.get(bytes(lookup.account_key), b""))
         writable += _pick(addresses, lookup.writable_indexes)
         readonly += _pick(addresses, lookup.readonly_indexes)
-    return Touched((*touched.keys, *writable, *readonly), (*touched.writable, *writable), touched.implied)
+    return Touched(
+        (*touched.keys, *writable, *readonly),
+        (*touched.writable, *writable),
+        touched.implied,
+        tuple(writable),
+        tuple(readonly),
+    )
 
 
 def _table_addresses(record: bytes) -> bytes:

@@ -13,6 +13,7 @@ from solders.pubkey import Pubkey
 from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
 
 from banking.accounts import Touched
+from banking.detail import Balances, Detail, build_detail
 from banking.errors import InvariantViolation
 from banking.native import NATIVE_LOADER, PROGRAM_LOADERS, SYSVAR_OWNER
 from banking.records import Result, lamports_of, pack_account, to_account
@@ -35,6 +36,7 @@ class Execution:
     result: Result
     burned: int
     writes: dict[bytes, bytes]
+    detail: Detail
 
 
 class SvmExecutor:
@@ -53,6 +55,7 @@ class SvmExecutor:
         # Its own faucet would be money from nowhere.
         self._vm.set_account(self._vm.airdrop_pubkey(), _ABSENT)
         self._held = dict(self.programs())
+        self._native = self.native_keys()
         self._slot = -1
 
     def programs(self) -> Iterable[tuple[bytes, bytes]]:
@@ -83,6 +86,7 @@ class SvmExecutor:
         """
         try:
             self._sync(touched, view)
+            before = Balances(touched.keys, view, self._native)
             meta = self._vm.send_transaction(wire.parsed)
             writes = self._read_back(touched.writable, view)
             result = _result(meta, burned=_burned(view, writes))
@@ -93,18 +97,23 @@ class SvmExecutor:
             raise
         view.update(writes)
         self._held.update(writes)
-        return Execution(result, result.fee, writes)
+        after = Balances(touched.keys, view, self._native)
+        return Execution(result, result.fee, writes, build_detail(touched, before, after, _inner(meta)))
 
-    def simulate(
-        self, wire: WireTransaction, touched: Touched, view: dict[bytes, bytes]
-    ) -> tuple[Result, dict[bytes, bytes], object]:
-        """Run `wire` without keeping anything: (result, records it would have written, VM metadata)."""
+    def simulate(self, wire: WireTransaction, touched: Touched, view: dict[bytes, bytes]) -> Execution:
+        """As `execute`, but neither the VM nor `view` keeps anything."""
         self._sync(touched, view)
+        before = Balances(touched.keys, view, self._native)
         answer = self._vm.simulate_transaction(wire.parsed)
-        if isinstance(answer, FailedTransactionMetadata):
-            return _result(answer, burned=answer.meta().fee()), {}, answer.meta()
-        writes = {bytes(key): _record(account) for key, account in answer.post_accounts()}
-        return _result(answer.meta(), burned=answer.meta().fee()), writes, answer.meta()
+        writes: dict[bytes, bytes] = {}
+        if not isinstance(answer, FailedTransactionMetadata):
+            writes = {bytes(key): _record(account) for key, account in answer.post_accounts()}
+        meta = answer if isinstance(answer, FailedTransactionMetadata) else answer.meta()
+        after = Balances(touched.keys, {**view, **writes}, self._native)
+        inner = _inner(meta)
+        return Execution(
+            _result(meta, burned=inner.fee()), inner.fee(), writes, build_detail(touched, before, after, inner)
+        )
 
     def _sync(self, touched: Touched, view: dict[bytes, bytes]) -> None:
         # Program data goes first: the VM compiles a program when its account is set.
@@ -124,11 +133,15 @@ class SvmExecutor:
         return writes
 
     def _check(self, meta: TransactionMetadata | FailedTransactionMetadata, result: Result) -> None:
-        charged = meta.meta().fee() if isinstance(meta, FailedTransactionMetadata) else meta.fee()
+        charged = _inner(meta).fee()
         if result.fee not in ((charged,) if result.err is None else (0, charged)):
             raise InvariantViolation(
                 f"lamports not conserved: {result.fee} left circulation, the fee is {charged}; nothing committed"
             )
+
+
+def _inner(meta: TransactionMetadata | FailedTransactionMetadata) -> TransactionMetadata:
+    return meta.meta() if isinstance(meta, FailedTransactionMetadata) else meta
 
 
 def _record(account: Account | None) -> bytes:
@@ -141,7 +154,6 @@ def _burned(view: dict[bytes, bytes], writes: dict[bytes, bytes]) -> int:
 
 
 def _result(meta: TransactionMetadata | FailedTransactionMetadata, *, burned: int) -> Result:
-    if isinstance(meta, FailedTransactionMetadata):
-        inner = meta.meta()
-        return Result(error_json(meta.err()), burned, inner.compute_units_consumed(), inner.logs())
-    return Result(None, burned, meta.compute_units_consumed(), meta.logs())
+    inner = _inner(meta)
+    err = error_json(meta.err()) if isinstance(meta, FailedTransactionMetadata) else None
+    return Result(err, burned, inner.compute_units_consumed(), inner.logs())

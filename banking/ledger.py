@@ -50,6 +50,7 @@ class Entry:
     result: bytes
     raw: bytes
     writes: Mapping[bytes, bytes]
+    detail: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +263,7 @@ def _commit_arguments(entries: Sequence[Entry], versions: Mapping[bytes, bytes])
         blockhash = hashes.setdefault(entry.blockhash, len(hashes) + 1) if entry.blockhash is not None else 0
         reads = b"".join(index[key].to_bytes(2, "big") for key in entry.reads)
         body += (entry.signature, entry.message_hash, blockhash, reads, entry.burned, int(entry.ok))
-        body += (entry.result, entry.raw, len(entry.writes), *_flat(index, entry.writes.items()))
+        body += (entry.result, entry.raw, entry.detail, len(entry.writes), *_flat(index, entry.writes.items()))
     accounts: list[Argument] = []
     for key in index:
         accounts += (key, versions.get(key, b""))

@@ -13,6 +13,7 @@ from solders.pubkey import Pubkey
 _HEADER = struct.Struct("<QQB32s")
 HEADER_SIZE = _HEADER.size
 EXECUTABLE_AT = 16
+OWNER_AT = 17
 
 
 @dataclass(frozen=True, slots=True)

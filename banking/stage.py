@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from solders.hash import Hash
 
 from banking.accounts import Touched, program_data_key, static_accounts, with_lookups
 from banking.cache import ProgramCache
+from banking.detail import Detail, pack_detail
 from banking.executor import SvmExecutor
 from banking.ledger import Entry, Ledger, Loaded
 from banking.native import ADDRESS_LOOKUP_TABLE
@@ -30,6 +31,16 @@ class BatchReport:
     committed: list[WireTransaction] = field(default_factory=list)
     duplicates: list[WireTransaction] = field(default_factory=list)
     conflicts: list[WireTransaction] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """A run without effect, as of `slot`: `records` are the accounts as they would be afterwards."""
+
+    slot: int
+    result: Result
+    records: dict[bytes, bytes]
+    detail: Detail | None
 
 
 class BankingStage:
@@ -56,6 +67,15 @@ class BankingStage:
             self._round(pending, report, enqueued_at)
         report.conflicts = pending.wires
         return report
+
+    def simulate(self, wire: WireTransaction, *, check_blockhash: bool = True) -> Simulation:
+        """What `wire` would come to now; nothing is recorded. Raises LedgerUnavailable, StaleEpoch."""
+        touched = {wire.signature: static_accounts(wire)}
+        loaded = self._load([wire], touched)
+        if check_blockhash and not loaded.recent[0]:
+            return Simulation(loaded.slot, Result(BLOCKHASH_NOT_FOUND, 0, 0, []), {}, None)
+        ran = self._executor.simulate(wire, touched[wire.signature], loaded.records)
+        return Simulation(loaded.slot, ran.result, {**loaded.records, **ran.writes}, ran.detail)
 
     def _round(self, pending: _Pending, report: BatchReport, enqueued_at: int) -> None:
         touched = {wire.signature: static_accounts(wire) for wire in pending.wires}
@@ -97,6 +117,7 @@ class BankingStage:
             result=pack_result(execution.result),
             raw=wire.raw,
             writes=execution.writes,
+            detail=pack_detail(execution.detail),
         )
 
     def _load(self, wires: Sequence[WireTransaction], touched: dict[bytes, Touched]) -> Loaded:
@@ -179,4 +200,4 @@ def _with_program_data(touched: Touched, loaded: Loaded) -> Touched:
     data = [key for name in touched.keys if (key := program_data_key(loaded.records.get(name, b"")))]
     if not data:
         return touched
-    return Touched(touched.keys, touched.writable, tuple(dict.fromkeys((*touched.implied, *data))))
+    return replace(touched, implied=tuple(dict.fromkeys((*touched.implied, *data))))

@@ -7,7 +7,7 @@
 --       B, then B times: blockhash
 --       T, then T times: signature, message hash, blockhash index (0 = not checked), reads (2 bytes big-endian
 --         an account index, from 1), burned (lamports), ok ('1' or '0'), result (packed), raw transaction,
---         W, then W times: account index, record ('' = the account is gone)
+--         detail (packed), W, then W times: account index, record ('' = the account is gone)
 -- RESULT {slot, first sequence number, codes}, codes one letter a transaction:
 --       A applied   C conflict: an account changed since it was read, or an earlier one of the batch that this one
 --       built on was not applied   D duplicate: the signature has its outcome already   E blockhash not valid
@@ -70,6 +70,7 @@ for i = 1, tonumber(take()) do
   tx.ok = take()
   tx.result = take()
   tx.raw = take()
+  tx.detail = take()
   tx.writes = {}
   for w = 1, tonumber(take()) do
     tx.writes[w] = {tonumber(take()), take()}
@@ -122,7 +123,7 @@ for i = 1, #txs do
   if code == 'A' then
     seq = seq + 1
     local result = whole(slot) .. ':' .. whole(seq) .. ':' .. tx.result
-    local entry = {'t', tx.raw, 'r', result, 'f', tx.burned}
+    local entry = {'t', tx.raw, 'r', result, 'f', tx.burned, 'd', tx.detail}
     for w = 1, #tx.writes do
       local index, record = tx.writes[w][1], tx.writes[w][2]
       if not image[index] then touched[#touched + 1] = index end

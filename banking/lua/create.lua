@@ -14,7 +14,7 @@ redis.call('HSET', KEYS[1], 'layout', '1', 'epoch', ARGV[1], 'ledger_id', ARGV[2
 redis.call('HSET', KEYS[2], 'slot', '1', 'slot_time', now, 'seq', '1', 'blockhash', ARGV[4], 'burned', '0',
   'processed', '0', 'failed', '0', 'accepted', '0', 'watermark', '0')
 redis.call('HSET', KEYS[5], ARGV[4], '1')
-local entry = {'t', '', 'r', '0:1:' .. ARGV[5], 'f', '0'}
+local entry = {'t', '', 'r', '0:1:' .. ARGV[5], 'f', '0', 'd', ''}
 for i = 6, #ARGV, 2 do
   redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1])
   redis.call('HSET', KEYS[4], ARGV[i], '1')
