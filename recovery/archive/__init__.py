@@ -1,0 +1,39 @@
+"""The archive: immutable named objects in a folder or an object store, created at most once."""
+
+from recovery.archive.base import MAX_OBJECT_BYTES, Archive, put_same
+from recovery.archive.errors import (
+    AlreadyExists,
+    ArchiveError,
+    ArchiveReadError,
+    ArchiveUnavailable,
+    ArchiveWriteError,
+    InvalidName,
+    Mismatch,
+    NotFound,
+    TooLarge,
+    UnsafeArchive,
+)
+from recovery.archive.local import LocalArchive
+from recovery.archive.memory import MemoryArchive
+from recovery.archive.names import folder_segment
+from recovery.archive.opening import open_archive
+
+__all__ = [
+    "MAX_OBJECT_BYTES",
+    "AlreadyExists",
+    "Archive",
+    "ArchiveError",
+    "ArchiveReadError",
+    "ArchiveUnavailable",
+    "ArchiveWriteError",
+    "InvalidName",
+    "LocalArchive",
+    "MemoryArchive",
+    "Mismatch",
+    "NotFound",
+    "TooLarge",
+    "UnsafeArchive",
+    "folder_segment",
+    "open_archive",
+    "put_same",
+]

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from config.errors import ConfigurationError
+from recovery.archive import Archive, ArchiveUnavailable, open_archive
+from tests.unit.archive.contract import ArchiveContract
+
+
+class TestObjectArchive(ArchiveContract):
+    @pytest.fixture
+    def archive(self, s3_url: str) -> Archive:
+        return open_archive(s3_url)
+
+
+def test_objects_stay_below_their_prefix(s3_url: str) -> None:
+    open_archive(s3_url).put("a/x.blk", b"1")
+    other = open_archive(s3_url.replace("/deep/prefix", "/deep/other"))
+    assert list(other.list()) == []
+
+
+def test_a_store_that_is_away_is_reported_as_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recovery.archive.objects.RETRY_SECONDS", 0.5)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # bound and never listening: connections are refused
+        archive = open_archive(f"s3://bucket?endpoint=http://127.0.0.1:{unused.getsockname()[1]}&region=us-east-1")
+        for call in (
+            lambda: archive.put("a/x.blk", b"1"),
+            lambda: archive.get("a/x.blk", 1),
+            lambda: archive.exists("a/x.blk"),
+            lambda: list(archive.list()),
+        ):
+            with pytest.raises(ArchiveUnavailable):
+                call()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "archive", "http://x/y", "file://host/x", "s3://", "s3://key:secret@bucket", "s3://b?secret_access_key=x"],
+)
+def test_urls_that_cannot_be_used_are_explained(url: str) -> None:
+    with pytest.raises(ConfigurationError):
+        open_archive(url)
+
+
+def test_a_forked_worker_can_use_what_its_parent_used(s3_url: str) -> None:
+    script = f"""
+        import os, signal
+        from recovery.archive import AlreadyExists, NotFound, open_archive
+        archive = open_archive({s3_url!r})
+        archive.put("a/x.blk", b"parent")
+        child = os.fork()
+        if not child:
+            signal.alarm(30)
+            archive.put("a/y.blk", b"child")
+            assert archive.get("a/x.blk", 10) == b"parent"
+            try:
+                archive.put("a/x.blk", b"again")
+            except AlreadyExists:
+                archive.set_aside("a/x.blk")
+            assert list(open_archive({s3_url!r}).list()) == ["a/y.blk"]
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert archive.get("a/y.blk", 10) == b"child"
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, timeout=60)
