@@ -35,3 +35,15 @@ class InvalidTransaction(TrunklineError):
 
 class InvariantViolation(TrunklineError):
     """An execution would have broken a promise of the ledger, so nothing of it was committed."""
+
+
+class BadBlock(TrunklineError):
+    """A block is damaged, forged, missing or out of place; nothing behind it can be trusted."""
+
+
+class Diverged(TransientError):
+    """The archive holds another history than this Redis: the ledger must be restored from the archive."""
+
+
+class JournalGap(Diverged):
+    """The journal lacks entries that the ledger counted: Redis lost something; restore from the archive."""

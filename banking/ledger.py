@@ -64,7 +64,10 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The ledger's counters. Lamports are exact; times are milliseconds since the Unix epoch."""
+    """The ledger's counters. Lamports are exact; times are milliseconds since the Unix epoch.
+
+    `slot` is the open one, `finalized` the newest that is in the archive, up to `finalized_seq`.
+    """
 
     ledger_id: str
     epoch: int
@@ -77,6 +80,8 @@ class State:
     processed: int
     failed: int
     accepted: int
+    finalized: int
+    finalized_seq: int
 
 
 class Ledger:
@@ -250,6 +255,8 @@ def _state(meta: dict[bytes, bytes], state: dict[bytes, bytes]) -> State:
         processed=number(b"processed"),
         failed=number(b"failed"),
         accepted=number(b"accepted"),
+        finalized=number(b"finalized"),
+        finalized_seq=number(b"finalized_seq"),
     )
 
 

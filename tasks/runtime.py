@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from functools import cached_property
 
+from banking.blockstore import BlockStore
 from banking.burial import Burial
 from banking.executor import SvmExecutor
 from banking.intake import Intake
 from banking.ledger import Ledger
+from banking.opening import open_blocks, open_ledger
 from banking.processor import Processor
+from banking.sealer import Sealer
 from banking.stage import BankingStage
-from config.connections import ledger_client
 from config.settings import Settings, get_settings
 
 
@@ -24,7 +26,15 @@ class Runtime:
 
     @cached_property
     def ledger(self) -> Ledger:
-        return Ledger(ledger_client(self.settings), self.settings.ledger)
+        return open_ledger(self.settings)
+
+    @cached_property
+    def blocks(self) -> BlockStore:
+        return open_blocks(self.settings)
+
+    @cached_property
+    def sealer(self) -> Sealer:
+        return Sealer(self.ledger, self.blocks)
 
     @cached_property
     def intake(self) -> Intake:
