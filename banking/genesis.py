@@ -39,9 +39,7 @@ def create_ledger(
     LedgerUnavailable, ArchiveWriteError, and ValueError when the supply does not fit 63 bits.
     """
     if ledger.exists():
-        raise LedgerExists(
-            f"A ledger named {ledger.keys.name!r} exists in this Redis already; choose another name."
-        )
+        raise LedgerExists(f"A ledger named {ledger.keys.name!r} exists in this Redis already; choose another name.")
     supply = sum(map(lamports_of, accounts.values()))
     if supply >= 2**63:
         raise ValueError(f"a supply of {supply} lamports does not fit: it must stay below 2^63")

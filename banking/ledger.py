@@ -231,9 +231,7 @@ class Ledger:
                 raise LedgerMissing(self.keys.name) from error
             raise StaleEpoch(f"ledger {self.keys.name!r} was restored: {text}") from error
         if text.startswith("OOM") or "OOM command not allowed" in text:
-            raise LedgerUnavailable(
-                "Redis is out of memory and refused the write; nothing of it was done"
-            ) from error
+            raise LedgerUnavailable("Redis is out of memory and refused the write; nothing of it was done") from error
         if text.startswith(("LOADING", "BUSY", "READONLY", "MISCONF", "MASTERDOWN")):
             raise LedgerUnavailable(f"Redis cannot write now: {text}") from error
         raise error

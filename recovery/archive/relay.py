@@ -72,9 +72,7 @@ class Relay:
             except (OSError, EOFError, msgspec.MsgspecError) as problem:
                 self._stop()
                 kind = (
-                    errors.ArchiveWriteError
-                    if method in {"put", "delete", "set_aside"}
-                    else errors.ArchiveReadError
+                    errors.ArchiveWriteError if method in {"put", "delete", "set_aside"} else errors.ArchiveReadError
                 )
                 raise kind(f"the archive's helper process failed: {problem}") from problem
         if error:
