@@ -1,0 +1,38 @@
+"""An ordered map that works a little ahead in threads: hashing, zstd, fsync and sockets all release the GIL."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+DEPTH = 3
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def map_ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """`map`, with at most DEPTH results not yet taken. Raises what `function` raises, in the order of the items."""
+    source = iter(items)
+    first = next(source, None)
+    if first is None:
+        return
+    second = next(source, None)
+    if second is None:  # no thread for a single item
+        yield function(first)
+        return
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(DEPTH, thread_name_prefix="checkpoint") as pool:
+        try:
+            waiting.extend((pool.submit(function, first), pool.submit(function, second)))
+            for item in source:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > DEPTH:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
