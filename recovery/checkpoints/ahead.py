@@ -7,10 +7,20 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from recovery.checkpoints.chunks import ChunkEntry
+from recovery.checkpoints.manifest import PartEntry
+
 DEPTH = 3
+_WORTH_THREADS_BYTES = 1024 * 1024
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def map_part(part: PartEntry, function: Callable[[tuple[int, ChunkEntry]], Result]) -> Iterator[Result]:
+    """`function` of every numbered chunk of a part, ahead when the part is large enough to be worth threads."""
+    chunks = enumerate(part.chunks)
+    return map(function, chunks) if part.raw_bytes < _WORTH_THREADS_BYTES else map_ahead(function, chunks)
 
 
 def map_ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from recovery.archive import Archive, NotFound, TooLarge, UnsafeArchive
 from recovery.checkpoints import chunks, ids, manifest
-from recovery.checkpoints.ahead import map_ahead
+from recovery.checkpoints.ahead import map_part
 from recovery.checkpoints.chunks import ChunkEntry
 from recovery.checkpoints.errors import BadCheckpoint, UnknownCheckpoint
 from recovery.checkpoints.manifest import Manifest, PartEntry
@@ -76,7 +76,7 @@ class CheckpointReader:
             name = ids.chunk_name(self.folder, owner.id, number, index)
             return entry, read_chunk(self.archive, name, entry)
 
-        for entry, raw in map_ahead(read, enumerate(part.chunks)):
+        for entry, raw in map_part(part, read):
             whole.update(raw)
             yield entry, raw
         if whole.hexdigest() != part.sha256:

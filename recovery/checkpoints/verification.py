@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from recovery.archive import ArchiveUnavailable
 from recovery.checkpoints import chunks, ids
-from recovery.checkpoints.ahead import map_ahead
+from recovery.checkpoints.ahead import map_part
 from recovery.checkpoints.chunks import ChunkEntry
 from recovery.checkpoints.errors import BadCheckpoint, UnknownCheckpoint
 from recovery.checkpoints.manifest import Manifest
@@ -104,7 +104,7 @@ class Verifier:
             index, entry = numbered
             return self._read(ids.chunk_name(self._reader.folder, manifest.id, number, index), entry)
 
-        for raw, outcome in map_ahead(read, enumerate(part.chunks)):
+        for raw, outcome in map_part(part, read):
             whole.update(raw)
             intact = intact and not isinstance(outcome, Problem)
             if self._progress:
