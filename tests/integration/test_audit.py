@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import redis
 from solders.keypair import Keypair
@@ -112,7 +114,7 @@ def test_missing_newest_block(world: World) -> None:
 def test_ledger_behind_its_archive(world: World) -> None:
     """Redis was rolled back to an older state."""
     keys = world.ledger.epoch_keys
-    old = world.ledger.client.hgetall(keys.state)
+    old: dict[Any, Any] = world.ledger.client.hgetall(keys.state)
     for _ in range(3):
         world.seal()
     world.ledger.client.hset(keys.state, mapping=old)
