@@ -168,8 +168,7 @@ def _check_consistency(manifest: Manifest) -> None:
         raise BadCheckpoint("it has too many parts, or two of one name")
     for part in manifest.parts:
         sums = tuple(
-            sum(getattr(chunk, field) for chunk in part.chunks)
-            for field in ("records", "raw_bytes", "stored_bytes")
+            sum(getattr(chunk, field) for chunk in part.chunks) for field in ("records", "raw_bytes", "stored_bytes")
         )
         if sums != (part.records, part.raw_bytes, part.stored_bytes):
             raise BadCheckpoint(f"the totals of its part {part.name} are not the sums of its chunks")

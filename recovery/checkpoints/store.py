@@ -111,9 +111,7 @@ class CheckpointStore:
         """Read and check every byte, the bases' too. Raises UnknownCheckpoint only."""
         return Verifier(self._reader, progress).verify(checkpoint_id)
 
-    def verified_newest_first(
-        self, on_bad: Callable[[VerificationReport], None] | None = None
-    ) -> Iterator[Manifest]:
+    def verified_newest_first(self, on_bad: Callable[[VerificationReport], None] | None = None) -> Iterator[Manifest]:
         """Checkpoints that verify completely, the newest first; each is verified when it is asked for.
 
         Bad ones are told to the log and to `on_bad`, never deleted. Raises ArchiveReadError from the listing.

@@ -220,9 +220,7 @@ class TestNewestVerified:
     def test_none_when_there_is_none(self, store: CheckpointStore) -> None:
         assert store.newest_verified() is None
 
-    def test_bad_ones_are_passed_over_reported_and_kept(
-        self, store: CheckpointStore, archive: MemoryArchive
-    ) -> None:
+    def test_bad_ones_are_passed_over_reported_and_kept(self, store: CheckpointStore, archive: MemoryArchive) -> None:
         good = save(store, 1)
         bad = save(store, 2)
         archive.delete(f"checkpoints/{bad.id}/part-00-000000.zst")

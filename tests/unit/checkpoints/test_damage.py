@@ -107,9 +107,7 @@ def test_objects_that_belong_to_nothing_are_reported_without_spoiling_the_rest(
     assert report.unlisted == (stray,)
 
 
-def test_a_manifest_under_another_checkpoints_name_is_refused(
-    store: CheckpointStore, archive: MemoryArchive
-) -> None:
+def test_a_manifest_under_another_checkpoints_name_is_refused(store: CheckpointStore, archive: MemoryArchive) -> None:
     first, second = save(store, 1), save(store, 2)
     name = "checkpoints/{}/checkpoint.manifest"
     replace(archive, name.format(second.id), archive.get(name.format(first.id), 10**6))
@@ -135,9 +133,7 @@ class TestForgery:
         with pytest.raises(BadCheckpoint, match="trusted"):
             store.layers(checkpoint_id)
 
-    def test_the_same_manifest_of_a_trusted_key_is_accepted(
-        self, archive: MemoryArchive, identity: Identity
-    ) -> None:
+    def test_the_same_manifest_of_a_trusted_key_is_accepted(self, archive: MemoryArchive, identity: Identity) -> None:
         """The forgery above is refused for its key alone."""
         other = Identity.generate()
         store = CheckpointStore(archive, identity, trusted_keys=[other.public_key])
