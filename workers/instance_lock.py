@@ -13,6 +13,8 @@ from config.errors import TrunklineError
 
 #: Seconds to wait for the guard of a killed launcher to end that launcher's children.
 SUCCESSION_WAIT = 8.0
+#: Seconds that a holder which has just been killed may still look alive.
+DYING_WAIT = 0.5
 
 
 class InstanceRunning(TrunklineError):
@@ -44,10 +46,11 @@ class InstanceLock:
 
         When the process named in the file is dead, its guard is still at work: that is waited for.
         """
-        deadline = time.monotonic() + SUCCESSION_WAIT
+        asked = time.monotonic()
         while not self._try():
             pid = self._holder()
-            if time.monotonic() > deadline or (pid is not None and psutil.pid_exists(pid)):
+            patience = DYING_WAIT if pid is not None and _runs(pid) else SUCCESSION_WAIT
+            if time.monotonic() - asked > patience:
                 raise InstanceRunning(self.path.parent, pid)
             time.sleep(0.05)
         os.ftruncate(self._descriptor, 0)
@@ -85,3 +88,10 @@ class InstanceLock:
             return int(self.path.read_text())
         except (FileNotFoundError, ValueError):
             return None
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

@@ -24,8 +24,8 @@ from workers.stop_signals import StopSignals
 from workers.supervisor import Supervisor
 
 FLOWER_PORT = 5555
-#: Seconds that beat and Flower get to end, and workers to finish what they run.
-HELPER_PATIENCE = 5.0
+#: Seconds that beat gets to end, and workers to finish what they run.
+BEAT_PATIENCE = 5.0
 WORKER_PATIENCE = 15.0
 
 
@@ -69,7 +69,8 @@ class Launcher:
         self._environment: dict[str, str] = {}
         self._workers: list[Child] = []
         self._maintenance: list[Child] = []
-        self._helpers: list[Child] = []
+        self._beat: list[Child] = []
+        self._flower: list[Child] = []
         self.redis_url = ""
         self.broker_url = ""
         self.flower_url: str | None = None
@@ -124,11 +125,14 @@ class Launcher:
         self._stopping.set()
         if self._supervisor is not None:
             self._supervisor.quiesce()
-            self._supervisor.retire(self._helpers, patience=HELPER_PATIENCE)
+            self._supervisor.retire(self._beat, patience=BEAT_PATIENCE)
+            # Flower keeps nothing and does not end when asked to: its event thread outlives SIGTERM. Events come by
+            # publish/subscribe, so nothing piles up for the one that is gone.
+            self._supervisor.retire(self._flower, patience=0)
             self._supervisor.retire([*self._workers, *self._maintenance], patience=WORKER_PATIENCE)
             self._supervisor.close()
             self._supervisor = None
-            self._workers, self._maintenance, self._helpers = [], [], []
+            self._workers, self._maintenance, self._beat, self._flower = [], [], [], []
         if self._lock.held:
             remove_instance(self._data)
             self._lock.release()
@@ -214,11 +218,11 @@ class Launcher:
         for _ in range(self._wanted):
             self._add_worker(supervisor)
         self._maintenance.append(self._child("maintenance", commands.maintenance_worker(self._app)))
-        self._helpers.append(self._child("beat", commands.beat(self._app)))
+        self._beat.append(self._child("beat", commands.beat(self._app)))
         if self.flower_url is not None:
             port = int(self.flower_url.rsplit(":", 1)[1])
-            self._helpers.append(self._child("flower", commands.flower(port, self._app)))
-        for child in (*self._maintenance, *self._helpers):
+            self._flower.append(self._child("flower", commands.flower(port, self._app)))
+        for child in (*self._maintenance, *self._beat, *self._flower):
             supervisor.keep(child)
 
     def _add_worker(self, supervisor: Supervisor) -> None:

@@ -54,11 +54,11 @@ class Supervisor:
             self._children.append(child)
 
     def retire(self, children: Sequence[Child], *, patience: float) -> None:
-        """End these children: softly, and after `patience` seconds by SIGKILL."""
+        """End these children: softly, and after `patience` seconds by SIGKILL (at once when that is 0)."""
         with self._state:
             self._children = [child for child in self._children if child not in children]
             killed = stop_children(children, self.guard, patience=patience, hurry=self.hurry)
-        if killed:
+        if killed and patience:
             logger.warning("Killed what did not end in time: %s.", ", ".join(killed))
 
     def kill(self, child: Child) -> int:
