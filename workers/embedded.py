@@ -96,7 +96,7 @@ class EmbeddedRedis:
         if self._guard is None:
             self._guard = Guard()
         self._choose_address(self._guard)
-        config = self._write_config()
+        config = self.write_config()
         with self.log.open("ab") as output:
             self._process = self._guard.spawn([binary.path, str(config)], output=output)
 
@@ -183,7 +183,7 @@ class EmbeddedRedis:
                 "Install that server again or choose another data folder."
             )
 
-    def _write_config(self) -> Path:
+    def write_config(self) -> Path:
         """The configuration in a file of this user's alone: a password on the command line is everybody's."""
         options: list[tuple[str, str]] = [
             ("daemonize", "no"),
