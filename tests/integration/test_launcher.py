@@ -108,14 +108,19 @@ def test_killed_worker_dies_with_its_pool_and_comes_back(launcher: Launcher) -> 
     _works(launcher)
 
 
-def test_orphaned_pool_children_are_ended_when_only_the_main_process_dies(launcher: Launcher) -> None:
-    pid = launcher.pids()["maintenance"]
+def test_busy_pool_children_are_ended_when_only_the_main_process_dies(launcher: Launcher) -> None:
+    _works(launcher)
+    pid = launcher.worker_pids()[0]
     assert pid is not None
-    wait_until(lambda: len(psutil.Process(pid).children()) == 2, "the maintenance pool is up")
     pool = [child.pid for child in psutil.Process(pid).children()]
-    os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: all(gone(child) for child in pool), "the pool children are dead")
-    wait_until(lambda: launcher.pids()["maintenance"] not in (None, pid), "maintenance is restarted")
+    send(launcher.broker_url, queues.PROCESS, 600.0)
+    with connect(launcher.redis_url) as client:
+        wait_until(lambda: client.hlen("unacked") > 0, "the task is with the worker")
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: all(gone(child) for child in pool), "the pool child that was busy is dead")
+        client.delete("unacked", "unacked_index")  # or the task would come back
+    wait_until(lambda: launcher.worker_pids()[0] not in (None, pid), "the worker is restarted")
+    _works(launcher)
 
 
 def test_killed_redis_comes_back_at_its_address_with_its_data(launcher: Launcher) -> None:
