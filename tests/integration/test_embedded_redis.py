@@ -117,7 +117,7 @@ def test_tcp_is_loopback_with_a_password_that_no_command_line_shows(make_redis: 
     }
     assert {address.ip for address in listening} == {"127.0.0.1"}
     port = next(iter(listening)).port
-    with redis.Redis("127.0.0.1", port) as stranger, pytest.raises(redis.AuthenticationError):
+    with connect(f"redis://127.0.0.1:{port}") as stranger, pytest.raises(redis.AuthenticationError):
         stranger.ping()
     password = server.url.split("@")[0].removeprefix("redis://:")
     assert len(password) >= 32
