@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from recovery.checkpoints.components import ComponentLayer
-
 from banking.blockstore import BlockStore
 from banking.errors import BadBlock
 from banking.snapshot import (
@@ -24,6 +22,7 @@ from banking.snapshot import (
     status_rows,
 )
 from recovery.checkpoints import BadCheckpoint, CheckpointStore, Manifest, Part
+from recovery.checkpoints.components import ComponentLayer
 
 logger = logging.getLogger(__name__)
 
@@ -124,5 +123,5 @@ def newest_chain(store: CheckpointStore, skip: set[str]) -> Sequence[ComponentLa
         try:
             return [ComponentLayer(layer, COMPONENT) for layer in store.layers(checkpoint_id)]
         except BadCheckpoint as error:
-            logger.error("Checkpoint %s cannot be built upon: %s", checkpoint_id, error)
+            logger.warning("Checkpoint %s cannot be built upon: %s", checkpoint_id, error)
     return ()

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 from solders.transaction import VersionedTransaction
@@ -18,6 +18,7 @@ from recovery.checkpoints import BadCheckpoint, Batch
 
 ACCOUNTS, STATUSES, BLOCKHASHES = "accounts", "statuses", "blockhashes"
 _ROWS = 2_000
+Row = TypeVar("Row")
 
 
 class AccountRow(NamedTuple):
@@ -70,7 +71,7 @@ def blockhash_rows(batch: Batch) -> list[tuple[bytes, int]]:
     return _unpack(_blockhash_decoder, batch)
 
 
-def _unpack[T](decoder: msgspec.msgpack.Decoder[list[T]], batch: Batch) -> list[T]:
+def _unpack(decoder: msgspec.msgpack.Decoder[list[Row]], batch: Batch) -> list[Row]:
     try:
         return decoder.decode(batch.data)
     except msgspec.MsgspecError as error:

@@ -1,19 +1,31 @@
 """What keeps things alive: retry, circuit breaker, degradation, checkpoints, dead letters. No Solana in sight."""
 
+from recovery.archive import Archive, open_archive
 from recovery.backoff import Jitter
 from recovery.budget import RetryBudget
 from recovery.celery_task import FaultTolerantTask
+from recovery.checkpoints import Checkpoint, CheckpointStore, Component, Part
 from recovery.dead_letters import DeadLetter, DeadLetters
 from recovery.errors import Refused, TerminalError, TransientError
+from recovery.identity import Identity
+from recovery.manager import RecoveryManager, RecoveryStatus
 from recovery.retry import RetryPolicy
 from recovery.retry_events import RetryEvent, Verdict, set_retry_hooks
 from recovery.retryable import is_retryable, retry_on
 
 __all__ = [
+    "Archive",
+    "Checkpoint",
+    "CheckpointStore",
+    "Component",
     "DeadLetter",
     "DeadLetters",
     "FaultTolerantTask",
+    "Identity",
     "Jitter",
+    "Part",
+    "RecoveryManager",
+    "RecoveryStatus",
     "Refused",
     "RetryBudget",
     "RetryEvent",
@@ -22,6 +34,7 @@ __all__ = [
     "TransientError",
     "Verdict",
     "is_retryable",
+    "open_archive",
     "retry_on",
     "set_retry_hooks",
 ]

@@ -1,6 +1,14 @@
 """Checkpoints: signed, hashed, complete or not there at all. Generic over what is stored."""
 
-from recovery.checkpoints.errors import BadCheckpoint, CheckpointError, NoUsableCheckpoint, UnknownCheckpoint
+from recovery.checkpoints.components import Component, ComponentLayer
+from recovery.checkpoints.errors import (
+    BadCheckpoint,
+    CheckpointError,
+    NoUsableCheckpoint,
+    RestoreRefused,
+    UnknownCheckpoint,
+)
+from recovery.checkpoints.facade import Checkpoint, CheckpointSummary
 from recovery.checkpoints.manifest import Facts, Manifest
 from recovery.checkpoints.parts import Batch, Part, pack_records, unpack_records
 from recovery.checkpoints.retention import CleanupReport
@@ -11,9 +19,13 @@ from recovery.checkpoints.writing import WriteOptions
 __all__ = [
     "BadCheckpoint",
     "Batch",
+    "Checkpoint",
     "CheckpointError",
     "CheckpointStore",
+    "CheckpointSummary",
     "CleanupReport",
+    "Component",
+    "ComponentLayer",
     "Facts",
     "Fault",
     "Layer",
@@ -21,6 +33,7 @@ __all__ = [
     "NoUsableCheckpoint",
     "Part",
     "Problem",
+    "RestoreRefused",
     "UnknownCheckpoint",
     "VerificationReport",
     "WriteOptions",

@@ -19,3 +19,7 @@ class BadCheckpoint(CheckpointError):
 
 class NoUsableCheckpoint(CheckpointError):
     """There are checkpoints, but none of them could be verified and restored."""
+
+
+class RestoreRefused(CheckpointError):
+    """A component read good bytes that make no sense to it; the checkpoint cannot be used."""

@@ -57,16 +57,12 @@ def _works(launcher: Launcher) -> None:
 
 def test_workers_beat_and_flower_work_together(launcher: Launcher) -> None:
     _works(launcher)
-    wait_until(
-        lambda: count(launcher.redis_url, "sealed") and count(launcher.redis_url, "swept"), "beat's tasks run"
-    )
+    wait_until(lambda: count(launcher.redis_url, "sealed") and count(launcher.redis_url, "swept"), "beat's tasks run")
     assert launcher.flower_url is not None
     assert launcher.flower_url.startswith("http://127.0.0.1:")
     wait_until(lambda: _get(f"{launcher.flower_url}/healthcheck") == "OK", "Flower answers")
     pid = launcher.pids()["flower"]
-    assert {c.laddr.ip for c in psutil.Process(pid).net_connections("inet") if c.status == "LISTEN"} == {
-        "127.0.0.1"
-    }
+    assert {c.laddr.ip for c in psutil.Process(pid).net_connections("inet") if c.status == "LISTEN"} == {"127.0.0.1"}
 
 
 def _get(url: str) -> str | None:
@@ -205,9 +201,7 @@ def _listens_nowhere(port: int) -> bool:
 
 def test_running_tasks_end_before_their_worker_does(tmp_path: Path, make_redis: MakeRedis) -> None:
     server = make_redis()
-    launcher = Launcher(
-        Settings(data_dir=tmp_path / "data", redis_url=server.url), workers=1, flower=False, app=APP
-    )
+    launcher = Launcher(Settings(data_dir=tmp_path / "data", redis_url=server.url), workers=1, flower=False, app=APP)
     launcher.start()
     assert "redis" not in launcher.pids()
     _works(launcher)

@@ -107,9 +107,7 @@ def test_second_ctrl_c_does_not_wait_for_tasks_and_leaves_nothing(running: Runni
 def test_kill_9_of_the_launcher_leaves_no_orphan_and_a_successor_can_start(running: Running) -> None:
     running.process.kill()
     # At once: the successor must wait until nobody else writes to the data any more.
-    successor = Launcher(
-        Settings(data_dir=running.folder), workers=1, flower=False, app="tests.integration.tiny_app"
-    )
+    successor = Launcher(Settings(data_dir=running.folder), workers=1, flower=False, app="tests.integration.tiny_app")
     successor.start()
     try:
         assert all(gone(pid) for pid in running.tree)

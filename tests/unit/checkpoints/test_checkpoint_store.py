@@ -104,7 +104,7 @@ def test_facts_that_json_would_bend_are_refused_and_nothing_stays(
 
 
 def test_the_largest_numbers_survive(store: CheckpointStore) -> None:
-    facts = {"most": 2**64 - 1, "least": -(2**63), "text": 'ü"\n\0'}
+    facts: dict[str, int | str] = {"most": 2**64 - 1, "least": -(2**63), "text": 'ü"\n\0'}
     assert store.manifest(store.create(sequence=10**12 - 1, parts=(), facts=facts).id).facts == facts
 
 
