@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import kombu.exceptions
 import redis.exceptions
-from celery.exceptions import TaskPredicate
+from celery.exceptions import SoftTimeLimitExceeded, TaskPredicate
 
 from config.policies import RETRYABLE_MESSAGE_PARTS
 from recovery.errors import Refused, TerminalError, TransientError
@@ -36,6 +36,7 @@ _TRANSIENT: tuple[type[BaseException], ...] = (
     redis.exceptions.ReadOnlyError,
     redis.exceptions.TryAgainError,
     kombu.exceptions.OperationalError,
+    SoftTimeLimitExceeded,
 )
 
 #: Mistakes in the program or its input: no wording makes them go away by waiting.
