@@ -52,6 +52,8 @@ class FaultTolerantTask(WorkKeeper):
     """See the module. Everything below may be set on a subclass or in `@app.task(base=..., name=value)`."""
 
     abstract = True
+    #: An expected outcome is logged without a traceback.
+    throws = (TerminalError,)
 
     retry_policy: RetryPolicy = RetryPolicy()
     breaker: BreakerProtocol | None = None
