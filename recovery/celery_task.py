@@ -66,6 +66,9 @@ class FaultTolerantTask(WorkKeeper):
     park_delay: float = 5.0
     shortest_park: ClassVar[float] = 0.05
     longest_park: float = 300.0
+    #: Runs cut short (a killed worker, a broker that came back) before a task counts as the killer of its workers;
+    #: then it becomes a dead letter. None: never; without `dead_letters` nobody counts.
+    max_redeliveries: int | None = 5
 
     # ---- to override
 
@@ -91,6 +94,7 @@ class FaultTolerantTask(WorkKeeper):
         state = TaskState.from_headers(self.request.headers)
         self._wait_until_due(state)
         state = state.resumed(self.clock.time())
+        self._refuse_killer(state)
         self._refuse_bad_arguments(state, args, kwargs)
         self._refuse_late_start(state)
         state = self._withdraw_owed(state)
@@ -171,6 +175,16 @@ class FaultTolerantTask(WorkKeeper):
             self.set_next(state, remaining, self.request.retries)
             self.publish_again(remaining)
             raise Retry(f"not due for {remaining:.3f} s", None, cast(Any, remaining))
+
+    def _refuse_killer(self, state: TaskState) -> None:
+        # Only a redelivered message costs the round trip.
+        if not (self.request.delivery_info or {}).get("redelivered") or self.max_redeliveries is None:
+            return
+        redeliveries = self.count_redelivery()
+        if redeliveries > self.max_redeliveries:
+            reason = f"redelivered {redeliveries} times: it may be killing its worker"
+            self.bury(reason, state, self.request.retries + redeliveries)
+            raise GivenUpError(reason)
 
     def _refuse_bad_arguments(self, state: TaskState, args: Any, kwargs: Any) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -68,3 +69,10 @@ def cut_off() -> None:
             time.sleep(0.02)
         raise TransientError("failing just when the broker is away")
     note("cut_off.done", "done")
+
+
+@app.task(name="killer", base=Base, max_redeliveries=2)
+def killer() -> None:
+    """Takes its worker's pool process along, every time."""
+    note("killer", "run")
+    os.kill(os.getpid(), signal.SIGKILL)

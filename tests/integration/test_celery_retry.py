@@ -120,6 +120,19 @@ def test_bad_messages_become_dead_letters_and_the_worker_lives_on(redis_url: str
         assert process.poll() is None
 
 
+def test_a_task_that_kills_its_worker_becomes_a_dead_letter(redis_url: str, tmp_path: Path) -> None:
+    app = client_app(redis_url)
+    with worker(redis_url, tmp_path), connect(redis_url) as client:
+        app.send_task("killer")
+        letters = DeadLetters(client, "retry-test")
+        (letter,) = wait_for(letters.list, tmp_path)
+        app.send_task("flaky", args=[0])
+        wait_for((tmp_path / "flaky.done").exists, tmp_path)
+    assert "killing its worker" in letter.reason
+    assert letter.kind == "killer"
+    assert (tmp_path / "killer").read_text().splitlines() == ["run"] * 3
+
+
 def test_a_broker_cut_off_at_the_retry_does_not_lose_the_work(make_redis: MakeRedis, tmp_path: Path) -> None:
     server = make_redis(fsync=Fsync.ALWAYS)
     app = client_app(server.url)

@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from recovery.dead_letters import (
+    REDELIVERY_MEMORY,
     UNREADABLE,
     DeadLetter,
     DeadLetters,
@@ -156,3 +157,11 @@ def test_packing_is_reversible_and_checked() -> None:
     for torn in (b"", b"\x00", pack_letter(a_letter())[:-1]):
         with pytest.raises(UnreadableLetterError):
             unpack_letter(torn)
+
+
+def test_redeliveries_are_counted_by_id_and_forgotten(any_redis: redis.Redis) -> None:
+    letters = DeadLetters(any_redis, "shop")
+    assert [letters.count_redelivery(b"a") for _ in range(3)] == [1, 2, 3]
+    assert letters.count_redelivery(b"b") == 1
+    assert 0 < int(any_redis.ttl("shop:dead:redelivered:a")) <= REDELIVERY_MEMORY
+    assert letters.count() == 0
