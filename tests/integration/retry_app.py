@@ -71,7 +71,7 @@ def cut_off() -> None:
     note("cut_off.done", "done")
 
 
-@app.task(name="killer", base=Base, max_redeliveries=2)
+@app.task(name="killer", base=Base, max_redeliveries=1)
 def killer() -> None:
     """Takes its worker's pool process along, every time."""
     note("killer", "run")
