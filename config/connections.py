@@ -16,11 +16,13 @@ def connect(url: str, *, timeout: float = 2.0) -> redis.Redis:
     here is idempotent, so a command that was applied and is sent again changes nothing. More retries belong to
     the caller's RetryPolicy; redis-py's own default of ten would hide an outage for many seconds.
     """
+    # A Unix socket knows no keepalive, and redis-py refuses the option there.
+    keepalive = {} if url.startswith("unix://") else {"socket_keepalive": True}
     client: redis.Redis = redis.Redis.from_url(
         url,
         socket_timeout=timeout,
         socket_connect_timeout=min(timeout, 1.0),
-        socket_keepalive=True,
+        **keepalive,
         health_check_interval=15,
         retry=Retry(NoBackoff(), 1),
         retry_on_error=[redis.ConnectionError],

@@ -1,0 +1,84 @@
+"""Redis for tests: one real server for the session, more on request, and a fake beside it for contract suites."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import fakeredis
+import pytest
+import redis
+
+from config.connections import connect
+from workers.embedded import EmbeddedRedis
+from workers.redis_binary import NoRedisServer, find_redis_binary
+
+MakeRedis = Callable[..., EmbeddedRedis]
+
+
+def _require_server() -> None:
+    """Without a server program a laptop skips; in CI that would be a hole in the gate, so it fails."""
+    try:
+        find_redis_binary()
+    except NoRedisServer as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
+    """The session's server. Do not kill it: use `make_redis` for that."""
+    _require_server()
+    server = EmbeddedRedis(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(redis_server: EmbeddedRedis) -> Iterator[str]:
+    """The URL of the session's server, emptied before and after."""
+    with connect(redis_server.url) as client:
+        client.flushall()
+        yield redis_server.url
+        client.flushall()
+
+
+@pytest.fixture
+def redis_client(redis_url: str) -> Iterator[redis.Redis]:
+    """A client of the session's server, which holds nothing at the start."""
+    with connect(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def make_redis(tmp_path: Path) -> Iterator[MakeRedis]:
+    """Starts servers that the test may kill: `make_redis(fsync=Fsync.ALWAYS)`; takes EmbeddedRedis' options."""
+    _require_server()
+    numbers = itertools.count()
+    servers: list[EmbeddedRedis] = []
+
+    def make(folder: Path | None = None, **options: Any) -> EmbeddedRedis:
+        server = EmbeddedRedis(folder or tmp_path / f"redis{next(numbers)}", **options)
+        servers.append(server)
+        server.start()
+        return server
+
+    yield make
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.real_redis)])
+def any_redis(request: pytest.FixtureRequest) -> Iterator[redis.Redis]:
+    """An empty Redis, once fakeredis (with Lua) and once a real server: for suites that hold on both."""
+    if request.param == "fake":
+        fake: redis.Redis = fakeredis.FakeRedis(version=(6, 2))
+        yield fake
+        fake.close()
+    else:
+        yield request.getfixturevalue("redis_client")
