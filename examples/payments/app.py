@@ -1,4 +1,4 @@
-"""The Celery app that you would write: one task, with a policy, a retry budget and dead letters of its own."""
+"""The Celery app that you would write: one task with a policy, a breaker, a retry budget and dead letters."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import redis
 from celery import Celery
 
 from recovery import (
+    CircuitBreaker,
+    CircuitBreakerConfig,
     DeadLetters,
     FaultTolerantTask,
     Jitter,
@@ -46,6 +48,13 @@ class Payment(FaultTolerantTask):
         max_delay=2.0,
         jitter=Jitter.DECORRELATED,
         deadline=30.0,
+    )
+    # Open for all workers after five failures in a row; what comes meanwhile is parked and uses up no attempt.
+    breaker = CircuitBreaker(
+        "card-service",
+        CircuitBreakerConfig(failure_threshold=5, timeout=0.5, success_threshold=1, half_open_probes=2),
+        redis=_redis,
+        namespace="payments",
     )
     # The floor is high for 40 charges; a busy shop would leave it at its default.
     budget = RetryBudget(_redis, name="card-service", prefix="payments", floor_per_second=50.0)

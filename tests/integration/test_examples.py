@@ -33,6 +33,8 @@ def test_payments_charge_each_card_once() -> None:
     assert "Everything as it should be." in done.stdout
     assert "34 cards were charged." in done.stdout
     assert "dead letter" in done.stdout
+    assert "40 charges took 66 requests" in done.stdout  # the open breaker used up no attempt ...
+    assert "closed -> open" in done.stderr  # ... and it was open
 
 
 def test_outside_celery() -> None:
