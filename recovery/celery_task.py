@@ -22,9 +22,10 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar, cast
 
+from celery import Celery
 from celery.exceptions import Retry, TaskPredicate
 
-from config.errors import TrunklineError
+from config.errors import ConfigurationError, TrunklineError
 from recovery.backoff import retry_after_seconds
 from recovery.errors import Refused, TerminalError
 from recovery.protocols import BreakerProtocol, GateProtocol, RetryBudgetProtocol
@@ -86,6 +87,14 @@ class FaultTolerantTask(WorkKeeper):
         """Record a terminal outcome; the task then fails with `exc`. Here: nothing more."""
 
     # ---- the way of a run
+
+    @classmethod
+    def on_bound(cls, app: Celery) -> None:  # noqa: ARG003 - Celery calls it so
+        """Refuse, when the task is registered, what would otherwise fail at its first run."""
+        if not isinstance(cls.retry_policy, RetryPolicy):
+            raise ConfigurationError(f"{cls.name}: retry_policy must be a RetryPolicy, not {cls.retry_policy!r}.")
+        if cls.gate is not None and not (cls.component and cls.operation):
+            raise ConfigurationError(f"{cls.name}: a task with a gate needs its component and its operation.")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run under the policy in a worker (or `apply`); called directly it is the plain function."""

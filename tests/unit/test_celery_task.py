@@ -14,6 +14,7 @@ from celery.exceptions import Reject
 from kombu.exceptions import OperationalError
 
 from config.clock import ManualClock
+from config.errors import ConfigurationError
 from recovery import (
     DeadLetter,
     DeadLetters,
@@ -31,6 +32,7 @@ from recovery.retry_events import RetryEvent, get_retry_hooks
 from recovery.task_letters import NotReplayableError, send_again
 from tests.unit.celery_harness import Harness
 
+WRITES = {"component": "cards", "operation": "WRITE"}
 POLICY = RetryPolicy(max_attempts=3, initial_delay=0.25, jitter_factor=0.0)
 
 
@@ -233,7 +235,7 @@ def test_bad_arguments_end_as_a_dead_letter_unseen_by_the_breaker(
 
 def test_a_refusing_gate_parks_and_burns_no_attempt(harness: Harness) -> None:
     gate, work = Gate(5), Work(TimeoutError(), TimeoutError())
-    make_task(harness, work, gate=gate, component="cards", operation="WRITE").delay(1)
+    make_task(harness, work, gate=gate, **WRITES).delay(1)
     ran = harness.steps()
     assert [one.state for one in ran] == ["RETRY"] * 7 + ["SUCCESS"]
     assert [one.headers["retries"] for one in ran] == [0, 0, 0, 0, 0, 0, 1, 2]
@@ -261,7 +263,7 @@ def test_a_refusal_from_further_in_parks_too(harness: Harness) -> None:
 def test_time_spent_parked_does_not_count_against_the_deadline(harness: Harness) -> None:
     gate, work = Gate(3), Work()
     policy = RetryPolicy(deadline=5.0)
-    make_task(harness, work, gate=gate, retry_policy=policy).delay(1)
+    make_task(harness, work, gate=gate, retry_policy=policy, **WRITES).delay(1)
     for _ in range(3):
         assert harness.step().state == "RETRY"  # type: ignore[union-attr]
         harness.clock.advance(100.0)
@@ -274,6 +276,7 @@ def test_an_overridden_park_keeps_the_work_elsewhere(harness: Harness) -> None:
     class Elsewhere(FaultTolerantTask):
         abstract = True
         gate = Gate(1)
+        component, operation = "cards", "WRITE"
 
         def park(self, delay: float, exc: Exception) -> None:
             kept.append(delay)
@@ -319,7 +322,7 @@ def test_a_total_outage_stays_below_one_point_one_times_the_load(harness: Harnes
 def test_a_failed_republish_hands_the_message_back(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     for refused in (Gate(0), Gate(9)):  # once for a retry, once for parking
         work = Work(TimeoutError())
-        task = make_task(harness, work, gate=refused)
+        task = make_task(harness, work, gate=refused, **WRITES)
         task.delay(1)
         with monkeypatch.context() as patched:
             patched.setattr(harness.app.amqp, "send_task_message", _broker_gone)
@@ -377,7 +380,7 @@ def test_a_letter_that_cannot_be_written_is_tried_again_without_an_attempt(
 def test_a_wait_longer_than_the_visibility_timeout_takes_several_messages(harness: Harness) -> None:
     harness.app.conf.broker_transport_options = {"visibility_timeout": 10}
     gate, work = Gate(1, retry_after=100.0), Work()
-    make_task(harness, work, gate=gate).delay(1)
+    make_task(harness, work, gate=gate, **WRITES).delay(1)
     assert harness.step().state == "RETRY"  # type: ignore[union-attr]
     hops = 0
     while (ran := harness.step()) is not None and ran.state == "RETRY":
@@ -399,7 +402,7 @@ def test_a_torn_header_does_not_stop_the_task(harness: Harness, caplog: pytest.L
 
 def test_called_directly_it_is_the_plain_function(harness: Harness) -> None:
     gate = Gate(9)
-    task = make_task(harness, Work(), gate=gate)
+    task = make_task(harness, Work(), gate=gate, **WRITES)
     assert task(1) == "done"
     assert gate.asked == []
 
@@ -412,3 +415,9 @@ def test_eager_tasks_retry_at_once(harness: Harness) -> None:
 
 def _broker_gone(*args: Any, **kwargs: Any) -> None:
     raise OperationalError("broker gone")
+
+
+@pytest.mark.parametrize("wrong", [{"gate": Gate(0)}, {"gate": Gate(0), "component": "cards"}, {"retry_policy": 3}])
+def test_a_wrongly_declared_task_is_refused_when_it_is_registered(harness: Harness, wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="work"):
+        make_task(harness, Work(), **wrong).delay(1)
