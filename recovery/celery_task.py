@@ -212,7 +212,9 @@ class FaultTolerantTask(WorkKeeper):
             raise DeadlineOverError(reason)
 
     def _withdraw_owed(self, state: TaskState) -> TaskState:
-        if state.owes_retry and self.budget is not None and not self.budget.try_retry():
+        if not state.owes_retry:
+            return state
+        if self.budget is not None and not self.budget.try_retry():
             raise self._parked(self.park_delay, RetryBudgetExhausted("Retry budget exhausted"), state)
         return replace(state, owes_retry=False)
 
