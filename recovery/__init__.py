@@ -2,6 +2,7 @@
 
 from recovery.archive import Archive, open_archive
 from recovery.backoff import Jitter
+from recovery.breaker import CircuitBreaker, CircuitBreakerConfig, CircuitOpenError, CircuitState, get_breaker
 from recovery.budget import RetryBudget
 from recovery.celery_task import FaultTolerantTask
 from recovery.checkpoints import Checkpoint, CheckpointStore, Component, Part
@@ -17,6 +18,10 @@ __all__ = [
     "Archive",
     "Checkpoint",
     "CheckpointStore",
+    "CircuitBreaker",
+    "CircuitBreakerConfig",
+    "CircuitOpenError",
+    "CircuitState",
     "Component",
     "DeadLetter",
     "DeadLetters",
@@ -33,6 +38,7 @@ __all__ = [
     "TerminalError",
     "TransientError",
     "Verdict",
+    "get_breaker",
     "is_retryable",
     "open_archive",
     "retry_on",
