@@ -17,7 +17,7 @@ from recovery.breaker.errors import CircuitOpenError
 from recovery.breaker.events import Announcer, BreakerListener
 from recovery.breaker.fallback import NO_FALLBACK, LastGood
 from recovery.breaker.gate import Gate
-from recovery.breaker.link import link_to
+from recovery.breaker.link import RedisLink, link_to
 from recovery.breaker.local_store import LocalStore
 from recovery.breaker.permit import Permit
 from recovery.breaker.predicates import FailurePredicate, is_failure
@@ -33,8 +33,9 @@ class CircuitBreaker:
     """Stops calling what does not work, in every process at once, and finds out when it works again.
 
     `redis` is a redis-py client or a URL whose server keeps the state that all processes share; without one the
-    state is local to the process. `name` stands for the dependency (`ledger`, `upstream:<host>`); all processes
-    give it the same config. `node` names this machine for the quorum (default: the host name).
+    state is local to the process. (A `RedisLink` brings a client of your own, used as it is.) `name` stands for the
+    dependency (`ledger`, `upstream:<host>`); all processes give it the same config. `node` names this machine for
+    the quorum (default: the host name).
 
     `failure` says which exceptions count, `failure_result` which returned values do. `fallback` is what refused
     calls return instead of raising CircuitOpenError: a value, a function of that error, or a `LastGood()`.
@@ -45,7 +46,7 @@ class CircuitBreaker:
         self,
         name: str,
         config: CircuitBreakerConfig | None = None,
-        redis: redis.Redis | str | None = None,
+        redis: redis.Redis | str | RedisLink | None = None,
         *,
         namespace: str = "trunkline",
         node: str | None = None,
@@ -67,7 +68,7 @@ class CircuitBreaker:
         self._announcer = Announcer(name, clock, listeners)
         store: Store = LocalStore(self.config, clock)
         if redis is not None:
-            link = link_to(redis, clock)
+            link = redis if isinstance(redis, RedisLink) else link_to(redis, clock)
             place = {"namespace": namespace, "node": _node_name(node)}
             remote = RedisStore(name, self.config, link.client, clock, server_time=server_time, **place)
             store = SharedStore(remote, link, self.config, clock)

@@ -56,7 +56,7 @@ class BreakerCore:
 
     def set_override(self, action: str, now: int, *, for_ms: int, reason: str, by: str) -> Snapshot:
         """Do what `Store.override` says."""
-        self.generation += self.step
+        self._new_generation(now)
         self.probes.clear()
         if action in ("closed", "reset"):
             self.state, self.since, self.until, self.length, self.trips = CLOSED, now, 0, 0, 0
@@ -73,8 +73,11 @@ class BreakerCore:
     def _ruled(self) -> bool:
         return self.override is None or self.override is Override.DISABLED
 
-    def _move(self, state: CircuitState, reason: str, now: int) -> None:
+    def _new_generation(self, now: int) -> None:  # noqa: ARG002 - the model of the Lua side counts by time
         self.generation += self.step
+
+    def _move(self, state: CircuitState, reason: str, now: int) -> None:
+        self._new_generation(now)
         self.state, self.since, self.reason = state, now, reason
         self.failures, self.successes = 0, 0
         self.window.clear()
@@ -95,7 +98,7 @@ class BreakerCore:
     def _pass_time(self, now: int) -> None:
         if self.override_until is not None and now >= self.override_until:
             self.override, self.override_until, self.override_reason, self.override_by = None, None, "", ""
-            self.generation += self.step
+            self._new_generation(now)
         self.until = min(self.until, now + self.length)
         self.since = min(self.since, now)
         longest = now + int(self.config.probe_lease * 1000)

@@ -86,8 +86,7 @@ class Gate:
         if view.snapshot.state is CircuitState.CLOSED and self._random.random() < view.share(now):
             return self.passing
         self._rejections.add()
-        reason = view.snapshot.override_reason if view.snapshot.override else view.snapshot.reason
-        raise CircuitOpenError(self._name, view.retry_after(now), reason)
+        raise CircuitOpenError(self._name, view.retry_after(now), view.why)
 
     async def admit_async(self) -> Admission:
         """`admit`, with the round trip (if there is one) in a thread, so that the event loop goes on."""

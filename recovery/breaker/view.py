@@ -46,6 +46,15 @@ class View:
         start = self.config.ramp_start
         return min(1.0, start + (1 - start) * age / self.config.ramp)
 
+    @property
+    def why(self) -> str:
+        """What to tell a caller that is refused."""
+        if self.snapshot.override is not None:
+            return self.snapshot.override_reason
+        if self.snapshot.state is CircuitState.HALF_OPEN:
+            return "all probes are out"
+        return "ramping up" if self.snapshot.state is CircuitState.CLOSED else self.snapshot.reason
+
     def retry_after(self, now: float) -> float:
         """Seconds after which asking again may help."""
         if self.snapshot.state is CircuitState.OPEN and self.open_until > now:
