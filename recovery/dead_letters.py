@@ -1,0 +1,160 @@
+"""Work that was given up, kept until somebody replays or drops it.
+
+One Redis hash, `{prefix}:dead`: field = the letter's id (bytes), value = `pack_letter(letter)`. The value is
+opaque to Redis, so that any other Lua script may move a ready-packed letter into the same hash in its own
+atomic step.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import cast
+
+import msgspec
+import redis
+
+from config.errors import TrunklineError
+from recovery.scripts import LuaScript
+
+logger = logging.getLogger(__name__)
+
+_LUA = Path(__file__).parent / "lua"
+_ADD = LuaScript(_LUA / "dead_letter_add.lua")
+_POP = LuaScript(_LUA / "dead_letter_pop.lua")
+
+UNREADABLE = "unreadable"
+
+
+class DeadLetter(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """One piece of work that was given up. Times are seconds since the Unix epoch."""
+
+    id: bytes
+    #: What the payload is, such as a task's name.
+    kind: str
+    payload: bytes
+    reason: str
+    attempts: int
+    first_at: float
+    last_at: float
+
+
+class DeadLettersFullError(TrunklineError):
+    """The dead letters are full; replay or drop some, or raise the limit."""
+
+
+class UnreadableLetterError(TrunklineError):
+    """A dead letter's record cannot be read; drop it, or restore it from a checkpoint."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(DeadLetter)
+
+
+def pack_letter(letter: DeadLetter) -> bytes:
+    """The record as it is stored: a msgpack array of the fields in their order."""
+    return _encoder.encode(letter)
+
+
+def unpack_letter(record: bytes) -> DeadLetter:
+    """The letter in `record`. Raises UnreadableLetterError."""
+    try:
+        return _decoder.decode(record)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise UnreadableLetterError(f"The record of a dead letter cannot be read: {error}") from None
+
+
+class DeadLetters:
+    """The dead letters under `prefix`, at most `limit` of them. Raises what redis-py raises when Redis is away.
+
+    `client` must answer in bytes (redis-py's default, not `decode_responses=True`).
+    """
+
+    def __init__(self, client: redis.Redis, prefix: str, *, limit: int = 10_000) -> None:
+        if limit < 1:
+            raise ValueError(f"limit must be at least 1, not {limit!r}")
+        self.key = f"{prefix}:dead"
+        self.limit = limit
+        self._client = client
+
+    def add(self, letter: DeadLetter) -> bool:
+        """Keep `letter`; False when one with its id is kept already (that one stays as it is).
+
+        Raises DeadLettersFullError: nothing is thrown out to make room.
+        """
+        added = int(_ADD(self._client, [self.key], [letter.id, pack_letter(letter), self.limit]))
+        if added < 0:
+            logger.error("Dead letters %s are full (%d): refused %s", self.key, self.limit, _shown(letter.id))
+            raise DeadLettersFullError(
+                f"{self.key} holds {self.limit} dead letters, its limit; replay or drop some, or raise the limit."
+            )
+        return added == 1
+
+    def count(self) -> int:
+        """How many there are."""
+        return int(self._client.hlen(self.key))
+
+    def list(self, *, after: bytes = b"", limit: int = 100) -> list[DeadLetter]:
+        """Up to `limit` letters in the order of their ids, beginning behind `after` (the last id of a page).
+
+        A record that cannot be read is shown as a letter of kind "unreadable" with the record as its payload.
+        """
+        ids = sorted(id for id in cast("Iterable[bytes]", self._client.hkeys(self.key)) if id > after)[:limit]
+        if not ids:
+            return []
+        records = cast("Iterable[bytes | None]", self._client.hmget(self.key, ids))
+        return [_shown_letter(id, record) for id, record in zip(ids, records, strict=True) if record is not None]
+
+    def get(self, id: bytes) -> DeadLetter | None:
+        """The letter `id`, or None. Raises UnreadableLetterError."""
+        record = self._record(id)
+        return None if record is None else unpack_letter(record)
+
+    def drop(self, id: bytes) -> bool:
+        """Forget the letter `id` for good; False when there was none."""
+        return bool(self._client.hdel(self.key, id))
+
+    def pop_for_replay(self, id: bytes) -> DeadLetter | None:
+        """Take the letter `id` out, to run it again: of several callers one gets it, the others None.
+
+        From here on the caller alone has it: if it may die before the work is safe again, use `replay`.
+        Raises UnreadableLetterError, and keeps the record, when it cannot be read.
+        """
+        record = self._record(id)
+        if record is None:
+            return None
+        letter = unpack_letter(record)
+        return letter if self._take(id, record) else None
+
+    def replay(self, id: bytes, send: Callable[[DeadLetter], object]) -> bool:
+        """`send` the letter `id`, and only then take it out; False when there is none.
+
+        A kill in between sends it again at the next replay: what it starts must bear that (same task id).
+        """
+        record = self._record(id)
+        if record is None:
+            return False
+        send(unpack_letter(record))
+        self._take(id, record)
+        return True
+
+    def _record(self, id: bytes) -> bytes | None:
+        return cast("bytes | None", self._client.hget(self.key, id))
+
+    def _take(self, id: bytes, record: bytes) -> bool:
+        return _POP(self._client, [self.key], [id, record]) is not None
+
+
+def _shown_letter(id: bytes, record: bytes) -> DeadLetter:
+    try:
+        return unpack_letter(record)
+    except UnreadableLetterError as error:
+        logger.warning("Dead letter %s: %s", _shown(id), error)
+        return DeadLetter(
+            id=id, kind=UNREADABLE, payload=record, reason=str(error), attempts=0, first_at=0.0, last_at=0.0
+        )
+
+
+def _shown(id: bytes) -> str:
+    return id.decode("ascii", errors="backslashreplace")

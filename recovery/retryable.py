@@ -1,0 +1,106 @@
+"""Which errors are worth another attempt: their type decides, their message only when the type says nothing."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from collections.abc import Callable
+
+import kombu.exceptions
+import redis.exceptions
+from celery.exceptions import TaskPredicate
+
+from config.policies import RETRYABLE_MESSAGE_PARTS
+from recovery.errors import Refused, TerminalError, TransientError
+
+Predicate = Callable[[BaseException], bool]
+
+#: Never retried, whatever a policy's predicate says: terminal outcomes, refusals, Celery's Retry/Ignore/Reject.
+NEVER: tuple[type[BaseException], ...] = (TerminalError, Refused, TaskPredicate)
+
+#: A wrong password stays wrong, though redis-py files these under ConnectionError.
+_PERMANENT_FIRST: tuple[type[BaseException], ...] = (
+    redis.exceptions.AuthenticationError,
+    redis.exceptions.AuthorizationError,
+    ssl.SSLCertVerificationError,
+)
+
+_TRANSIENT: tuple[type[BaseException], ...] = (
+    TransientError,
+    ConnectionError,
+    TimeoutError,
+    redis.exceptions.ConnectionError,
+    redis.exceptions.TimeoutError,
+    redis.exceptions.BusyLoadingError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.TryAgainError,
+    kombu.exceptions.OperationalError,
+)
+
+#: Mistakes in the program or its input: no wording makes them go away by waiting.
+_PERMANENT: tuple[type[BaseException], ...] = (
+    TypeError,
+    ValueError,
+    AttributeError,
+    NameError,
+    LookupError,
+    ArithmeticError,
+    AssertionError,
+    NotImplementedError,
+    ImportError,
+    SyntaxError,
+    FileNotFoundError,
+    FileExistsError,
+    PermissionError,
+    IsADirectoryError,
+    NotADirectoryError,
+)
+
+_TRANSIENT_ERRNO = frozenset(
+    {
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.ENETRESET,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ETIMEDOUT,
+        errno.EAGAIN,
+        errno.EBUSY,
+        errno.ENOBUFS,
+    }
+)
+
+
+def is_retryable(error: BaseException) -> bool:
+    """The default predicate: transient by type, else permanent by type, else by the seed's message parts."""
+    if isinstance(error, NEVER) or not isinstance(error, Exception):
+        return False
+    by_type = _by_type(error)
+    return message_is_retryable(str(error)) if by_type is None else by_type
+
+
+def message_is_retryable(message: str) -> bool:
+    """True when `message` holds one of the seed's parts, in any case."""
+    lowered = message.lower()
+    return any(part in lowered for part in RETRYABLE_MESSAGE_PARTS)
+
+
+def retry_on(*types: type[BaseException]) -> Predicate:
+    """A predicate that is true for these exception types and nothing else."""
+    return lambda error: isinstance(error, types)
+
+
+def _by_type(error: Exception) -> bool | None:
+    if isinstance(error, _PERMANENT_FIRST):
+        return False
+    if isinstance(error, _TRANSIENT):
+        return True
+    if isinstance(error, socket.gaierror):
+        return error.errno == socket.EAI_AGAIN
+    if isinstance(error, OSError) and error.errno in _TRANSIENT_ERRNO:
+        return True
+    wrapped = getattr(error, "reason", None)  # urllib.error.URLError wraps what really happened
+    if isinstance(error, OSError) and isinstance(wrapped, Exception):
+        return is_retryable(wrapped)
+    return False if isinstance(error, _PERMANENT) else None
