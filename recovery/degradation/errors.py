@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from config.errors import TrunklineError
+from recovery.errors import Refused
 
 
 class UnknownOperation(TrunklineError):
@@ -17,7 +18,7 @@ class InvalidName(TrunklineError):
     """A component or rule name has characters that names may not have."""
 
 
-class OperationRefused(TrunklineError):
+class OperationRefused(Refused):
     """The component's mode does not allow this operation now.
 
     `retry_after` is seconds: when it is worth asking again. A refusal uses up no attempt; park the work.
@@ -26,12 +27,12 @@ class OperationRefused(TrunklineError):
     def __init__(self, component: str, operation: str, mode: str, retry_after: float) -> None:
         super().__init__(
             f"{operation} is refused: {component} is {mode}. Try again in {retry_after:g} s, "
-            f"or see why with `trunkline mode explain {component} {operation}`."
+            f"or see why with `trunkline mode explain {component} {operation}`.",
+            retry_after=retry_after,
         )
         self.component = component
         self.operation = operation
         self.mode = mode
-        self.retry_after = retry_after
 
     def __reduce__(self) -> tuple[type[OperationRefused], tuple[str, str, str, float]]:
         # Pool children send errors to their parent pickled.
