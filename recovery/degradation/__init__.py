@@ -9,21 +9,34 @@ from recovery.degradation.errors import (
     UnknownMode,
     UnknownOperation,
 )
+from recovery.degradation.evaluator import SharedRules
 from recovery.degradation.explain import Explanation
 from recovery.degradation.manager import DegradationManager
 from recovery.degradation.modes import ALLOWED, DegradationMode, OperationType
+from recovery.degradation.rules import Decision, Rule, RuleEngine, rules_from
+from recovery.degradation.signals import CallableSignal, DiskFreeRatio, RedisMemoryRatio, Signal, collect
 
 __all__ = [
     "ALLOWED",
     "SYSTEM",
     "AuditEntry",
+    "CallableSignal",
+    "Decision",
     "DegradationManager",
     "DegradationMode",
+    "DiskFreeRatio",
     "Explanation",
     "InvalidName",
     "ModesUnavailable",
     "OperationRefused",
     "OperationType",
+    "RedisMemoryRatio",
+    "Rule",
+    "RuleEngine",
+    "SharedRules",
+    "Signal",
     "UnknownMode",
     "UnknownOperation",
+    "collect",
+    "rules_from",
 ]
