@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two looks at the gate.
 CHECK_EVERY = 0.1
+#: Longest BRPOP in seconds while a queue is held: a reopened queue joins only the next BRPOP of its worker.
+LONGEST_WAIT = 0.5
 
 IsOpen = Callable[[], bool]
 
@@ -73,6 +75,7 @@ class QueueGate:
         return answer
 
     def _pause(self, consumer: Any) -> None:
+        _shorten_wait(consumer.task_consumer.channel)
         for queue in self._chosen(consumer):
             self._held.add(queue.name)
             # Also while not consuming yet: at boot the consumer knows its queues before it starts.
@@ -87,6 +90,7 @@ class QueueGate:
             if queue.name in self._held and not tasks.consuming_from(queue.name):
                 _add_declared(tasks, queue)
         tasks.consume()
+        _restore_wait(tasks.channel)
         self._held.clear()
 
     def _chosen(self, consumer: Any) -> list[Queue]:
@@ -102,6 +106,17 @@ def _add_declared(tasks: Any, queue: Queue) -> None:
         tasks.add_queue(queue)
     finally:
         tasks.auto_declare = declares
+
+
+def _shorten_wait(channel: Any) -> None:
+    # kombu's Redis channel has this attribute; other transports deliver without polling.
+    if getattr(channel, "brpop_timeout", 0) > LONGEST_WAIT:
+        channel.brpop_timeout = LONGEST_WAIT
+
+
+def _restore_wait(channel: Any) -> None:
+    if hasattr(channel, "brpop_timeout"):
+        channel.brpop_timeout = channel.connection.brpop_timeout
 
 
 def gate_step(queues: Sequence[str], is_open: IsOpen) -> type[bootsteps.StartStopStep]:
