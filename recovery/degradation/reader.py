@@ -107,7 +107,7 @@ class SnapshotReader:
 
     def _lost(self, reply: Reply) -> bool:
         mine = self._snapshot
-        if not mine.entries or reply.fields is None or reply.version.partition(":")[0] == mine.identity:
+        if not mine.version or reply.fields is None or reply.version.rpartition(":")[0] == mine.identity:
             return False
         if not reply.version:
             return True
