@@ -123,17 +123,28 @@ def set_mode(
 
 @mode.command()
 @click.argument("component")
+@click.option("--rules", is_flag=True, help="Forget what automatic rules decided instead.")
 @_ONLY
 @_REASON
 @_ACTOR
 @click.pass_obj
-def clear(make: ManagerFactory, component: str, operation: str | None, reason: str, actor: str | None) -> None:
-    """Remove the override of COMPONENT; what rules decided stays."""
+def clear(
+    make: ManagerFactory, component: str, *, rules: bool, operation: str | None, reason: str, actor: str | None
+) -> None:
+    """Remove the override of COMPONENT. What rules decided stays, or goes with --rules: then they begin anew."""
+    if rules and operation:
+        raise click.UsageError("--rules is for the whole component; leave --operation out.")
     manager = make()
-    if not manager.clear(component, operation=operation, actor=actor or _me(), reason=reason):
-        raise click.ClickException(f"{_scope(component, operation)} has no override; see `trunkline mode list`.")
-    now = manager.get_component_mode(component, operation)
-    click.echo(f"The override of {_scope(component, operation)} is gone; it is {now.name}.")
+    who = actor or _me()
+    scope = _scope(component, operation)
+    if rules:
+        count = manager.reset_rules(component, actor=who, reason=reason)
+        told = f"{count} rule{'' if count == 1 else 's'} of {scope} begin{'s' if count == 1 else ''} anew"
+    elif manager.clear(component, operation=operation, actor=who, reason=reason):
+        told = f"The override of {scope} is gone"
+    else:
+        raise click.ClickException(f"{scope} has no override; see `trunkline mode list`.")
+    click.echo(f"{told}; it is {manager.get_component_mode(component, operation).name}.")
 
 
 @mode.command()

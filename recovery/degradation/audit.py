@@ -13,7 +13,7 @@ from recovery.degradation.entries import AUTOMATIC
 class AuditEntry:
     """One change. `at` and `expires` are server seconds since the epoch; `expires` is None for never.
 
-    `cause` is "set", "clear", "expired", "restored" or "rule"; `actor` is an operator, or a rule's name.
+    `cause` is "set", "clear", "expired", "restored" or "rule"; `actor` is an operator, or a rule's name if `automatic`.
     """
 
     at: float
@@ -40,8 +40,8 @@ def decode_audit(record: Mapping[str, str]) -> AuditEntry:
         operation=operation,
         was=record["from"],
         mode=record["to"],
-        automatic=source == AUTOMATIC,
-        actor=rule[0] if rule else str(detail.get("actor", "")),
+        automatic=source == AUTOMATIC and record["cause"] != "clear",
+        actor=str(detail.get("actor", "") or "".join(rule)),
         reason=str(detail.get("reason", "")),
         expires=expires / 1000 if expires else None,
     )

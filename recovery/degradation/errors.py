@@ -26,8 +26,8 @@ class OperationRefused(Refused):
 
     def __init__(self, component: str, operation: str, mode: str, retry_after: float) -> None:
         super().__init__(
-            f"{operation} is refused: {component} is {mode}. Try again in {retry_after:g} s, "
-            f"or see why with `trunkline mode explain {component} {operation}`.",
+            f"{operation} is refused: {component} is {mode}. Try again in {retry_after:g} s; "
+            f"`mode explain {component} {operation}` says why.",
             retry_after=retry_after,
         )
         self.component = component

@@ -175,6 +175,17 @@ class DegradationManager:
         detail = json.dumps({"actor": actor, "reason": reason})
         return self._write([Change(field, "", detail)], "clear").applied > 0
 
+    def reset_rules(self, component: str, *, actor: str = "", reason: str = "") -> int:
+        """Forget what rules decided about `component`, their dwell and flaps included; how many were forgotten.
+
+        A rule whose signal is still bad decides again at once. Raises ModesUnavailable, InvalidName.
+        """
+        valid_name(component)
+        detail = json.dumps({"actor": actor, "reason": reason})
+        automatic = [each for each in self.fresh().entries.values() if not each.manual]
+        changes = [Change(each.field, "", detail) for each in automatic if each.scope.component == component]
+        return self._write(changes, "clear").applied
+
     def apply_rules(self, changes: Sequence[Change]) -> Reply:
         """Write what rules decided, each change only if nobody else changed its entry. Raises ModesUnavailable."""
         return self._write(changes, "rule")

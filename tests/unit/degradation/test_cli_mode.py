@@ -9,7 +9,7 @@ import fakeredis
 import pytest
 from click.testing import CliRunner, Result
 
-from recovery.degradation import DegradationManager
+from recovery.degradation import DegradationManager, DegradationMode, Rule, SharedRules
 from workers.cli_mode import Duration, mode
 
 
@@ -61,6 +61,18 @@ def test_a_milder_override_says_what_is_in_force(shell: Shell) -> None:
     told = shell("set", "ledger", "READ_ONLY", "--reason", "x").output
     assert "In force is OFFLINE, which is stricter." in told
     assert "override by ann that puts system in OFFLINE" in told
+
+
+def test_rules_can_be_told_to_begin_anew(shell: Shell) -> None:
+    rule = Rule("late", "ledger", "lag_s", enter=10, leave=2, mode=DegradationMode.READ_ONLY, dwell=600)
+    SharedRules(shell.manager(), [rule]).evaluate({"lag_s": 50.0})
+    assert "ledger READ_ONLY (rule late): lag_s = 50" in shell("list").output
+    assert "no override" in shell("clear", "ledger").output
+    done = shell("clear", "ledger", "--rules", "--actor", "ann", "--reason", "faulty probe")
+    assert done.output == "1 rule of ledger begins anew; it is NORMAL.\n"
+    assert "ledger READ_ONLY -> NORMAL (clear, ann): faulty probe" in shell("history").output
+    (decision,) = SharedRules(shell.manager(), [rule]).evaluate({"lag_s": 50.0})
+    assert decision.state.mode is DegradationMode.READ_ONLY, "still bad: decided again, no dwell"
 
 
 def test_a_dry_run_needs_no_reason_and_changes_nothing(shell: Shell) -> None:
