@@ -7,6 +7,7 @@ from recovery.budget import RetryBudget
 from recovery.celery_task import FaultTolerantTask
 from recovery.checkpoints import Checkpoint, CheckpointStore, Component, Part
 from recovery.dead_letters import DeadLetter, DeadLetters
+from recovery.degradation import DegradationManager, DegradationMode, OperationRefused, OperationType
 from recovery.errors import Refused, TerminalError, TransientError
 from recovery.identity import Identity
 from recovery.manager import RecoveryManager, RecoveryStatus
@@ -25,9 +26,13 @@ __all__ = [
     "Component",
     "DeadLetter",
     "DeadLetters",
+    "DegradationManager",
+    "DegradationMode",
     "FaultTolerantTask",
     "Identity",
     "Jitter",
+    "OperationRefused",
+    "OperationType",
     "Part",
     "RecoveryManager",
     "RecoveryStatus",
