@@ -88,9 +88,7 @@ def _rule(
     dwell: float,
 ) -> RulePreset:
     enter, leave = thresholds
-    return RulePreset(
-        name=name, component=component, signal=signal, enter=enter, leave=leave, mode=mode, dwell=dwell
-    )
+    return RulePreset(name=name, component=component, signal=signal, enter=enter, leave=leave, mode=mode, dwell=dwell)
 
 
 #: What the pipeline's components do, for status and dry runs: "intake" accepts transactions, "transactions" runs

@@ -22,16 +22,10 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar, cast
 
-<<<<<<< HEAD
-from celery.exceptions import Retry, TaskPredicate
-
-from config.errors import TrunklineError
-=======
 from celery import Celery
 from celery.exceptions import Retry, TaskPredicate
 
 from config.errors import ConfigurationError, TrunklineError
->>>>>>> retry
 from recovery.backoff import retry_after_seconds
 from recovery.errors import Refused, TerminalError
 from recovery.protocols import BreakerProtocol, GateProtocol, RetryBudgetProtocol
@@ -59,11 +53,8 @@ class FaultTolerantTask(WorkKeeper):
     """See the module. Everything below may be set on a subclass or in `@app.task(base=..., name=value)`."""
 
     abstract = True
-<<<<<<< HEAD
-=======
     #: An expected outcome is logged without a traceback.
     throws = (TerminalError,)
->>>>>>> retry
 
     retry_policy: RetryPolicy = RetryPolicy()
     breaker: BreakerProtocol | None = None
@@ -76,12 +67,9 @@ class FaultTolerantTask(WorkKeeper):
     park_delay: float = 5.0
     shortest_park: ClassVar[float] = 0.05
     longest_park: float = 300.0
-<<<<<<< HEAD
-=======
     #: Runs cut short (a killed worker, a broker that came back) before a task counts as the killer of its workers;
     #: then it becomes a dead letter. None: never; without `dead_letters` nobody counts.
     max_redeliveries: int | None = 5
->>>>>>> retry
 
     # ---- to override
 
@@ -100,8 +88,6 @@ class FaultTolerantTask(WorkKeeper):
 
     # ---- the way of a run
 
-<<<<<<< HEAD
-=======
     @classmethod
     def on_bound(cls, app: Celery) -> None:  # noqa: ARG003 - Celery calls it so
         """Refuse, when the task is registered, what would otherwise fail at its first run."""
@@ -110,7 +96,6 @@ class FaultTolerantTask(WorkKeeper):
         if cls.gate is not None and not (cls.component and cls.operation):
             raise ConfigurationError(f"{cls.name}: a task with a gate needs its component and its operation.")
 
->>>>>>> retry
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run under the policy in a worker (or `apply`); called directly it is the plain function."""
         if self.request.called_directly:
@@ -118,10 +103,7 @@ class FaultTolerantTask(WorkKeeper):
         state = TaskState.from_headers(self.request.headers)
         self._wait_until_due(state)
         state = state.resumed(self.clock.time())
-<<<<<<< HEAD
-=======
         self._refuse_killer(state)
->>>>>>> retry
         self._refuse_bad_arguments(state, args, kwargs)
         self._refuse_late_start(state)
         state = self._withdraw_owed(state)
@@ -203,8 +185,6 @@ class FaultTolerantTask(WorkKeeper):
             self.publish_again(remaining)
             raise Retry(f"not due for {remaining:.3f} s", None, cast(Any, remaining))
 
-<<<<<<< HEAD
-=======
     def _refuse_killer(self, state: TaskState) -> None:
         # Only a redelivered message costs the round trip.
         if not (self.request.delivery_info or {}).get("redelivered") or self.max_redeliveries is None:
@@ -215,7 +195,6 @@ class FaultTolerantTask(WorkKeeper):
             self.bury(reason, state, self.request.retries + redeliveries)
             raise GivenUpError(reason)
 
->>>>>>> retry
     def _refuse_bad_arguments(self, state: TaskState, args: Any, kwargs: Any) -> None:
         try:
             self._signature.bind(*args, **kwargs)
@@ -233,13 +212,9 @@ class FaultTolerantTask(WorkKeeper):
             raise DeadlineOverError(reason)
 
     def _withdraw_owed(self, state: TaskState) -> TaskState:
-<<<<<<< HEAD
-        if state.owes_retry and self.budget is not None and not self.budget.try_retry():
-=======
         if not state.owes_retry:
             return state
         if self.budget is not None and not self.budget.try_retry():
->>>>>>> retry
             raise self._parked(self.park_delay, RetryBudgetExhausted("Retry budget exhausted"), state)
         return replace(state, owes_retry=False)
 

@@ -107,8 +107,6 @@ class WorkKeeper(Task[..., Any]):
         self.publish_again(LETTER_RETRY_DELAY)
         raise Retry(f"dead letter not written yet: {reason}", None, cast(Any, LETTER_RETRY_DELAY))
 
-<<<<<<< HEAD
-=======
     def count_redelivery(self) -> int:
         """How often this task was redelivered, this time included; 0 when nobody can count."""
         if self.dead_letters is None:
@@ -119,7 +117,6 @@ class WorkKeeper(Task[..., Any]):
             logger.warning("Task %s[%s]: redelivery not counted: %s", self.name, self.request.id, error)
             return 0
 
->>>>>>> retry
     def _write_letter(self, reason: str, state: TaskState | None = None) -> bool:
         request = self.request
         state = state or TaskState.from_headers(request.headers)

@@ -10,9 +10,7 @@ from celery import Celery
 from config.queues import PROCESS_BATCH
 
 
-def enqueue(
-    app: Celery, raws: Sequence[bytes], *, batch_size: int, enqueued_at: int = 0, isolate: bool = False
-) -> int:
+def enqueue(app: Celery, raws: Sequence[bytes], *, batch_size: int, enqueued_at: int = 0, isolate: bool = False) -> int:
     """Publish `raws` in messages of `batch_size`; returns how many messages.
 
     `enqueued_at` is Redis time in milliseconds, `isolate` asks the worker to run them one by one. Raises kombu's

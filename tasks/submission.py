@@ -109,9 +109,7 @@ class Submitter:
     def _accept(self, wires: Sequence[WireTransaction]) -> list[Acceptance]:
         pairs = [(wire.signature, wire.raw) for wire in wires]
         accepted = self._accept_in_current_epoch(pairs)
-        raws = [
-            wire.raw for wire, answer in zip(wires, accepted.answers, strict=True) if answer is Acceptance.ACCEPTED
-        ]
+        raws = [wire.raw for wire, answer in zip(wires, accepted.answers, strict=True) if answer is Acceptance.ACCEPTED]
         try:
             enqueue(self._app, raws, batch_size=self._batch_size, enqueued_at=accepted.at)
         except OperationalError as error:

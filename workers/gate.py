@@ -133,9 +133,7 @@ def gate_step(queues: Sequence[str], is_open: IsOpen) -> type[bootsteps.StartSto
 
         def start(self, c: Any) -> None:
             if c.hub is None:
-                raise ConfigurationError(
-                    "A gated worker needs an event loop: use the prefork, threads or solo pool."
-                )
+                raise ConfigurationError("A gated worker needs an event loop: use the prefork, threads or solo pool.")
             # Before the first message: the consumer has its queues now, and starts when all steps have.
             gate.look(c)
 

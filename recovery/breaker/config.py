@@ -85,7 +85,5 @@ class CircuitBreakerConfig:
         Raises ConfigurationError when there is no such preset.
         """
         if name not in BREAKER_PRESETS:
-            raise ConfigurationError(
-                f"No breaker preset {name!r}; there are: {', '.join(sorted(BREAKER_PRESETS))}."
-            )
+            raise ConfigurationError(f"No breaker preset {name!r}; there are: {', '.join(sorted(BREAKER_PRESETS))}.")
         return cls(**{**BREAKER_PRESETS[name], **changes})

@@ -37,9 +37,7 @@ class Gate:
     Successes and refusals are tallied and go along with the next exchange; failures and probes are told at once.
     """
 
-    def __init__(
-        self, name: str, config: CircuitBreakerConfig, store: Store, clock: Clock, announce: Announce
-    ) -> None:
+    def __init__(self, name: str, config: CircuitBreakerConfig, store: Store, clock: Clock, announce: Announce) -> None:
         self.now = clock.monotonic
         self.store = store
         self._name = name

@@ -167,9 +167,7 @@ class DegradationManager:
         self._write([change], "set")
         return self._mode(scope)
 
-    def clear(
-        self, component: str, *, operation: Operation | None = None, actor: str = "", reason: str = ""
-    ) -> bool:
+    def clear(self, component: str, *, operation: Operation | None = None, actor: str = "", reason: str = "") -> bool:
         """Remove the override of exactly this scope; False if there was none. Raises as `set_component_mode`."""
         field = field_name(MANUAL, Scope.of(component, operation))
         detail = json.dumps({"actor": actor, "reason": reason})

@@ -114,9 +114,7 @@ class SnapshotReader:
         restored = reply.fields.get("restored")
         if restored is not None:
             return int(restored) < mine.revision
-        logger.warning(
-            "degradation: the modes in Redis were lost and set anew; the older ones are dropped here too"
-        )
+        logger.warning("degradation: the modes in Redis were lost and set anew; the older ones are dropped here too")
         return False
 
     def _write_back(self, now: float) -> bool:
@@ -135,9 +133,7 @@ class SnapshotReader:
             self._away_since = now
         if now - self._warned_at >= WARN_EVERY:
             self._warned_at = now
-            known = (
-                "the last known modes" if self._snapshot is not EMPTY else "NORMAL, since no modes were ever read,"
-            )
+            known = "the last known modes" if self._snapshot is not EMPTY else "NORMAL, since no modes were ever read,"
             logger.warning(
                 "degradation: Redis is away for %.1f s (%s); %s rule here", now - self._away_since, error, known
             )

@@ -45,12 +45,8 @@ def pool() -> Pool:
     return multiprocessing.get_context("spawn").Pool(PROCESSES)
 
 
-@pytest.mark.parametrize(
-    ("failing", "share"), [(100, 0.1), (50, 0.2), (5, 0.2)], ids=["total outage", "half", "a few"]
-)
-def test_retries_of_the_fleet_stay_within_their_share(
-    redis_url: str, pool: Pool, failing: int, share: float
-) -> None:
+@pytest.mark.parametrize(("failing", "share"), [(100, 0.1), (50, 0.2), (5, 0.2)], ids=["total outage", "half", "a few"])
+def test_retries_of_the_fleet_stay_within_their_share(redis_url: str, pool: Pool, failing: int, share: float) -> None:
     began = time.monotonic()
     with pool:
         attempts = sum(pool.starmap(load, [(redis_url, failing)] * PROCESSES))

@@ -118,9 +118,7 @@ class Breaker:
         self.saw.append(None)
 
 
-def test_transient_errors_are_retried_with_the_policys_float_delays(
-    harness: Harness, events: list[RetryEvent]
-) -> None:
+def test_transient_errors_are_retried_with_the_policys_float_delays(harness: Harness, events: list[RetryEvent]) -> None:
     work = Work(TimeoutError("slow"), ConnectionResetError())
     make_task(harness, work).delay(1, text="x")
     ran = harness.steps()
@@ -144,9 +142,7 @@ def test_the_same_numbers_three_ways(harness: Harness, events: list[RetryEvent])
 
 
 def test_retry_after_lengthens_the_wait(harness: Harness, events: list[RetryEvent]) -> None:
-    make_task(
-        harness, Work(TransientError("wait", retry_after=2.5), TransientError("wait", retry_after=1e9))
-    ).delay(1)
+    make_task(harness, Work(TransientError("wait", retry_after=2.5), TransientError("wait", retry_after=1e9))).delay(1)
     harness.steps()
     assert [event.delay for event in events] == [2.5, POLICY.max_delay]
 
@@ -219,9 +215,7 @@ def test_a_bug_ends_as_a_dead_letter_at_once(harness: Harness, dead_letters: Dea
     assert "not retryable: KeyError" in dead_letters.list()[0].reason
 
 
-def test_bad_arguments_end_as_a_dead_letter_unseen_by_the_breaker(
-    harness: Harness, dead_letters: DeadLetters
-) -> None:
+def test_bad_arguments_end_as_a_dead_letter_unseen_by_the_breaker(harness: Harness, dead_letters: DeadLetters) -> None:
     work, breaker = Work(), Breaker()
     task = make_task(harness, work, dead_letters=dead_letters, breaker=breaker)
     harness.app.send_task("work", args=[1, 2, 3])

@@ -28,9 +28,7 @@ DRAWS = 10_000
 class Flaky:
     """Fails with `error` for the first `times` calls; every attempt takes `seconds` on the clock."""
 
-    def __init__(
-        self, times: int, error: Exception, clock: ManualClock | None = None, seconds: float = 0.0
-    ) -> None:
+    def __init__(self, times: int, error: Exception, clock: ManualClock | None = None, seconds: float = 0.0) -> None:
         self.times, self.error, self.clock, self.seconds = times, error, clock, seconds
         self.started: list[float] = []
 

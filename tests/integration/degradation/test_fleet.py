@@ -70,9 +70,7 @@ def _all_see(watchers: list[Watcher], mode: str) -> bool:
     return all(each.seen()[-1][1] == mode for each in watchers)
 
 
-def test_the_last_known_modes_rule_while_redis_is_away(
-    make_redis: MakeRedis, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_last_known_modes_rule_while_redis_is_away(make_redis: MakeRedis, caplog: pytest.LogCaptureFixture) -> None:
     server = make_redis()
     with connect(server.url) as client:
         manager = DegradationManager(client)

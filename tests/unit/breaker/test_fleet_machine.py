@@ -266,9 +266,7 @@ class FleetMachine(RuleBasedStateMachine):
 @pytest.mark.parametrize("number", range(len(CONFIGS)))
 def test_fleet_against_model(number: int) -> None:
     machine = type(f"Fleet{number}", (FleetMachine,), {"config": CONFIGS[number]})
-    limits = settings(
-        max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
-    )
+    limits = settings(max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
     from hypothesis.stateful import run_state_machine_as_test
 
     run_state_machine_as_test(machine, settings=limits)

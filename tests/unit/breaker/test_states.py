@@ -145,9 +145,7 @@ def test_a_slow_probe_is_a_bad_probe(world: World) -> None:
 
 
 def test_open_time_grows_up_to_its_cap_and_forgets_after_health(world: World) -> None:
-    config = CircuitBreakerConfig(
-        failure_threshold=1, timeout=1, success_threshold=1, timeout_growth=3, max_timeout=5
-    )
+    config = CircuitBreakerConfig(failure_threshold=1, timeout=1, success_threshold=1, timeout_growth=3, max_timeout=5)
     breaker = world.breaker(config)
     waits = []
     for _ in range(4):
