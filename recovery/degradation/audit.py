@@ -13,7 +13,7 @@ from recovery.degradation.entries import AUTOMATIC
 class AuditEntry:
     """One change. `at` and `expires` are server seconds since the epoch; `expires` is None for never.
 
-    `cause` is "set", "clear", "expired", "restored" or "rule"; `actor` is an operator, or a rule's name if `automatic`.
+    `cause` is "set", "clear", "expired", "restored" or "rule"; `actor` is an operator, or a rule if `automatic`.
     """
 
     at: float
