@@ -35,3 +35,7 @@ class InvalidTransaction(TrunklineError):
 
 class InvariantViolation(TrunklineError):
     """An execution would have broken a promise of the ledger, so nothing of it was committed."""
+
+
+class VmPanic(TrunklineError):
+    """The VM broke down over a transaction; it was made anew, and nothing was committed."""
