@@ -59,3 +59,7 @@ class RestoreFailed(TransientError):
 
 class LeaseLost(TransientError):
     """Another process restores the ledger, or has done so."""
+
+
+class VmPanic(TrunklineError):
+    """The VM broke down over a transaction; it was made anew, and nothing was committed."""

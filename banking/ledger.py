@@ -27,8 +27,8 @@ SCRIPTS = load_scripts(Path(__file__).parent / "lua")
 class Loaded:
     """One moment of the ledger, as far as a batch needs it.
 
-    `resolved` and `recent` answer, in the order asked, which signatures have an outcome and which blockhashes are
-    valid; `versions` and `records` are by account key, "absent" being b"".
+    `resolved` and `recent` answer, in the order asked, which signatures have their end (an outcome or a dead
+    letter) and which blockhashes are valid; `versions` and `records` are by account key, "absent" being b"".
     """
 
     slot: int
@@ -138,7 +138,15 @@ class Ledger:
             wanted += (key, at_hand.get(key, b""))
         answer = self.run(
             "load",
-            [self.keys.meta, keys.state, keys.accounts, keys.versions, keys.status, keys.blockhashes],
+            [
+                self.keys.meta,
+                keys.state,
+                keys.accounts,
+                keys.versions,
+                keys.status,
+                keys.blockhashes,
+                self.keys.dead,
+            ],
             [
                 self.epoch,
                 MAX_BLOCKHASH_AGE,
@@ -178,6 +186,7 @@ class Ledger:
                 self.keys.queued,
                 self.keys.parked,
                 self.keys.attempts,
+                self.keys.dead,
             ],
             [self.epoch, enqueued_at, MAX_BLOCKHASH_AGE, *_commit_arguments(entries, versions)],
         )
