@@ -74,8 +74,7 @@ _body_decoder = msgspec.msgpack.Decoder(list[_Row])
 def encode_entries(entries: Sequence[JournalEntry]) -> bytes:
     """The uncompressed body."""
     rows = [
-        (entry.seq, entry.raw, entry.value, entry.burned, entry.detail, list(entry.writes.items()))
-        for entry in entries
+        (entry.seq, entry.raw, entry.value, entry.burned, entry.detail, list(entry.writes.items())) for entry in entries
     ]
     return msgspec.msgpack.encode(rows)
 

@@ -47,3 +47,19 @@ class Diverged(TransientError):
 
 class JournalGap(Diverged):
     """The journal lacks entries that the ledger counted: Redis lost something; restore from the archive."""
+
+
+class LedgerRestoring(TransientError):
+    """The ledger is being restored from its archive; it is served again in a moment."""
+
+
+class RestoreFailed(TransientError):
+    """What was restored is not what it must be; it is not served."""
+
+
+class LeaseLost(TransientError):
+    """Another process restores the ledger, or has done so."""
+
+
+class VmPanic(TrunklineError):
+    """The VM broke down over a transaction; it was made anew, and nothing was committed."""

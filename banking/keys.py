@@ -46,6 +46,21 @@ class LedgerKeys:
         """Hash: id to packed dead letter."""
         return f"{self.prefix}:dead"
 
+    @cached_property
+    def restorer(self) -> str:
+        """String with an expiry: the lease of who restores the ledger."""
+        return f"{self.prefix}:restorer"
+
+    @cached_property
+    def progress(self) -> str:
+        """Hash with an expiry: how far the restore is."""
+        return f"{self.prefix}:progress"
+
+    @cached_property
+    def epochs(self) -> str:
+        """Counter: the highest epoch number ever used on this Redis."""
+        return f"{self.prefix}:epochs"
+
     def epoch(self, number: int) -> EpochKeys:
         """The keys of one epoch."""
         return EpochKeys(f"{self.prefix}:e{number}")

@@ -85,9 +85,7 @@ class Sealer:
 
     def _prune_slot(self, slot: int) -> None:
         pairs = [
-            part
-            for entry in read_journal(self._ledger, slot=slot)
-            for part in (entry.signature, _message_hash(entry))
+            part for entry in read_journal(self._ledger, slot=slot) for part in (entry.signature, _message_hash(entry))
         ]
         keys = self._ledger.epoch_keys
         names = [self._ledger.keys.meta, keys.state, keys.status, keys.messages, keys.journal]

@@ -22,9 +22,7 @@ class InstanceRunning(TrunklineError):
 
     def __init__(self, folder: Path, pid: int | None) -> None:
         who = f" (pid {pid})" if pid else ""
-        super().__init__(
-            f"Another instance{who} runs in {folder}. Stop it, or choose another folder with --data DIR."
-        )
+        super().__init__(f"Another instance{who} runs in {folder}. Stop it, or choose another folder with --data DIR.")
 
 
 class InstanceLock:

@@ -135,8 +135,6 @@ class Supervisor:
         if (code := child.bury(self.guard)) is not None:
             delay = child.restart_at - time.monotonic()
             ending = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-            logger.warning(
-                "%s ended (%s); restarting it in %.1f s. Its log: %s", child.name, ending, delay, child.log
-            )
+            logger.warning("%s ended (%s); restarting it in %.1f s. Its log: %s", child.name, ending, delay, child.log)
         elif child.waits_for_restart() and time.monotonic() >= child.restart_at:
             child.start(self.guard)

@@ -12,9 +12,7 @@ from workers.stop_signals import StopRequested
 
 
 def main() -> None:
-    launcher = Launcher(
-        Settings(data_dir=Path(sys.argv[1])), workers=1, flower=False, app="tests.integration.tiny_app"
-    )
+    launcher = Launcher(Settings(data_dir=Path(sys.argv[1])), workers=1, flower=False, app="tests.integration.tiny_app")
     try:
         with launcher.run():
             print(json.dumps(launcher.pids()), flush=True)

@@ -197,6 +197,18 @@ class TestManifestsThatAreSignedAndStillWrong:
         self.refusal(resealed(data.replace(old, new, 1), identity), genuine, identity)
 
 
+def test_a_part_whose_whole_hash_differs_is_refused(
+    store: CheckpointStore, archive: MemoryArchive, identity: Identity
+) -> None:
+    genuine = save(store, 1)
+    parts = (msgspec.structs.replace(genuine.parts[0], sha256="0" * 64), *genuine.parts[1:])
+    wrong = manifest.encode(msgspec.structs.replace(genuine, parts=parts), identity)
+    replace(archive, f"checkpoints/{genuine.id}/checkpoint.manifest", wrong)
+    assert "the SHA-256 of the part ledger/accounts differs" in store.verify(genuine.id).explain()
+    with pytest.raises(BadCheckpoint, match="SHA-256"):
+        contents(store, genuine.id)
+
+
 class TestDecompression:
     def entry(self, stored: bytes, raw_bytes: int, records: int = 1) -> ChunkEntry:
         return ChunkEntry(records, raw_bytes, len(stored), hashlib.sha256(stored).hexdigest())
