@@ -11,8 +11,10 @@ from config.queues import TRANSACTIONS
 from tasks.runtime import runtime
 from workers.boot import EnsureLedger
 from workers.gate import gate_step
+from workers.presence import PresenceStep
 
 app.steps["consumer"].add(EnsureLedger)
 app.steps["consumer"].add(gate_step([TRANSACTIONS], lambda: runtime().may_process()))
+app.steps["consumer"].add(PresenceStep)
 
 __all__ = ["app"]

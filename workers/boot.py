@@ -29,7 +29,7 @@ class EnsureLedger(bootsteps.StartStopStep):
     (A signal would not do: exceptions in signals are swallowed.)
     """
 
-    requires = ("celery.worker.consumer.tasks:Tasks",)
+    requires = ("celery.worker.consumer:Tasks",)
 
     def start(self, c: Any) -> None:  # noqa: ARG002
         """Return once the ledger may be served. A worker that is told to stop meanwhile stops."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -134,6 +135,7 @@ class Launcher:
             self._supervisor = None
             self._workers, self._maintenance, self._beat, self._flower = [], [], [], []
         if self._lock.held:
+            self._clear_scratch()
             remove_instance(self._data)
             self._lock.release()
 
@@ -182,10 +184,19 @@ class Launcher:
         pids = self.pids()
         return [pids[worker.name] for worker in self._workers]
 
+    @property
+    def _scratch(self) -> Path:
+        return self._data / "tmp"
+
+    def _clear_scratch(self) -> None:
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
     def _take_folder(self) -> Supervisor:
         try:
             self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock.acquire()
+            self._clear_scratch()
+            self._scratch.mkdir()
             self.log_folder.mkdir(exist_ok=True)
         except OSError as error:
             raise TrunklineError(f"The data folder {self._data} cannot be used: {error.strerror}.") from error
@@ -214,7 +225,9 @@ class Launcher:
         self.redis_url = self.broker_url = server.url
 
     def _start_children(self, supervisor: Supervisor) -> None:
-        self._environment = commands.child_environment(self._settings, self.redis_url)
+        # A process that is killed leaves its temporary files behind: here they are found again.
+        scratch = {"TMPDIR": str(self._scratch)}
+        self._environment = commands.child_environment(self._settings, self.redis_url) | scratch
         for _ in range(self._wanted):
             self._add_worker(supervisor)
         self._maintenance.append(self._child("maintenance", commands.maintenance_worker(self._app)))

@@ -9,6 +9,7 @@ import redis
 from solders.keypair import Keypair
 
 from banking.audit import AuditReport, audit
+from banking.blockstore import BlockStore
 from banking.intake import Intake
 from banking.records import lamports_of
 from banking.wire import WireTransaction
@@ -126,3 +127,14 @@ def test_left_over_epoch(world: World) -> None:
     world.ledger.client.copy(world.ledger.keys.epoch(1).state, world.ledger.keys.epoch(2).state)
     world.ledger.forget_epoch()
     assert "I8" in broken(world)
+
+
+def test_slots_sealed_while_the_audit_runs_are_no_violation(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def seal_then_look(blocks: BlockStore) -> int | None:
+        for _ in range(3):
+            world.seal()
+        return find_newest(blocks)
+
+    find_newest = BlockStore.newest
+    monkeypatch.setattr(BlockStore, "newest", seal_then_look)
+    assert broken(world) == set()
