@@ -191,7 +191,7 @@ class DegradationManager:
         return self._write(changes, "rule")
 
     def fresh(self) -> Snapshot:
-        """The table as it is now, by one round trip. Raises ModesUnavailable."""
+        """The table as it is now, by one or two round trips. Raises ModesUnavailable."""
         self._write([], "")
         return self._reader.current()
 

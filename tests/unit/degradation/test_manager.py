@@ -218,6 +218,25 @@ def test_listeners_hear_of_changed_modes(make: MakeManager, clock: ManualClock) 
     assert heard == [("ledger", "NORMAL", "READ_ONLY"), ("ledger", "READ_ONLY", "NORMAL")]
 
 
+def test_a_listener_may_set_a_mode(make: MakeManager) -> None:
+    manager = make()
+
+    def follow(scope: object, _: DegradationMode, now: DegradationMode) -> None:
+        if str(scope) == "ledger":
+            manager.set_component_mode("rpc", now)
+
+    manager.subscribe(follow)
+    manager.set_component_mode("ledger", READ_ONLY)
+    assert manager.get_component_mode("rpc") is READ_ONLY
+
+
+def test_a_failing_listener_harms_nobody(make: MakeManager, caplog: pytest.LogCaptureFixture) -> None:
+    manager = make()
+    manager.subscribe(_forbidden)
+    assert manager.set_component_mode("ledger", READ_ONLY) is READ_ONLY
+    assert "a listener failed" in caplog.text
+
+
 def test_the_same_change_sent_twice_is_one_change(any_redis: redis.Redis) -> None:
     """redis-py sends a command again when the reply was lost; the log must not show two overrides."""
     manager = DegradationManager(any_redis, poll_timeout=5.0)
