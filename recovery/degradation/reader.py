@@ -10,7 +10,7 @@ from collections.abc import Callable
 import redis
 
 from config.clock import Clock
-from recovery.degradation.entries import Entry, Scope, encode_value
+from recovery.degradation.entries import Scope
 from recovery.degradation.modes import DegradationMode
 from recovery.degradation.snapshot import EMPTY, Snapshot, build
 from recovery.degradation.store import Reply, Store
@@ -123,7 +123,7 @@ class SnapshotReader:
     def _write_back(self, now: float) -> bool:
         mine = self._snapshot
         ruling = [entry for entry in mine.entries.values() if entry.ruling_at(mine.now_ms(now))]
-        written = self._store.restore(mine.revision, {entry.field: _value(entry) for entry in ruling})
+        written = self._store.restore(mine.revision, {entry.field: entry.value for entry in ruling})
         if written:
             logger.warning("degradation: Redis had lost the modes; wrote back revision %d", mine.revision)
         return written
@@ -162,7 +162,3 @@ class SnapshotReader:
                     listener(scope, was, now)
                 except Exception:
                     logger.exception("degradation: a listener failed")
-
-
-def _value(entry: Entry) -> str:
-    return encode_value(entry.mode, entry.expires_ms, entry.changed_ms, entry.detail)
