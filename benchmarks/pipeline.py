@@ -66,7 +66,7 @@ def _outcomes(it: Bench) -> Any:
     key = ledger.epoch_keys.state
 
     def done() -> int:
-        processed, failed = it.client.hmget(key, "processed", "failed")
+        processed, failed = cast(Any, it.client.hmget(key, "processed", "failed"))
         return int(processed) + int(failed)
 
     return done
