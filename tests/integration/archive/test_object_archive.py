@@ -5,10 +5,12 @@ import subprocess
 import sys
 import textwrap
 
+import boto3
+import obstore
 import pytest
 
 from config.errors import ConfigurationError
-from recovery.archive import Archive, ArchiveUnavailable, open_archive
+from recovery.archive import Archive, ArchiveUnavailable, UnsafeArchive, open_archive
 from tests.unit.archive.contract import ArchiveContract
 
 
@@ -22,6 +24,24 @@ def test_objects_stay_below_their_prefix(s3_url: str) -> None:
     open_archive(s3_url).put("a/x.blk", b"1")
     other = open_archive(s3_url.replace("/deep/prefix", "/deep/other"))
     assert list(other.list()) == []
+
+
+def test_a_store_that_would_overwrite_is_refused(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    put = obstore.put
+    monkeypatch.setattr(obstore, "put", lambda *arguments, mode, **options: put(*arguments, **options))
+    with pytest.raises(UnsafeArchive, match="overwrites"):
+        open_archive(s3_url).put("a/x.blk", b"1")
+
+
+def test_foreign_objects_are_not_listed(s3_url: str, s3_endpoint: str) -> None:
+    archive = open_archive(s3_url)
+    archive.put("a/x.blk", b"1")
+    bucket = s3_url.split("/")[2]
+    client = boto3.client("s3", endpoint_url=s3_endpoint, region_name="us-east-1")
+    for key in ("README", "a/Upper.blk", "Folder/x.blk"):
+        client.put_object(Bucket=bucket, Key=f"deep/prefix/{key}", Body=b"mine")
+    assert list(archive.list()) == ["a/x.blk"]
+    assert archive.folders() == ["a"]
 
 
 def test_a_store_that_is_away_is_reported_as_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
