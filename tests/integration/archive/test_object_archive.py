@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+from typing import Any
 
 import boto3
 import obstore
@@ -28,7 +29,11 @@ def test_objects_stay_below_their_prefix(s3_url: str) -> None:
 
 def test_a_store_that_would_overwrite_is_refused(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     put = obstore.put
-    monkeypatch.setattr(obstore, "put", lambda *arguments, mode, **options: put(*arguments, **options))
+
+    def overwrite(*arguments: Any, mode: str, **options: Any) -> Any:
+        return put(*arguments, **options)
+
+    monkeypatch.setattr(obstore, "put", overwrite)
     with pytest.raises(UnsafeArchive, match="overwrites"):
         open_archive(s3_url).put("a/x.blk", b"1")
 
