@@ -13,26 +13,26 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
+from solders.hash import Hash
 from solders.keypair import Keypair
 
+from banking.opening import open_blocks
+from config.settings import Settings
 from tests.integration.cli.program import Instance
 from tests.integration.waiting import wait_until
-from tests.ledgers import SOL
+from tests.ledgers import SOL, transfer_transaction
 
 pytestmark = [pytest.mark.processes, pytest.mark.real_redis]
 
 
 @pytest.fixture(scope="module")
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
-    """An instance with one transaction worker that dies of one transaction only (see `test_dead_letters`)."""
-    folder = tmp_path_factory.mktemp("cli") / "data"
-    killer = Keypair()
-    running = Instance(folder)
+    """One instance for most tests. The last of them ends it."""
+    running = Instance(tmp_path_factory.mktemp("cli") / "data")
     running.start("--workers", "2")
     yield running
     if running.process is not None and running.process.poll() is None:
         running.end()
-    assert killer
 
 
 def listening(url: str) -> bool:
@@ -71,7 +71,7 @@ def test_submit_lines_of_every_kind(instance: Instance) -> None:
     forged = good[:5] + bytes([good[5] ^ 1]) + good[6:]
     poor = bytes(instance.signed(Keypair(), SOL))
     raws = [good, good, forged, poor]
-    text = "# four transactions\n" + "".join(base64.b64encode(raw).decode() + "\n" for raw in raws) + "garbage\n"
+    text = "# four transactions\n" + "".join(base64.b64encode(raw).decode() + "\n" for raw in raws) + "garbage!\n"
     answer = instance("submit", "-", "--wait", stdin=text)
     assert answer.code == 1, answer.err
     assert "line 3: duplicate" in answer.out
@@ -131,15 +131,12 @@ def test_init_without_an_instance(tmp_path: Path) -> None:
 def test_dead_letters(tmp_path: Path) -> None:
     """A transaction that kills its worker each time is buried; replayed without the crash point, it is processed."""
     instance = Instance(tmp_path / "data")
-    # The faucet's key is known before the ledger is made, so the killer can be signed once there is a blockhash;
-    # the crash point is armed by a restart with the same folder.
-    instance.start("--workers", "1", "--no-flower")
-    transaction = instance.signed(instance.faucet(), SOL)
+    assert instance("init").code == 0
+    genesis = open_blocks(Settings(data_dir=instance.folder)).header(0).hash()
+    transaction = transfer_transaction(instance.faucet(), Keypair().pubkey(), SOL, Hash.from_bytes(genesis))
     signature = str(transaction.signatures[0])
-    instance.end()
-    point = f"execute.{signature}"
     instance.variables = {
-        "TRUNKLINE_CRASH_POINTS": point,
+        "TRUNKLINE_CRASH_POINTS": f"execute.{signature}",
         "TRUNKLINE_MAX_ATTEMPTS": "1",
         "TRUNKLINE_SWEEP_GRACE": "0.5",
     }
