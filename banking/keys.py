@@ -57,6 +57,11 @@ class LedgerKeys:
         return f"{self.prefix}:progress"
 
     @cached_property
+    def archive_error(self) -> str:
+        """String with an expiry: the archive refused a write a moment ago."""
+        return f"{self.prefix}:archive_error"
+
+    @cached_property
     def epochs(self) -> str:
         """Counter: the highest epoch number ever used on this Redis."""
         return f"{self.prefix}:epochs"

@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     archive_url: str = ""
     identity: Path | None = Field(default=None, description="key file that signs blocks and checkpoints")
     trusted_keys: str = Field(default="", description="more public keys (base58) whose signatures count")
+    history_slots: int = Field(default=216_000, ge=300, description="blocks kept for history: a day at 0.4 s")
+    scrub_interval: float = Field(default=600.0, gt=0)
     unsealed_limit: int = Field(default=100_000, ge=1, description="most outcomes not yet in the archive")
     genesis_lamports: int = Field(default=500_000_000 * 10**9, ge=10**9, lt=2**63)
 

@@ -15,6 +15,7 @@ from recovery.dead_letters import DeadLetters
 from recovery.errors import Refused
 from recovery.retry import RetryPolicy
 from recovery.retryable import is_retryable
+from tasks.gates import PipelineBreaker, PipelineBudget, PipelineGate
 from tasks.runtime import runtime
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,11 @@ class TransactionTask(FaultTolerantTask):
     retry_policy = RetryPolicy.preset("network", deadline=None)
     component = "transactions"
     operation = "WRITE"
+    gate = PipelineGate()
+    breaker = PipelineBreaker()
+    budget = PipelineBudget()
+    #: Killers are found transaction by transaction (`Processor`), not message by message.
+    max_redeliveries = None
 
     @property
     def dead_letters(self) -> DeadLetters:  # type: ignore[override]
@@ -66,7 +72,7 @@ class TransactionTask(FaultTolerantTask):
         ran.malformed = done.malformed
         return ran
 
-    def park(self, delay: float, exc: Exception) -> None:
+    def park(self, delay: float, exc: Exception) -> None:  # noqa: ARG002
         """Put the batch back into intake; the sweeper brings it when its time has come.
 
         With the ledger away the message itself is put off: published again, or handed back to the broker.

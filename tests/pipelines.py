@@ -21,6 +21,7 @@ from banking.burial import TRANSACTION, Burial
 from banking.genesis import create_ledger, genesis_accounts
 from banking.intake import Intake
 from banking.ledger import Ledger
+from banking.opening import open_blocks
 from banking.records import lamports_of
 from banking.wire import WireTransaction, verify
 from config.celery_settings import celery_settings
@@ -115,7 +116,8 @@ class Pipeline:
         self.submitter = self.new_submitter()
         self.faucet = Keypair()
         self.workers: list[WorkerProcess] = []
-        create_ledger(self.ledger, genesis_accounts(self.faucet.pubkey(), GENESIS_LAMPORTS))
+        self.blocks = open_blocks(self.settings)
+        create_ledger(self.ledger, self.blocks, genesis_accounts(self.faucet.pubkey(), GENESIS_LAMPORTS))
 
     # ---- producing
 
@@ -188,7 +190,7 @@ class Pipeline:
         return worker
 
     def start(
-        self, workers: int = 2, *, pool: str = "prefork", extra: Sequence[str] = (), **options: object
+        self, workers: int = 2, *, pool: str = "prefork", extra: Sequence[str] = (), **options: str
     ) -> list[WorkerProcess]:
         """Transaction workers, and a maintenance worker with beat in it; returns the former."""
         started = [self.start_worker(ready=False, pool=pool, extra=extra, **options) for _ in range(workers)]

@@ -40,9 +40,7 @@ def faucet_path(settings: Settings) -> Path:
 def read_faucet(settings: Settings) -> Keypair:
     """The faucet's keypair, to give lamports away. Raises NoFaucet (always in profile `prod`) and KeypairError."""
     if settings.profile is Profile.PROD:
-        raise NoFaucet(
-            "The profile is prod: no lamports are given away. Transfer them from an account that has some."
-        )
+        raise NoFaucet("The profile is prod: no lamports are given away. Transfer them from an account that has some.")
     path = faucet_path(settings)
     if not path.exists():
         raise NoFaucet(

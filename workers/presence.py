@@ -86,7 +86,8 @@ class PresenceStep(bootsteps.StartStopStep):
     A timer of that loop, so it stops with the consumer (no broker, a hanging loop) and needs no thread.
     """
 
-    requires = ("celery.worker.consumer:Tasks",)
+    # After the ledger is verified: a worker that waits for a restore does not count as one that consumes.
+    requires = ("celery.worker.consumer:Tasks", "workers.boot:EnsureLedger")
 
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)

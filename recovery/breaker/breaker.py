@@ -23,7 +23,7 @@ from recovery.breaker.permit import Permit
 from recovery.breaker.predicates import FailurePredicate, is_failure
 from recovery.breaker.redis_store import RedisStore, ServerTime
 from recovery.breaker.shared_store import SharedStore
-from recovery.breaker.state import CircuitState, Snapshot, Store
+from recovery.breaker.state import CircuitState, Override, Snapshot, Store
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -154,6 +154,17 @@ class CircuitBreaker:
         if view is None or self._gate.now() >= view.fresh_until:
             view = self._gate.exchange()
         return view.snapshot
+
+    def ready(self) -> bool:
+        """Whether the next call may be let through, or may probe: for those who hold work back while it may not.
+
+        Answers from a snapshot at most `snapshot_age` old, and reserves nothing.
+        """
+        snapshot = self.snapshot()
+        if snapshot.state is CircuitState.CLOSED or snapshot.override is Override.DISABLED:
+            return True
+        view = self._gate.view
+        return view is None or view.wants_probe(self._gate.now())
 
     def add_listener(self, listener: BreakerListener) -> None:
         """Tell `listener` of every change that this process comes to see from now on."""

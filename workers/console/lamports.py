@@ -83,7 +83,5 @@ def _tell_outcome(receipt: Receipt, waited: float) -> None:
     if outcome.err is not None:
         for line in outcome.logs:
             click.echo(f"  {line}", err=True)
-        raise CommandFailed(
-            f"The transfer failed in slot {outcome.slot}: {outcome.err} (fee {outcome.fee} lamports)."
-        )
+        raise CommandFailed(f"The transfer failed in slot {outcome.slot}: {outcome.err} (fee {outcome.fee} lamports).")
     click.echo(f"processed in slot {outcome.slot}, fee {outcome.fee} lamports")

@@ -33,12 +33,8 @@ class Readiness:
             return False
         working = len(consumers(workers, queues.TRANSACTIONS))
         keeping = len(consumers(workers, queues.MAINTENANCE))
-        self.shown = (
-            f"{_counted(working, 'transaction worker')} and {_counted(keeping, 'maintenance worker')} consume"
-        )
-        self.missing = (
-            f"{working} of {self._wanted} transaction workers and {keeping} of 1 maintenance worker consume"
-        )
+        self.shown = f"{_counted(working, 'transaction worker')} and {_counted(keeping, 'maintenance worker')} consume"
+        self.missing = f"{working} of {self._wanted} transaction workers and {keeping} of 1 maintenance worker consume"
         return working >= self._wanted and keeping >= 1
 
 

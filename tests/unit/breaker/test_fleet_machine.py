@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import inf
+from typing import Any
 
 import fakeredis
 import pytest
@@ -238,7 +239,7 @@ class FleetMachine(RuleBasedStateMachine):
     def key_is_as_the_model(self) -> None:
         if not hasattr(self, "server"):
             return
-        stored = self.server.redis.hmget("t:breaker:dep", "gen", "state")
+        stored: Any = self.server.redis.hmget("t:breaker:dep", "gen", "state")
         if stored[0] is not None:
             assert (int(stored[0]), stored[1].decode()) == (self.server.model.generation, self.server.model.state)
 
