@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,7 +20,7 @@ from banking.burial import Burial
 from banking.opening import open_ledger
 from banking.wire import verify
 from config.settings import Settings
-from tests.integration.cli.program import Instance
+from tests.integration.cli.program import PROGRAM, Instance, environment
 from tests.integration.waiting import wait_until
 from tests.ledgers import SOL
 
@@ -88,6 +89,26 @@ def test_load_and_audit(instance: Instance) -> None:
     report = instance.json("audit")
     assert report["ok"], report
     assert report["transactions"] >= 400
+
+
+def test_a_load_outlives_its_redis(instance: Instance) -> None:
+    """Redis is killed in the middle; it is started again with all it had, and nothing is lost or done twice."""
+    assert instance.process is not None
+    before = instance.json("status")["processed"]
+    command = [PROGRAM, "load", "--count", "1500", "--accounts", "20", "--rate", "300", "--data", str(instance.folder)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    ) as load:
+        wait_until(lambda: instance.json("status")["processed"] > before + 300, "the load is under way")
+        server = next(
+            one for one in psutil.Process(instance.process.pid).children(recursive=True) if "redis" in one.name()
+        )
+        server.kill()
+        printed, errors = load.communicate(timeout=90)
+    assert load.returncode == 0, printed + errors
+    assert "processed 1,500" in printed
+    assert instance("status", "--wait", "30").code == 0
+    assert instance.json("audit")["ok"]
 
 
 def test_a_killed_worker_leaves_status_and_comes_back(instance: Instance) -> None:
