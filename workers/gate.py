@@ -42,7 +42,7 @@ class QueueGate:
         self._names = tuple(queues)
         self._is_open = is_open
         self._open = True
-        self._held: set[str] = set()
+        self._held = False
         self._failing = False
 
     @property
@@ -75,9 +75,9 @@ class QueueGate:
         return answer
 
     def _pause(self, consumer: Any) -> None:
+        self._held = True
         _shorten_wait(consumer.task_consumer.channel)
         for queue in self._chosen(consumer):
-            self._held.add(queue.name)
             # Also while not consuming yet: at boot the consumer knows its queues before it starts.
             consumer.task_consumer.cancel_by_queue(queue.name)
 
@@ -87,11 +87,11 @@ class QueueGate:
             return
         tasks = consumer.task_consumer
         for queue in self._chosen(consumer):
-            if queue.name in self._held and not tasks.consuming_from(queue.name):
+            if not tasks.consuming_from(queue.name):
                 _add_declared(tasks, queue)
         tasks.consume()
         _restore_wait(tasks.channel)
-        self._held.clear()
+        self._held = False
 
     def _chosen(self, consumer: Any) -> list[Queue]:
         """Those gated queues that this worker is told to consume (by -Q, or by remote control since)."""

@@ -64,6 +64,10 @@ class Entry:
         return field_name(self.source, self.scope, self.rule)
 
     @property
+    def value(self) -> str:
+        return encode_value(self.mode, self.expires_ms, self.changed_ms, self.detail)
+
+    @property
     def manual(self) -> bool:
         return self.source == MANUAL
 

@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Iterable, Mapping
 
-from recovery.degradation.entries import AUTOMATIC, Entry, encode_value, field_name
+from recovery.degradation.entries import AUTOMATIC, field_name
 from recovery.degradation.manager import DegradationManager
 from recovery.degradation.modes import DegradationMode
 from recovery.degradation.rules import NEVER, Decision, Rule, RuleEngine, RuleState
@@ -89,12 +89,8 @@ def _change(snapshot: Snapshot, decision: Decision) -> Change:
         field=_field(rule),
         mode=DegradationMode(state.mode).name,
         detail=json.dumps(detail),
-        expected=ABSENT if entry is None else _raw(entry),
+        expected=ABSENT if entry is None else entry.value,
     )
-
-
-def _raw(entry: Entry) -> str:
-    return encode_value(entry.mode, entry.expires_ms, entry.changed_ms, entry.detail)
 
 
 def _seconds(milliseconds: object) -> float:

@@ -37,9 +37,12 @@ class LocalStore:
     def poll(self, known: str) -> Reply:
         return self.sync(known)
 
-    def restore(self, revision: int, fields: Mapping[str, str]) -> bool:  # noqa: ARG002
-        """Nothing to do: this memory cannot be lost while the process that asks is alive."""
-        return False
+    def restore(self, revision: int, fields: Mapping[str, str]) -> bool:
+        with self._lock:
+            if self._revision:
+                return False
+            self._fields, self._revision = dict(fields), revision + 1
+            return True
 
     def history(self, limit: int) -> list[Mapping[str, str]]:
         return list(self._audit)[: -limit - 1 : -1]

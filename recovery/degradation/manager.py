@@ -20,7 +20,7 @@ from recovery.degradation.modes import ADMINISTRATIVE, DegradationMode, Operatio
 from recovery.degradation.reader import Listener, SnapshotReader
 from recovery.degradation.snapshot import Snapshot
 from recovery.degradation.status import SystemStatus, system_status
-from recovery.degradation.store import Change, RedisStore, Reply, Store
+from recovery.degradation.store import Change, RedisStore, Reply, Store, TableDump
 
 Operation = OperationType | str
 
@@ -189,9 +189,27 @@ class DegradationManager:
         return self._write(changes, "rule")
 
     def fresh(self) -> Snapshot:
-        """The table as it is now, by one round trip. Raises ModesUnavailable."""
+        """The table as it is now, by one or two round trips. Raises ModesUnavailable."""
         self._write([], "")
         return self._reader.current()
+
+    # Checkpoints
+
+    def dump(self) -> TableDump:
+        """Everything that is in force, as plain data for a checkpoint. Raises ModesUnavailable."""
+        snapshot = self.fresh()
+        fields = {field: entry.value for field, entry in snapshot.entries.items()}
+        return TableDump(revision=snapshot.revision, fields=fields)
+
+    def load(self, dump: TableDump) -> bool:
+        """Bring back a dump if the modes were lost; False if what is there is as good or better.
+
+        Raises ModesUnavailable.
+        """
+        try:
+            return self._store.restore(dump["revision"], dump["fields"])
+        except redis_py.RedisError as error:
+            raise ModesUnavailable(f"Modes cannot be restored, Redis does not answer: {error}") from error
 
     def _write(self, changes: Sequence[Change], cause: str) -> Reply:
         before = self._reader.current()

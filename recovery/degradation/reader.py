@@ -10,7 +10,7 @@ from collections.abc import Callable
 import redis
 
 from config.clock import Clock
-from recovery.degradation.entries import Entry, Scope, encode_value
+from recovery.degradation.entries import Scope
 from recovery.degradation.modes import DegradationMode
 from recovery.degradation.snapshot import EMPTY, Snapshot, build
 from recovery.degradation.store import Reply, Store
@@ -42,7 +42,8 @@ class SnapshotReader:
         self._pause = 0.0
         self._away_since: float | None = None
         self._warned_at = float("-inf")
-        self._lock = threading.Lock()
+        # Reentrant: a listener may set a mode.
+        self._lock = threading.RLock()
         self._pid = os.getpid()
         self.listeners: list[Listener] = []
 
@@ -55,7 +56,8 @@ class SnapshotReader:
 
     def adopt(self, reply: Reply) -> Snapshot:
         """Take over the answer to this process's own write, so that it reads what it wrote."""
-        with self._guard():
+        self._renew_lock_after_fork()
+        with self._lock:
             return self._accept(reply, self._clock.monotonic())
 
     @property
@@ -63,23 +65,22 @@ class SnapshotReader:
         """Seconds since the store was first found away; None while it answers."""
         return None if self._away_since is None else self._clock.monotonic() - self._away_since
 
-    def _guard(self) -> threading.Lock:
+    def _renew_lock_after_fork(self) -> None:
         if self._pid != os.getpid():
             # A forked child may inherit the lock from a thread that does not exist here.
-            self._lock, self._pid = threading.Lock(), os.getpid()
-        return self._lock
+            self._lock, self._pid = threading.RLock(), os.getpid()
 
     def _renew(self, now: float) -> Snapshot:
-        guard = self._guard()
+        self._renew_lock_after_fork()
         # While another thread asks, the old copy serves; only the very first copy is worth waiting for.
-        if not guard.acquire(blocking=self._snapshot is EMPTY):
+        if not self._lock.acquire(blocking=self._snapshot is EMPTY):
             return self._snapshot
         try:
             if now < self._next_poll:
                 return self._snapshot
             return self._poll(now)
         finally:
-            guard.release()
+            self._lock.release()
 
     def _poll(self, now: float) -> Snapshot:
         try:
@@ -120,7 +121,7 @@ class SnapshotReader:
     def _write_back(self, now: float) -> bool:
         mine = self._snapshot
         ruling = [entry for entry in mine.entries.values() if entry.ruling_at(mine.now_ms(now))]
-        written = self._store.restore(mine.revision, {entry.field: _value(entry) for entry in ruling})
+        written = self._store.restore(mine.revision, {entry.field: entry.value for entry in ruling})
         if written:
             logger.warning("degradation: Redis had lost the modes; wrote back revision %d", mine.revision)
         return written
@@ -157,7 +158,3 @@ class SnapshotReader:
                     listener(scope, was, now)
                 except Exception:
                     logger.exception("degradation: a listener failed")
-
-
-def _value(entry: Entry) -> str:
-    return encode_value(entry.mode, entry.expires_ms, entry.changed_ms, entry.detail)

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 import redis
 from redis.backoff import NoBackoff
@@ -41,6 +41,13 @@ class Reply:
     server_ms: int
     applied: int
     fields: Mapping[str, str] | None
+
+
+class TableDump(TypedDict):
+    """A copy of a table: the number of changes it has seen, and its entries as they are stored."""
+
+    revision: int
+    fields: dict[str, str]
 
 
 class Store(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -129,11 +130,21 @@ def test_a_forked_child_asks_for_itself(redis_client: redis.Redis) -> None:
     """Prefork: a child forked while another thread renews the snapshot must not wait for that thread."""
     manager = DegradationManager(redis_client, poll_timeout=2.0)
     manager.get_component_mode("demo")
-    lock = manager._reader._lock
-    with lock:
-        pid = os.fork()
-        if pid == 0:
-            os._exit(_child(manager))
+    held, forked = threading.Event(), threading.Event()
+
+    def renew() -> None:
+        with manager._reader._lock:
+            held.set()
+            forked.wait(10.0)
+
+    renewer = threading.Thread(target=renew)
+    renewer.start()
+    held.wait(10.0)
+    pid = os.fork()
+    if pid == 0:
+        os._exit(_child(manager))
+    forked.set()
+    renewer.join()
     manager.set_component_mode("demo", READ_ONLY)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 

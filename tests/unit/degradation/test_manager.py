@@ -218,6 +218,41 @@ def test_listeners_hear_of_changed_modes(make: MakeManager, clock: ManualClock) 
     assert heard == [("ledger", "NORMAL", "READ_ONLY"), ("ledger", "READ_ONLY", "NORMAL")]
 
 
+def test_a_listener_may_set_a_mode(make: MakeManager) -> None:
+    manager = make()
+
+    def follow(scope: object, _: DegradationMode, now: DegradationMode) -> None:
+        if str(scope) == "ledger":
+            manager.set_component_mode("rpc", now)
+
+    manager.subscribe(follow)
+    manager.set_component_mode("ledger", READ_ONLY)
+    assert manager.get_component_mode("rpc") is READ_ONLY
+
+
+def test_a_failing_listener_harms_nobody(make: MakeManager, caplog: pytest.LogCaptureFixture) -> None:
+    manager = make()
+    manager.subscribe(_forbidden)
+    assert manager.set_component_mode("ledger", READ_ONLY) is READ_ONLY
+    assert "a listener failed" in caplog.text
+
+
+def test_a_dump_comes_back_after_a_loss_and_never_over_newer_modes(any_redis: redis.Redis) -> None:
+    manager = DegradationManager(any_redis, poll_timeout=5.0)
+    manager.set_component_mode("ledger", READ_ONLY, actor="ann", reason="drill")
+    manager.set_component_mode("rpc", OFFLINE, for_=60.0)
+    dump = json.loads(json.dumps(manager.dump()))
+    assert not manager.load(dump), "nothing was lost"
+    any_redis.flushall()
+    for later in (DegradationManager(any_redis, poll_timeout=5.0), DegradationManager()):
+        assert later.load(dump)
+        assert not later.load(dump)
+        assert "override by ann that puts ledger in READ_ONLY (drill)" in str(later.explain("ledger", "WRITE"))
+        expires_in = later.explain("rpc", "READ").expires_in
+        assert expires_in is not None
+        assert 0.0 < expires_in <= 60.0
+
+
 def test_the_same_change_sent_twice_is_one_change(any_redis: redis.Redis) -> None:
     """redis-py sends a command again when the reply was lost; the log must not show two overrides."""
     manager = DegradationManager(any_redis, poll_timeout=5.0)
