@@ -74,11 +74,9 @@ class TransactionTask(FaultTolerantTask):
         try:
             runtime().processor.park(self._wires(), delay)
         except (LedgerUnavailable, LedgerMissing, StaleEpoch) as error:
-            longest = runtime().settings.longest_countdown
-            logger.warning(
-                "Cannot park in intake (%s); the message comes again in %.1f s", error, min(delay, longest)
-            )
-            self.publish_again(min(delay, longest))
+            delay = min(delay, runtime().settings.longest_countdown)
+            logger.warning("%s; cannot park in intake (%s): the message comes again in %.1f s", exc, error, delay)
+            self.publish_again(delay)
 
     def _wires(self) -> list[WireTransaction]:
         known: list[WireTransaction] | None = getattr(self.request, "wires", None)

@@ -75,6 +75,13 @@ class WorkerProcess:
         )
         assert self.alive(), self.output()[-3000:]
 
+    def pause(self) -> None:
+        """SIGSTOP to the worker and its children."""
+        self._signal_group(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal_group(signal.SIGCONT)
+
     def kill(self) -> None:
         """SIGKILL to the worker and all its children, as a power cut would."""
         self._signal_group(signal.SIGKILL)
@@ -174,7 +181,7 @@ class Pipeline:
         ready: bool = True,
         pool: str = "prefork",
         extra: Sequence[str] = (),
-        **options: object,
+        **options: Any,
     ) -> WorkerProcess:
         """A worker of its own process group; `options` are settings for it alone."""
         number = len(self.workers)
@@ -188,7 +195,7 @@ class Pipeline:
         return worker
 
     def start(
-        self, workers: int = 2, *, pool: str = "prefork", extra: Sequence[str] = (), **options: object
+        self, workers: int = 2, *, pool: str = "prefork", extra: Sequence[str] = (), **options: Any
     ) -> list[WorkerProcess]:
         """Transaction workers, and a maintenance worker with beat in it; returns the former."""
         started = [self.start_worker(ready=False, pool=pool, extra=extra, **options) for _ in range(workers)]
@@ -203,6 +210,11 @@ class Pipeline:
             worker.kill()
         self.app.close()
         self.client.close()
+
+    def assert_alive(self, workers: Sequence[WorkerProcess]) -> None:
+        """None of them has ended; else the end of its log is shown."""
+        for worker in workers:
+            assert worker.alive(), worker.output()[-5000:]
 
     def logs(self) -> str:
         """The end of every worker's log, for the message of a failure."""
