@@ -9,16 +9,17 @@ from typing import Any
 
 from celery import Celery
 
+from config import serialization, transport
 from config.celery_settings import celery_settings
 from config.settings import get_settings
-from config.transport import install
 
 
 def _settings() -> dict[str, Any]:
     return celery_settings(get_settings())
 
 
-install()
+serialization.install()
+transport.install()
 app = Celery("trunkline")
 # A callable is read when the app is first used, not when this module is imported: by then the command line has
 # said which instance is meant.

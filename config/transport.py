@@ -1,10 +1,10 @@
 """kombu's Redis transport, with one defect mended.
 
 After a lost connection Celery first collects the connection, which takes its parameters away, and then closes it.
-A channel whose first closing was cut short (its BRPOP was under way) and that holds unacknowledged messages asks for
-a new client then, and so does a task that ends later and wants to acknowledge: kombu 5.7 fails with AttributeError,
-which nobody takes for a lost connection, and the worker exits with "Unrecoverable error". Here it is the connection
-error that it should be.
+A channel whose first closing was cut short (its BRPOP was under way) and that holds unacknowledged messages asks
+for a new client then, and so does a task that ends later and wants to acknowledge: kombu 5.7 fails with an
+AttributeError, which nobody takes for a lost connection, and the worker exits with "Unrecoverable error". Here it
+is the connection error that it should be.
 """
 
 from __future__ import annotations

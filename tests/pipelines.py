@@ -111,23 +111,30 @@ class Pipeline:
             "sweep_grace": 1.0,
             **options,
         }
-        self.settings = Settings(**values)
         self._environment = {f"TRUNKLINE_{name.upper()}": str(value) for name, value in values.items() if value}
-        self.app = Celery("test-producer", set_as_current=False)
-        self.app.conf.update(celery_settings(self.settings))
-        self.client = ledger_client(self.settings)
-        self.ledger = Ledger(self.client, self.settings.ledger)
-        self.intake = Intake(self.ledger)
-        self.burial = Burial(self.ledger)
-        self.submitter = self.new_submitter()
+        self._connect(Settings(**values))
         self.faucet = Keypair()
         self.workers: list[WorkerProcess] = []
         create_ledger(self.ledger, genesis_accounts(self.faucet.pubkey(), GENESIS_LAMPORTS))
 
-    # ---- producing
+    @classmethod
+    def attach(cls, other: Pipeline) -> Pipeline:
+        """A producer with connections of its own on `other`'s ledger, for a forked process."""
+        attached = cls.__new__(cls)
+        attached._connect(other.settings)
+        return attached
 
-    def new_submitter(self) -> Submitter:
-        return Submitter(self.ledger, self.app, self.settings)
+    def _connect(self, settings: Settings) -> None:
+        self.settings = settings
+        self.app = Celery("test-producer", set_as_current=False)
+        self.app.conf.update(celery_settings(settings))
+        self.client = ledger_client(settings)
+        self.ledger = Ledger(self.client, settings.ledger)
+        self.intake = Intake(self.ledger, limit=settings.intake_limit)
+        self.burial = Burial(self.ledger)
+        self.submitter = Submitter(self.ledger, self.app, settings)
+
+    # ---- producing
 
     def blockhash(self) -> Hash:
         return Hash.from_bytes(self.ledger.state().blockhash)
