@@ -71,7 +71,7 @@ class TransactionTask(FaultTolerantTask):
         ran.malformed = done.malformed
         return ran
 
-    def park(self, delay: float, exc: Exception) -> None:  # noqa: ARG002
+    def park(self, delay: float, exc: Exception) -> None:
         """Put the batch back into intake; the sweeper brings it when its time has come.
 
         With the ledger away the message itself is put off: published again, or handed back to the broker.
@@ -79,9 +79,9 @@ class TransactionTask(FaultTolerantTask):
         try:
             runtime().processor.park(self._wires(), delay)
         except (LedgerUnavailable, LedgerMissing, StaleEpoch) as error:
-            longest = runtime().settings.longest_countdown
-            logger.warning("Cannot park in intake (%s); the message comes again in %.1f s", error, min(delay, longest))
-            self.publish_again(min(delay, longest))
+            delay = min(delay, runtime().settings.longest_countdown)
+            logger.warning("%s; cannot park in intake (%s): the message comes again in %.1f s", exc, error, delay)
+            self.publish_again(delay)
 
     def _wires(self) -> list[WireTransaction]:
         known: list[WireTransaction] | None = getattr(self.request, "wires", None)

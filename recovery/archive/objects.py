@@ -76,9 +76,7 @@ class ObjectArchive:
             except AlreadyExists:
                 self._creates_once = True
                 return
-        raise UnsafeArchive(
-            "this object store ignores If-None-Match: it overwrites objects that were to be created"
-        )
+        raise UnsafeArchive("this object store ignores If-None-Match: it overwrites objects that were to be created")
 
     def get(self, name: str, max_bytes: int) -> bytes:
         with _translated(names.check_name(name), ArchiveReadError):

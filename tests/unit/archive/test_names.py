@@ -23,9 +23,7 @@ def test_every_folder_made_of_a_text_is_accepted(text: str) -> None:
     assert archive.folders() == [folder_segment(text)]
 
 
-@pytest.mark.parametrize(
-    ("text", "segment"), [("main", "main"), ("Main", "x--4d61696e"), ("x--61", "x--782d2d3631")]
-)
+@pytest.mark.parametrize(("text", "segment"), [("main", "main"), ("Main", "x--4d61696e"), ("x--61", "x--782d2d3631")])
 def test_plain_texts_stay_readable(text: str, segment: str) -> None:
     assert folder_segment(text) == segment
 

@@ -3,10 +3,9 @@ and no interleaving may break a breaker's promises."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from dataclasses import dataclass, replace
 from math import inf
+from typing import Any
 
 import fakeredis
 import pytest
@@ -273,7 +272,5 @@ class FleetMachine(RuleBasedStateMachine):
 @pytest.mark.parametrize("number", range(len(CONFIGS)))
 def test_fleet_against_model(number: int) -> None:
     machine = type(f"Fleet{number}", (FleetMachine,), {"config": CONFIGS[number]})
-    limits = settings(
-        max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
-    )
+    limits = settings(max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(machine, settings=limits)
