@@ -242,3 +242,16 @@ def test_a_probe_of_an_earlier_spell_keeps_its_place_until_it_ends(world: World)
         assert_refused(breaker)
         early.__exit__(OSError, OSError("early"), None)
         assert breaker.call(work) == "done"
+
+
+def test_a_success_from_before_the_trip_breaks_no_later_streak(world: World) -> None:
+    breaker = world.breaker(CircuitBreakerConfig(failure_threshold=2, timeout=1, success_threshold=1))
+    early = breaker.permit()
+    early.__enter__()
+    fail_times(breaker, 2)
+    world.advance(1)
+    breaker.call(work)
+    fail_times(breaker, 1)
+    early.__exit__(None, None, None)
+    fail_times(breaker, 1)
+    assert breaker.state() is CircuitState.OPEN
