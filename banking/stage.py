@@ -133,9 +133,7 @@ class BankingStage:
                 touched[wire.signature] = with_lookups(wire, touched[wire.signature], tables)
             wanted |= dict.fromkeys(key for accounts in touched.values() for key in accounts.reads())
         loaded = self._ask(wires, wanted)
-        missing = [
-            key for record in loaded.records.values() if (key := program_data_key(record)) and key not in wanted
-        ]
+        missing = [key for record in loaded.records.values() if (key := program_data_key(record)) and key not in wanted]
         if missing:
             loaded = self._ask(wires, wanted | dict.fromkeys(missing))
         for wire in wires:

@@ -139,4 +139,8 @@ def beat_schedule(settings: Settings) -> dict[str, Any]:
     return {
         "seal": every(settings.slot_interval, queues.SEAL),
         "sweep": every(settings.sweep_interval, queues.SWEEP),
+        # Asks often and does nothing until a checkpoint is due by time or by number.
+        "checkpoint": every(min(5.0, settings.checkpoint_interval), queues.CREATE_CHECKPOINT),
+        "scrub": every(settings.scrub_interval, queues.SCRUB_CHECKPOINTS),
+        "health": every(1.0, queues.EVALUATE_HEALTH),
     }

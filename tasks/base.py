@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from banking.errors import LedgerMissing, LedgerUnavailable, StaleEpoch
 from banking.processor import Processed
@@ -15,6 +14,7 @@ from recovery.dead_letters import DeadLetters
 from recovery.errors import Refused
 from recovery.retry import RetryPolicy
 from recovery.retryable import is_retryable
+from tasks.gates import PipelineBreaker, PipelineBudget, PipelineGate
 from tasks.runtime import runtime
 
 logger = logging.getLogger(__name__)
@@ -35,17 +35,22 @@ class TransactionTask(FaultTolerantTask):
     retry_policy = RetryPolicy.preset("network", deadline=None)
     component = "transactions"
     operation = "WRITE"
+    gate = PipelineGate()
+    breaker = PipelineBreaker()
+    budget = PipelineBudget()
+    #: Killers are found transaction by transaction (`Processor`), not message by message.
+    max_redeliveries = None
 
     @property
     def dead_letters(self) -> DeadLetters:  # type: ignore[override]
         """Where messages go that are no transactions; the base class keeps here what it gives up."""
         return runtime().burial.letters
 
-    def process_payload(self, payload: object, *, enqueued_at: object, isolate: object) -> dict[str, int]:
-        """Decode and run; returns counts for the log and for Flower. Raises InvalidMessage."""
+    def process_payload(self, payload: object, *, enqueued_at: object, isolate: object) -> str:
+        """Decode and run; returns what it came to, for the log and for Flower. Raises InvalidMessage."""
         texts, sent_at = _texts(payload), _milliseconds(enqueued_at)
         try:
-            return asdict(self._process(texts, sent_at, bool(isolate)))
+            return self._process(texts, sent_at, bool(isolate)).words()
         except LedgerMissing as error:
             # Emptied or not restored yet: no attempt can help until somebody acts, and nothing may be lost.
             raise PutOff(str(error), retry_after=self.park_delay) from error

@@ -17,9 +17,7 @@ class BrokerUnavailable(TransientError):
     """The broker did not take the messages. What intake holds is enqueued later by the sweeper."""
 
 
-def enqueue(
-    app: Celery, raws: Sequence[bytes], *, batch_size: int, enqueued_at: int = 0, isolate: bool = False
-) -> int:
+def enqueue(app: Celery, raws: Sequence[bytes], *, batch_size: int, enqueued_at: int = 0, isolate: bool = False) -> int:
     """Publish `raws` in messages of `batch_size`; returns how many messages.
 
     `enqueued_at` is Redis time in milliseconds, `isolate` asks the worker to run them one by one. Raises

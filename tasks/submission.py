@@ -111,9 +111,7 @@ class Submitter:
     def _accept(self, wires: Sequence[WireTransaction]) -> list[Acceptance]:
         pairs = [(wire.signature, wire.raw) for wire in wires]
         accepted = self._accept_in_current_epoch(pairs)
-        raws = [
-            wire.raw for wire, answer in zip(wires, accepted.answers, strict=True) if answer is Acceptance.ACCEPTED
-        ]
+        raws = [wire.raw for wire, answer in zip(wires, accepted.answers, strict=True) if answer is Acceptance.ACCEPTED]
         self._enqueue(raws, accepted.at)
         return accepted.answers
 

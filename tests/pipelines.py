@@ -21,6 +21,7 @@ from banking.burial import TRANSACTION, Burial
 from banking.genesis import create_ledger, genesis_accounts
 from banking.intake import Intake
 from banking.ledger import Ledger
+from banking.opening import open_blocks
 from banking.records import lamports_of
 from banking.wire import WireTransaction, verify
 from config.celery_settings import celery_settings
@@ -115,7 +116,8 @@ class Pipeline:
         self._connect(Settings(**values))
         self.faucet = Keypair()
         self.workers: list[WorkerProcess] = []
-        create_ledger(self.ledger, genesis_accounts(self.faucet.pubkey(), GENESIS_LAMPORTS))
+        self.blocks = open_blocks(self.settings)
+        create_ledger(self.ledger, self.blocks, genesis_accounts(self.faucet.pubkey(), GENESIS_LAMPORTS))
 
     @classmethod
     def attach(cls, other: Pipeline) -> Pipeline:

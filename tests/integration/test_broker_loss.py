@@ -128,9 +128,7 @@ def test_separate_broker_killed_and_returned_empty(make_redis: MakeRedis, make_p
     pipeline.assert_alive(workers)
 
 
-def test_ledger_away_is_retried_visibly_and_nothing_is_lost(
-    make_redis: MakeRedis, make_pipeline: MakePipeline
-) -> None:
+def test_ledger_away_is_retried_visibly_and_nothing_is_lost(make_redis: MakeRedis, make_pipeline: MakePipeline) -> None:
     """The broker stays: transactions in intake and bare messages alike outlast the outage, however long."""
     ledger, broker = make_redis(fsync=Fsync.ALWAYS), make_redis()
     pipeline = make_pipeline(ledger.url, broker.url)

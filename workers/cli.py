@@ -1,0 +1,54 @@
+"""The command line. Each command lives in `workers.console`; this module only puts them together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from workers.console.base import Program
+
+if TYPE_CHECKING:
+    from recovery.degradation import DegradationManager
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="trunkline", prog_name="trunkline")
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Trunkline: a fault-tolerant Solana transaction pipeline on Celery and Redis."""
+    # What `mode` works on; tests put another in its place.
+    context.obj = context.obj or _modes
+
+
+def _modes() -> DegradationManager:
+    from tasks.runtime import runtime
+
+    return runtime().degradation
+
+
+def _add_commands() -> None:
+    from workers.console import audit, breaker, deadletter, demo, instance, lamports, load, mode, status, submit
+
+    for command in (
+        instance.init,
+        instance.up,
+        demo.demo,
+        status.status,
+        audit.audit,
+        submit.submit,
+        lamports.transfer,
+        lamports.airdrop,
+        lamports.balance,
+        load.load,
+        deadletter.deadletter,
+        breaker.breaker,
+        mode.mode,
+    ):
+        main.add_command(command)
+
+
+_add_commands()
+
+if __name__ == "__main__":
+    main()
