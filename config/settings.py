@@ -62,6 +62,29 @@ class Settings(BaseSettings):
     worker_concurrency: int = Field(default=1, ge=1, description="pool processes in one worker")
     crash_points: str = Field(default="", description="named points at which tests kill the process")
 
+    # The JSON-RPC and websocket server.
+    rpc_host: str = Field(default="127.0.0.1", description="loopback unless said otherwise")
+    rpc_port: int = Field(default=8899, ge=0, le=65535, description="HTTP and websocket")
+    rpc_ws_port: int = Field(default=8900, ge=0, le=65535, description="websocket, where web3.js looks for it")
+    rpc_cors_origins: str = Field(default="", description="comma-separated origins, or *; empty: none")
+    rpc_body_limit: int = Field(default=256 * 1024, ge=2048, description="most bytes of one request")
+    rpc_batch_limit: int = Field(default=100, ge=1, description="most calls in one JSON-RPC batch")
+    rpc_in_flight: int = Field(default=1024, ge=1, description="most requests at work at the same time")
+    rpc_rate_limit: float = Field(default=10_000.0, ge=0, description="calls per second per address; 0: no limit")
+    rpc_connections: int = Field(default=2048, ge=1, description="most websockets of one address")
+    rpc_subscriptions: int = Field(default=1000, ge=1, description="most subscriptions of one websocket")
+    rpc_write_limit: int = Field(default=1024 * 1024, ge=1024, description="most unsent bytes of a slow websocket")
+    rpc_read_timeout: float = Field(default=5.0, gt=0, description="longest a read may take")
+    rpc_write_timeout: float = Field(default=0.9, gt=0, description="longest a send may take")
+    rpc_commitment_wait: float = Field(default=3.0, gt=0, description="longest wait for a change to be finalized")
+    rpc_send_queue: int = Field(default=10_000, ge=1, description="most transactions waiting to be accepted")
+    rpc_send_window: float = Field(default=0.002, ge=0, description="concurrent sends are grouped for this long")
+    rpc_history: int = Field(default=200_000, ge=0, description="transactions remembered by address")
+    rpc_indexed_accounts: int = Field(default=2_000_000, ge=0, description="most accounts in the secondary indexes")
+    rpc_stale_answers: int = Field(default=10_000, ge=0, description="answers kept for when Redis is away")
+    rpc_airdrop_limit: int = Field(default=10_000 * 10**9, ge=0, description="lamports in one airdrop; 0: off")
+    rpc_airdrops_per_minute: int = Field(default=600, ge=0, description="per address")
+
     archive_url: str = ""
     genesis_lamports: int = Field(default=500_000_000 * 10**9, ge=10**9, lt=2**63)
 
