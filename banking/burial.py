@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import Enum
+
 from banking.ledger import Ledger
 from config.clock import SYSTEM_CLOCK, Clock
 from recovery.dead_letters import DeadLetter, DeadLetters, pack_letter
 
 TRANSACTION = "transaction"
 MALFORMED = "malformed"
+
+
+class Revival(Enum):
+    """What became of a dead letter that was to live again."""
+
+    GONE = 0
+    REVIVED = 1
+    RESOLVED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Revived:
+    """Answer to `revive`: `at` is Redis time in milliseconds."""
+
+    at: int
+    revival: Revival
 
 
 class Burial:
@@ -37,6 +56,22 @@ class Burial:
             [self._ledger.epoch, signature, pack_letter(letter)],
         )
         return bool(buried)
+
+    def revive(self, letter: DeadLetter) -> Revived:
+        """Move a transaction's letter back into intake, its attempts forgotten, in one atomic step.
+
+        The sweeper enqueues it, unless the caller does so sooner. RESOLVED: it has its outcome after all, and the
+        letter was dropped. Raises ValueError for letters of another kind.
+        """
+        if letter.kind != TRANSACTION:
+            raise ValueError(f"a letter of kind {letter.kind!r} holds no transaction")
+        keys, epoch_keys = self._ledger.keys, self._ledger.epoch_keys
+        at, code = self._ledger.run(
+            "revive",
+            [keys.meta, epoch_keys.status, keys.intake, keys.queued, keys.attempts, keys.dead],
+            [self._ledger.epoch, letter.id, pack_letter(letter), letter.payload],
+        )
+        return Revived(int(at), Revival(int(code)))
 
     def bury_foreign(self, name: bytes, payload: bytes, reason: str) -> bool:
         """Keep what is no transaction. Raises DeadLettersFullError beyond the limit."""

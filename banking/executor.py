@@ -14,7 +14,7 @@ from solders.transaction_metadata import FailedTransactionMetadata, TransactionM
 
 from banking.accounts import Touched
 from banking.detail import Balances, Detail, build_detail
-from banking.errors import InvariantViolation
+from banking.errors import InvariantViolation, VmPanic
 from banking.native import NATIVE_LOADER, PROGRAM_LOADERS, SYSVAR_OWNER
 from banking.records import Result, lamports_of, pack_account, to_account
 from banking.solana_errors import error_json
@@ -82,7 +82,8 @@ class SvmExecutor:
     def execute(self, wire: WireTransaction, touched: Touched, view: dict[bytes, bytes]) -> Execution:
         """Run `wire` on the accounts in `view` (key to record, b"" = absent) and put what it wrote into `view`.
 
-        Raises InvariantViolation when lamports were made or lost, in which case `view` is as before.
+        Raises InvariantViolation when lamports were made or lost, VmPanic when the VM broke down; `view` is then as
+        before.
         """
         try:
             self._sync(touched, view)
@@ -91,9 +92,12 @@ class SvmExecutor:
             writes = self._read_back(touched.writable, view)
             result = _result(meta, burned=_burned(view, writes))
             self._check(meta, result)
-        except BaseException:
+        except BaseException as error:
             # The VM may hold something that was never committed.
             self.reset()
+            # A Rust panic is no Exception in Python, and would end the worker instead of this transaction.
+            if type(error).__name__ == "PanicException":
+                raise VmPanic(f"the VM panicked: {error}") from error
             raise
         view.update(writes)
         self._held.update(writes)

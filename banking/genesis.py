@@ -1,4 +1,4 @@
-"""The first entry of a ledger: who owns all the lamports there will ever be."""
+"""The first block of a ledger: who owns all the lamports there will ever be."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from collections.abc import Mapping
 from solders.account import Account
 from solders.pubkey import Pubkey
 
-from banking.errors import LedgerExists
+from banking.blocks import GENESIS_PARENT, BlockHeader, encode_entries
+from banking.blockstore import BlockStore
+from banking.errors import Diverged, LedgerExists
 from banking.executor import SvmExecutor
+from banking.journal import JournalEntry
 from banking.ledger import Ledger
 from banking.records import Result, lamports_of, pack_account, pack_result
+from config.clock import SYSTEM_CLOCK, Clock
 
 FIRST_EPOCH = 1
+_FIRST_SEQ = 1
 
 
 def genesis_accounts(faucet: Pubkey, lamports: int) -> dict[bytes, bytes]:
@@ -25,40 +30,57 @@ def genesis_accounts(faucet: Pubkey, lamports: int) -> dict[bytes, bytes]:
     return accounts
 
 
-def create_ledger(ledger: Ledger, accounts: Mapping[bytes, bytes], *, ledger_id: str | None = None) -> str:
-    """Make the ledger with these accounts and open slot 1; returns its id.
+def create_ledger(
+    ledger: Ledger, blocks: BlockStore, accounts: Mapping[bytes, bytes], *, clock: Clock = SYSTEM_CLOCK
+) -> str:
+    """Archive the genesis block, make the ledger from it and open slot 1; returns the ledger's id.
 
-    Raises LedgerExists, LedgerUnavailable, and ValueError when the supply does not fit 63 bits.
+    Raises LedgerExists (in Redis, or only in the archive: then it is to be restored, not made anew),
+    LedgerUnavailable, ArchiveWriteError, and ValueError when the supply does not fit 63 bits.
     """
+    if ledger.exists():
+        raise LedgerExists(f"A ledger named {ledger.keys.name!r} exists in this Redis already; choose another name.")
     supply = sum(map(lamports_of, accounts.values()))
     if supply >= 2**63:
         raise ValueError(f"a supply of {supply} lamports does not fit: it must stay below 2^63")
-    identity = ledger_id or secrets.token_hex(16)
+    header, body = _genesis_block(accounts, supply, int(clock.time() * 1000))
+    try:
+        blocks.put(header, body)
+    except Diverged:
+        raise LedgerExists(
+            f"The archive holds a ledger named {ledger.keys.name!r} that this Redis has lost. Start a worker to "
+            "restore it, or drop it with `trunkline ledger drop`."
+        ) from None
     keys = ledger.keys.epoch(FIRST_EPOCH)
     flat = [part for pair in sorted(accounts.items()) for part in pair]
     made = ledger.run(
         "create",
-        [ledger.keys.meta, keys.state, keys.accounts, keys.versions, keys.blockhashes, keys.journal],
-        [
-            FIRST_EPOCH,
-            identity,
-            supply,
-            genesis_blockhash(identity, accounts),
-            pack_result(Result(None, 0, 0, [])),
-            *flat,
-        ],
+        [ledger.keys.meta, keys.state, keys.accounts, keys.versions, keys.blockhashes],
+        [FIRST_EPOCH, header.ledger_id, supply, header.hash(), *flat],
     )
     if not made:
-        raise LedgerExists(
-            f"A ledger named {ledger.keys.name!r} exists in this Redis already; choose another name."
-        )
+        raise LedgerExists(f"A ledger named {ledger.keys.name!r} was made by somebody else just now.")
     ledger.forget_epoch()
-    return identity
+    return header.ledger_id
 
 
-def genesis_blockhash(ledger_id: str, accounts: Mapping[bytes, bytes]) -> bytes:
-    """SHA-256 over the ledger's id and its first accounts: the root of the chain of blockhashes."""
-    digest = hashlib.sha256(b"trunkline genesis" + ledger_id.encode())
-    for key, record in sorted(accounts.items()):
-        digest.update(key + len(record).to_bytes(8, "little") + record)
-    return digest.digest()
+def _genesis_block(accounts: Mapping[bytes, bytes], supply: int, time_ms: int) -> tuple[BlockHeader, bytes]:
+    value = f"0:{_FIRST_SEQ}:".encode() + pack_result(Result(None, 0, 0, []))
+    entry = JournalEntry(0, _FIRST_SEQ, b"", value, 0, b"", dict(sorted(accounts.items())))
+    body = encode_entries([entry])
+    header = BlockHeader(
+        ledger_id=secrets.token_hex(16),
+        supply=supply,
+        epoch=FIRST_EPOCH,
+        slot=0,
+        parent=GENESIS_PARENT,
+        first_seq=_FIRST_SEQ,
+        last_seq=_FIRST_SEQ,
+        time_ms=time_ms,
+        processed=0,
+        failed=0,
+        burned=0,
+        body_bytes=len(body),
+        body_sha256=hashlib.sha256(body).digest(),
+    )
+    return header, body

@@ -85,39 +85,53 @@ class Intake:
         keys = self._ledger.keys
         at, released, lost, suspects = self._ledger.run(
             "sweep",
-            [keys.intake, keys.queued, keys.parked, keys.attempts, self._ledger.epoch_keys.state],
-            [int(grace * 1000), int(queue_empty), limit],
+            [keys.meta, keys.intake, keys.queued, keys.parked, keys.attempts, self._ledger.epoch_keys.state],
+            [self._ledger.epoch, int(grace * 1000), int(queue_empty), limit],
         )
         return Sweep(int(at), released, lost, suspects)
 
-    def begin_attempt(self, signature: bytes) -> int:
-        """Note that a suspect is about to run; returns its runs without an end so far, this one included."""
-        client, key = self._ledger.client, self._ledger.keys.attempts
-        return int(self._ledger.call(lambda: client.hincrby(key, signature, 1)))
+    def examine(self, pairs: Sequence[tuple[bytes, bytes]]) -> list[int | None]:
+        """What is known of transactions that came again: None = settled, else runs that ended without a word.
 
-    def attempts(self, signatures: Sequence[bytes]) -> list[int]:
-        """Runs of each that ended without a word so far."""
-        client, key = self._ledger.client, self._ledger.keys.attempts
-        values = self._ledger.call(lambda: client.hmget(key, list(signatures)))
-        return [int(value or 0) for value in values]
+        Those that intake never held are recorded there.
+        """
+        keys, epoch_keys = self._ledger.keys, self._ledger.epoch_keys
+        found: list[int | None] = []
+        for first in range(0, len(pairs), MOST_AT_ONCE):
+            some = pairs[first : first + MOST_AT_ONCE]
+            counts = self._ledger.run(
+                "examine",
+                [
+                    keys.meta,
+                    epoch_keys.state,
+                    epoch_keys.status,
+                    keys.intake,
+                    keys.queued,
+                    keys.parked,
+                    keys.attempts,
+                    keys.dead,
+                ],
+                [self._ledger.epoch, *(part for pair in some for part in pair)],
+            )
+            found += [None if count < 0 else int(count) for count in counts]
+        return found
+
+    def begin_attempt(self, signature: bytes) -> int | None:
+        """Note that a suspect is about to run; returns its runs without an end so far, this one included.
+
+        None when others brought it to its end meanwhile.
+        """
+        return self._attempt(signature, 1)
 
     def end_attempt(self, signature: bytes) -> None:
-        """Take `begin_attempt` back: the run ended by an error that was seen, so it is no killer."""
-        client, key = self._ledger.client, self._ledger.keys.attempts
-        self._ledger.call(lambda: client.hincrby(key, signature, -1))
+        """Take `begin_attempt` back: the run came to an end that was seen, so it is no killer."""
+        self._attempt(signature, -1)
 
-    def forget(self, signatures: Sequence[bytes]) -> None:
-        """Drop what intake still holds of transactions that have their outcome."""
-        if not signatures:
-            return
-        client, keys = self._ledger.client, self._ledger.keys
-
-        def drop() -> None:
-            pipe = client.pipeline(transaction=True)
-            pipe.hdel(keys.intake, *signatures)
-            pipe.hdel(keys.attempts, *signatures)
-            pipe.zrem(keys.queued, *signatures)
-            pipe.zrem(keys.parked, *signatures)
-            pipe.execute()
-
-        self._ledger.call(drop)
+    def _attempt(self, signature: bytes, change: int) -> int | None:
+        keys = self._ledger.keys
+        count = int(
+            self._ledger.run(
+                "attempt", [keys.meta, keys.intake, keys.attempts], [self._ledger.epoch, signature, change]
+            )
+        )
+        return None if count < 0 else count

@@ -43,20 +43,25 @@ class JournalEntry:
         return self.burned > 0
 
 
-def read_journal(ledger: Ledger, *, after_seq: int = 0, slot: int | None = None) -> Iterator[JournalEntry]:
-    """Entries with a higher sequence number than `after_seq`; those of one `slot` only, when it is given."""
+def read_journal(
+    ledger: Ledger, *, after_seq: int = 0, slot: int | None = None, page: int = _PAGE
+) -> Iterator[JournalEntry]:
+    """Entries with a higher sequence number than `after_seq`; those of one `slot` only, when it is given.
+
+    `page` entries are fetched at a time.
+    """
     key = ledger.epoch_keys.journal
     first = "-" if slot is None else f"{slot}-0"
     last = "+" if slot is None else f"{slot}"
     while True:
-        page: list[Any] = ledger.call(lambda start=first: ledger.client.xrange(key, start, last, count=_PAGE))
-        for name, fields in page:
+        found: list[Any] = ledger.call(lambda start=first: ledger.client.xrange(key, start, last, count=page))
+        for name, fields in found:
             entry = _entry(name, fields)
             if entry.seq > after_seq:
                 yield entry
-        if len(page) < _PAGE:
+        if len(found) < page:
             return
-        first = "(" + page[-1][0].decode()
+        first = "(" + found[-1][0].decode()
 
 
 def _entry(name: bytes, fields: dict[bytes, bytes]) -> JournalEntry:

@@ -46,6 +46,26 @@ class LedgerKeys:
         """Hash: id to packed dead letter."""
         return f"{self.prefix}:dead"
 
+    @cached_property
+    def restorer(self) -> str:
+        """String with an expiry: the lease of who restores the ledger."""
+        return f"{self.prefix}:restorer"
+
+    @cached_property
+    def progress(self) -> str:
+        """Hash with an expiry: how far the restore is."""
+        return f"{self.prefix}:progress"
+
+    @cached_property
+    def archive_error(self) -> str:
+        """String with an expiry: the archive refused a write a moment ago."""
+        return f"{self.prefix}:archive_error"
+
+    @cached_property
+    def epochs(self) -> str:
+        """Counter: the highest epoch number ever used on this Redis."""
+        return f"{self.prefix}:epochs"
+
     def epoch(self, number: int) -> EpochKeys:
         """The keys of one epoch."""
         return EpochKeys(f"{self.prefix}:e{number}")
@@ -59,7 +79,8 @@ class EpochKeys:
 
     @cached_property
     def state(self) -> str:
-        """Hash: slot, slot_time (ms), seq, blockhash, burned, processed, failed, accepted, watermark (ms)."""
+        """Hash: slot, slot_time (ms), seq, blockhash, burned, processed, failed, accepted, watermark (ms),
+        finalized, finalized_seq, and closing with its facts while a closed slot waits for its block."""
         return f"{self.prefix}:state"
 
     @cached_property

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, cast
 
 import redis
 
-from banking.errors import LedgerMissing, LedgerUnavailable, StaleEpoch
+from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable, StaleEpoch
 from banking.keys import EpochKeys, LedgerKeys
 from banking.records import Outcome, unpack_outcome
 from recovery.scripts import Argument, load_scripts
@@ -17,6 +17,8 @@ from recovery.scripts import Argument, load_scripts
 #: Slots that a blockhash stays valid, and slots that blockhashes are kept (Solana's numbers).
 MAX_BLOCKHASH_AGE = 150
 BLOCKHASH_HISTORY = 300
+#: What the epoch reads while a restore replaces it.
+RESTORING = b"restoring"
 
 SCRIPTS = load_scripts(Path(__file__).parent / "lua")
 
@@ -25,8 +27,8 @@ SCRIPTS = load_scripts(Path(__file__).parent / "lua")
 class Loaded:
     """One moment of the ledger, as far as a batch needs it.
 
-    `resolved` and `recent` answer, in the order asked, which signatures have an outcome and which blockhashes are
-    valid; `versions` and `records` are by account key, "absent" being b"".
+    `resolved` and `recent` answer, in the order asked, which signatures have their end (an outcome or a dead
+    letter) and which blockhashes are valid; `versions` and `records` are by account key, "absent" being b"".
     """
 
     slot: int
@@ -64,7 +66,11 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The ledger's counters. Lamports are exact; times are milliseconds since the Unix epoch."""
+    """The ledger's counters. Lamports are exact; times are milliseconds since the Unix epoch.
+
+    `slot` is the open one, `finalized` the newest that is in the archive, up to `finalized_seq`; `closing` says
+    that one between them waits for its block.
+    """
 
     ledger_id: str
     epoch: int
@@ -77,15 +83,18 @@ class State:
     processed: int
     failed: int
     accepted: int
+    finalized: int
+    finalized_seq: int
+    closing: bool
 
 
 class Ledger:
     """Ledger `name` behind `client`. Knows the epoch it works in; a restore by others raises StaleEpoch once."""
 
-    def __init__(self, client: redis.Redis, name: str) -> None:
+    def __init__(self, client: redis.Redis, name: str, *, epoch: int | None = None) -> None:
         self.client = client
         self.keys = LedgerKeys(name)
-        self._epoch: int | None = None
+        self._epoch = epoch
 
     @property
     def epoch(self) -> int:
@@ -129,7 +138,15 @@ class Ledger:
             wanted += (key, at_hand.get(key, b""))
         answer = self.run(
             "load",
-            [self.keys.meta, keys.state, keys.accounts, keys.versions, keys.status, keys.blockhashes],
+            [
+                self.keys.meta,
+                keys.state,
+                keys.accounts,
+                keys.versions,
+                keys.status,
+                keys.blockhashes,
+                self.keys.dead,
+            ],
             [
                 self.epoch,
                 MAX_BLOCKHASH_AGE,
@@ -169,6 +186,7 @@ class Ledger:
                 self.keys.queued,
                 self.keys.parked,
                 self.keys.attempts,
+                self.keys.dead,
             ],
             [self.epoch, enqueued_at, MAX_BLOCKHASH_AGE, *_commit_arguments(entries, versions)],
         )
@@ -186,7 +204,7 @@ class Ledger:
         meta, state = self.call(read)
         if not meta:
             raise LedgerMissing(self.keys.name)
-        if int(meta[b"epoch"]) != self.epoch:
+        if meta[b"epoch"] != str(self.epoch).encode():
             self._epoch = None
             return self.state()
         return _state(meta, state)
@@ -216,6 +234,8 @@ class Ledger:
         value = self.call(lambda: self.client.hget(self.keys.meta, "epoch"))
         if value is None:
             raise LedgerMissing(self.keys.name)
+        if value == RESTORING:
+            raise LedgerRestoring(f"ledger {self.keys.name!r} is being restored from its archive")
         return int(value)
 
     def _explain(self, error: redis.ResponseError) -> NoReturn:
@@ -224,11 +244,11 @@ class Ledger:
             self._epoch = None
             if text.endswith("none"):
                 raise LedgerMissing(self.keys.name) from error
+            if text.endswith(RESTORING.decode()):
+                raise LedgerRestoring(f"ledger {self.keys.name!r} is being restored from its archive") from error
             raise StaleEpoch(f"ledger {self.keys.name!r} was restored: {text}") from error
         if text.startswith("OOM") or "OOM command not allowed" in text:
-            raise LedgerUnavailable(
-                "Redis is out of memory and refused the write; nothing of it was done"
-            ) from error
+            raise LedgerUnavailable("Redis is out of memory and refused the write; nothing of it was done") from error
         if text.startswith(("LOADING", "BUSY", "READONLY", "MISCONF", "MASTERDOWN")):
             raise LedgerUnavailable(f"Redis cannot write now: {text}") from error
         raise error
@@ -250,6 +270,9 @@ def _state(meta: dict[bytes, bytes], state: dict[bytes, bytes]) -> State:
         processed=number(b"processed"),
         failed=number(b"failed"),
         accepted=number(b"accepted"),
+        finalized=number(b"finalized"),
+        finalized_seq=number(b"finalized_seq"),
+        closing=bool(state.get(b"closing")),
     )
 
 

@@ -7,14 +7,17 @@ import binascii
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from banking.burial import Burial
-from banking.errors import InvalidTransaction
+from banking.errors import InvalidTransaction, LedgerMissing
 from banking.intake import Intake
-from banking.stage import BankingStage
+from banking.stage import BankingStage, BatchReport
 from banking.wire import PACKET_BYTES, WireTransaction, decode, verify
 from recovery import crash_points
+from recovery.dead_letters import DeadLettersFullError
+from recovery.errors import TransientError
+from recovery.retryable import is_retryable
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +34,6 @@ class Processed:
     parked: int = 0
     buried: int = 0
     malformed: int = 0
-    unresolved: list[WireTransaction] = field(default_factory=list)
 
 
 class Processor:
@@ -42,6 +44,7 @@ class Processor:
         self.intake = intake
         self._burial = burial
         self._max_attempts = max_attempts
+        self._overdue_ends: list[bytes] = []
 
     def decode(self, payload: Sequence[object], done: Processed) -> list[WireTransaction]:
         """The well-formed transactions of a message. The others are buried: nobody is left to be told."""
@@ -60,9 +63,11 @@ class Processor:
         """Bring `wires` to their outcomes or back into intake.
 
         `enqueued_at` is Redis time in milliseconds (0 = unknown). With `isolate` each runs alone and is counted
-        before it does, so that one which kills its worker is found. Raises what `BankingStage.process` raises.
+        before it does, so that one which kills its worker is found. Raises what `BankingStage.process` raises, all
+        transient; a transaction that cannot be run for any other reason becomes a dead letter, and only that one.
         """
         done = Processed()
+        self._end_overdue()
         if isolate:
             self._run_one_by_one(wires, done, enqueued_at)
         else:
@@ -74,6 +79,15 @@ class Processor:
         return self.intake.park([(wire.signature, wire.raw) for wire in wires], delay)
 
     def _run_batch(self, wires: Sequence[WireTransaction], done: Processed, enqueued_at: int) -> None:
+        try:
+            self._execute(wires, done, enqueued_at)
+        except Exception as error:
+            if is_retryable(error) or isinstance(error, LedgerMissing):
+                raise
+            logger.exception("A batch of %d cannot be run; its transactions run one by one", len(wires))
+            self._run_one_by_one(wires, done, enqueued_at)
+
+    def _execute(self, wires: Sequence[WireTransaction], done: Processed, enqueued_at: int) -> BatchReport:
         if crash_points.armed():
             for wire in wires:
                 crash_points.reach(f"execute.{wire.parsed.signatures[0]}")
@@ -83,39 +97,63 @@ class Processor:
         done.duplicates += len(report.duplicates)
         if report.conflicts:
             done.parked += self.park(report.conflicts, CONFLICT_DELAY)
+        return report
 
     def _run_one_by_one(self, wires: Sequence[WireTransaction], done: Processed, enqueued_at: int) -> None:
-        resolved = self.stage.ledger.outcomes([wire.signature for wire in wires])
-        waiting = [wire for wire, outcome in zip(wires, resolved, strict=True) if outcome is None]
+        counts = self.intake.examine([(wire.signature, wire.raw) for wire in wires])
+        waiting = [(count, wire) for count, wire in zip(counts, wires, strict=True) if count is not None]
         done.duplicates += len(wires) - len(waiting)
-        # A batch whose every outcome is known may still have left marks in intake.
-        self.intake.forget([wire.signature for wire, outcome in zip(wires, resolved, strict=True) if outcome])
-        if not waiting:
-            return
         # Those that were never seen to die go first: a killer must not keep the others waiting.
-        counts = self.intake.attempts([wire.signature for wire in waiting])
-        for _, wire in sorted(zip(counts, waiting, strict=True), key=lambda pair: pair[0]):
+        for _, wire in sorted(waiting, key=lambda pair: pair[0]):
             self._run_suspect(wire, done, enqueued_at)
 
     def _run_suspect(self, wire: WireTransaction, done: Processed, enqueued_at: int) -> None:
         attempt = self.intake.begin_attempt(wire.signature)
+        if attempt is None:
+            done.duplicates += 1
+            return
         if attempt > self._max_attempts:
-            reason = f"ended its worker without a word {attempt - 1} times"
-            done.buried += self._burial.bury(wire.signature, wire.raw, reason, attempt - 1)
+            self._bury(wire, f"ended its worker without a word {attempt - 1} times", attempt - 1, done)
             return
         try:
-            self._run_batch([wire], done, enqueued_at)
-        except Exception:
+            report = self._execute([wire], done, enqueued_at)
+        except Exception as error:
+            if not is_retryable(error) and not isinstance(error, LedgerMissing):
+                logger.exception("Transaction %s cannot be run", wire.parsed.signatures[0])
+                self._bury(wire, f"{type(error).__name__}: {error}"[:500], attempt, done)
+                return
             # An error that can be told is no killing; only silent ends count.
-            self.intake.end_attempt(wire.signature)
+            self._end_attempt(wire.signature)
             raise
+        if report.conflicts:
+            self._end_attempt(wire.signature)
+
+    def _bury(self, wire: WireTransaction, reason: str, attempts: int, done: Processed) -> None:
+        logger.error("Transaction %s is given up: %s", wire.parsed.signatures[0], reason)
+        done.buried += self._burial.bury(wire.signature, wire.raw, reason, attempts)
+
+    def _end_attempt(self, signature: bytes) -> None:
+        try:
+            self.intake.end_attempt(signature)
+        except TransientError:
+            # The ledger's outage is not the transaction's fault: take the count back once there is a ledger again.
+            self._overdue_ends.append(signature)
+
+    def _end_overdue(self) -> None:
+        while self._overdue_ends:
+            self.intake.end_attempt(self._overdue_ends[-1])
+            self._overdue_ends.pop()
 
     def _bury_malformed(self, item: object, reason: str) -> None:
         payload = item.encode() if isinstance(item, str) else repr(item).encode()
         name = b"malformed-" + hashlib.sha256(payload).hexdigest()[:32].encode()
         logger.error("A message held no transaction (%s); kept as dead letter %s", reason, name.decode())
-        # Keep a bounded piece: it is evidence, not work.
-        self._burial.bury_foreign(name, payload[: 4 * PACKET_BYTES], reason)
+        try:
+            # Keep a bounded piece: it is evidence, not work.
+            self._burial.bury_foreign(name, payload[: 4 * PACKET_BYTES], reason)
+        except DeadLettersFullError:
+            # Said by the dead letters already; the transactions beside it must not suffer for it.
+            logger.critical("Dead letters are full: %r is lost", payload[:200])
 
 
 def _raw(text: str) -> bytes:

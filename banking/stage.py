@@ -52,6 +52,7 @@ class BankingStage:
         self._rounds = conflict_rounds
         self._native = executor.native_keys()
         self._programs = ProgramCache()
+        self._epoch = 0
 
     def process(self, wires: Sequence[WireTransaction], *, enqueued_at: int = 0) -> BatchReport:
         """Bring every transaction to its outcome: two round trips to Redis unless accounts conflict.
@@ -122,6 +123,9 @@ class BankingStage:
 
     def _load(self, wires: Sequence[WireTransaction], touched: dict[bytes, Touched]) -> Loaded:
         """Everything the batch touches; more than one round trip only for lookup tables and unseen programs."""
+        if self.ledger.epoch != self._epoch:
+            # Sequence numbers, and so versions, come again after a restore, with other records behind them.
+            self._programs, self._epoch = ProgramCache(), self.ledger.epoch
         wanted = dict.fromkeys(key for accounts in touched.values() for key in self._programs.with_data(accounts))
         if any(wire.lookups for wire in wires):
             tables = self._ask(wires, wanted).records
@@ -129,9 +133,7 @@ class BankingStage:
                 touched[wire.signature] = with_lookups(wire, touched[wire.signature], tables)
             wanted |= dict.fromkeys(key for accounts in touched.values() for key in accounts.reads())
         loaded = self._ask(wires, wanted)
-        missing = [
-            key for record in loaded.records.values() if (key := program_data_key(record)) and key not in wanted
-        ]
+        missing = [key for record in loaded.records.values() if (key := program_data_key(record)) and key not in wanted]
         if missing:
             loaded = self._ask(wires, wanted | dict.fromkeys(missing))
         for wire in wires:

@@ -48,9 +48,7 @@ def decode(transaction: TransactionInput) -> bytes:
     text = transaction.strip()
     # Twice the packet is more than either encoding of a valid one needs; do not decode novels.
     if not text or len(text) > 2 * PACKET_BYTES:
-        raise InvalidTransaction(
-            f"not a transaction: {len(text)} characters (at most {PACKET_BYTES} bytes encoded)"
-        )
+        raise InvalidTransaction(f"not a transaction: {len(text)} characters (at most {PACKET_BYTES} bytes encoded)")
     try:
         raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):

@@ -30,7 +30,7 @@ def _delivery() -> dict[str, Any]:
         "task_acks_late": True,
         # A task that failed for good has been recorded or dead-lettered; bringing it back would repeat it.
         "task_acks_on_failure_or_timeout": True,
-        # A pool child that died (kill -9, OOM) took no decision: requeue at once.
+        # A pool child that died (kill -9, OOM) took no decision: requeue at once, marked as redelivered.
         "task_reject_on_worker_lost": True,
         # Outcomes live in the ledger, so results would only cost round trips.
         "task_ignore_result": True,
@@ -54,24 +54,25 @@ def _delivery() -> dict[str, Any]:
 def _broker(settings: Settings) -> dict[str, Any]:
     return {
         "broker_transport_options": {
-            # A message unacknowledged this long is delivered again (default: an hour).
+            # A message unacknowledged this long is delivered again (default: an hour). What intake knows of is
+            # brought back by the sweeper long before; this is for messages that other clients sent.
             "visibility_timeout": settings.visibility_timeout,
-            # Look for such messages every ~5 s (a tenth of the interval per poll; default: ~100 s) ...
+            # Look for such messages every 5 s: kombu scans at each Nth (throttle) of these intervals, and the
+            # defaults of 10 and 10 make that 100 s ...
             "unacked_restore_interval": 5,
-            "unacked_restore_throttle": 5,
-            # ... many at a time, since a killed worker may have held several ...
+            "unacked_restore_throttle": 1,
+            # ... a bounded number at a time (default: all), so that the scan never holds the event loop up ...
             "unacked_restore_limit": 1000,
-            # ... and do not let a restorer that was killed while holding the mutex block the others for long.
+            # ... and do not let a restorer killed while holding the mutex block the others (default: 300 s).
             "unacked_mutex_expire": 10,
-            # One list instead of four: BRPOP then waits on a quarter of the keys.
-            "priority_steps": [0],
-            # kombu passes no timeouts of its own: without these a silent network hangs a worker for good.
-            # The longest wait must exceed BRPOP's own timeout (1 s here, from the transport's polling).
-            "socket_timeout": 10,
+            # kombu passes no timeouts of its own: without these a silent network hangs a publisher or an
+            # acknowledgement for good. It must exceed BRPOP's own wait, which is 1 s in kombu.
+            "socket_timeout": 3,
             "socket_connect_timeout": 2,
+            # Notice a peer that vanished without a word; dropped by kombu where the broker is a Unix socket.
             "socket_keepalive": True,
+            # PING before a connection that was idle this long is used again; a BRPOP overdue by this is dropped.
             "health_check_interval": 15,
-            "retry_on_timeout": True,
         },
         # Wait for the broker for as long as it takes, at boot and later.
         "broker_connection_retry": True,
@@ -81,6 +82,8 @@ def _broker(settings: Settings) -> dict[str, Any]:
         "broker_channel_error_retry": True,
         # Let running tasks end after a lost connection: commits are fenced and idempotent.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
+        # Giving up the first connection of a publisher takes no longer than the others (default: 4 s).
+        "broker_connection_timeout": 2,
         # One connection per producing thread is plenty; a pool of ten would hold sockets open for nothing.
         "broker_pool_limit": 4,
     }
@@ -101,22 +104,28 @@ def _messages() -> dict[str, Any]:
 
 def _worker(settings: Settings) -> dict[str, Any]:
     return {
-        # One message in hand per process: what a killed worker held back is small, and load spreads evenly.
-        # (`worker_disable_prefetch` would go further, at the price of an idle child between two messages.)
+        # One message running and one waiting per process: a child never idles for a round trip, and what a killed
+        # worker held back is small. (`worker_disable_prefetch` fetches only for an idle child: less held back, but
+        # the sweeper finds that in seconds anyway, and every message would pay the round trip.)
         "worker_prefetch_multiplier": 2,
+        # Messages waiting for their countdown raise the prefetch count: in an outage a worker would otherwise pull
+        # the whole queue into its memory.
+        "worker_eta_task_limit": 1000,
         "worker_concurrency": settings.worker_concurrency,
-        # A long-lived child is recycled before fragmentation grows on it.
+        # A child above this (KiB) is replaced after its task, before fragmentation grows on it.
         "worker_max_memory_per_child": 500_000,
-        # SIGTERM: stop consuming, finish what runs, give up after this many seconds and requeue.
+        # SIGTERM stops consuming and lets what runs finish, however long. SIGQUIT, or SIGTERM with
+        # REMAP_SIGTERM=SIGQUIT, gives it this many seconds, then requeues (default: 0, at once). An idle
+        # worker ends at once in any case.
         "worker_soft_shutdown_timeout": 10.0,
-        "worker_enable_soft_shutdown_on_idle": True,
+        "worker_enable_soft_shutdown_on_idle": False,
         # Celery would otherwise replace the handlers of structured logging.
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
         # Flower switches task events on when it watches; nothing is paid without it.
         "worker_send_task_events": False,
         "task_send_sent_event": False,
-        # Nothing here talks over the gossip between workers; mingle only slows the boot down.
+        # Quorum queues are RabbitMQ's; the check would only ask Redis in vain.
         "worker_detect_quorum_queues": False,
     }
 
@@ -130,4 +139,8 @@ def beat_schedule(settings: Settings) -> dict[str, Any]:
     return {
         "seal": every(settings.slot_interval, queues.SEAL),
         "sweep": every(settings.sweep_interval, queues.SWEEP),
+        # Asks often and does nothing until a checkpoint is due by time or by number.
+        "checkpoint": every(min(5.0, settings.checkpoint_interval), queues.CREATE_CHECKPOINT),
+        "scrub": every(settings.scrub_interval, queues.SCRUB_CHECKPOINTS),
+        "health": every(1.0, queues.EVALUATE_HEALTH),
     }

@@ -86,6 +86,11 @@ class Settings(BaseSettings):
     rpc_airdrops_per_minute: int = Field(default=600, ge=0, description="per address")
 
     archive_url: str = ""
+    identity: Path | None = Field(default=None, description="key file that signs blocks and checkpoints")
+    trusted_keys: str = Field(default="", description="more public keys (base58) whose signatures count")
+    history_slots: int = Field(default=216_000, ge=300, description="blocks kept for history: a day at 0.4 s")
+    scrub_interval: float = Field(default=600.0, gt=0)
+    unsealed_limit: int = Field(default=100_000, ge=1, description="most outcomes not yet in the archive")
     genesis_lamports: int = Field(default=500_000_000 * 10**9, ge=10**9, lt=2**63)
 
     @model_validator(mode="after")
@@ -114,6 +119,10 @@ class Settings(BaseSettings):
     def archive_location(self) -> str:
         """URL of the archive; a folder inside `data_dir` unless set."""
         return self.archive_url or (self.data_dir.resolve() / "archive").as_uri()
+
+    def identity_path(self) -> Path:
+        """The key file of this node; all nodes that share an archive share it, or trust each other's keys."""
+        return self.identity or self.data_dir.resolve() / "identity.json"
 
     def _instance_url(self, name: str) -> str:
         instance = read_instance(self.data_dir)

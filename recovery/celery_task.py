@@ -22,9 +22,10 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar, cast
 
+from celery import Celery
 from celery.exceptions import Retry, TaskPredicate
 
-from config.errors import TrunklineError
+from config.errors import ConfigurationError, TrunklineError
 from recovery.backoff import retry_after_seconds
 from recovery.errors import Refused, TerminalError
 from recovery.protocols import BreakerProtocol, GateProtocol, RetryBudgetProtocol
@@ -52,6 +53,8 @@ class FaultTolerantTask(WorkKeeper):
     """See the module. Everything below may be set on a subclass or in `@app.task(base=..., name=value)`."""
 
     abstract = True
+    #: An expected outcome is logged without a traceback.
+    throws = (TerminalError,)
 
     retry_policy: RetryPolicy = RetryPolicy()
     breaker: BreakerProtocol | None = None
@@ -64,6 +67,9 @@ class FaultTolerantTask(WorkKeeper):
     park_delay: float = 5.0
     shortest_park: ClassVar[float] = 0.05
     longest_park: float = 300.0
+    #: Runs cut short (a killed worker, a broker that came back) before a task counts as the killer of its workers;
+    #: then it becomes a dead letter. None: never; without `dead_letters` nobody counts.
+    max_redeliveries: int | None = 5
 
     # ---- to override
 
@@ -82,6 +88,14 @@ class FaultTolerantTask(WorkKeeper):
 
     # ---- the way of a run
 
+    @classmethod
+    def on_bound(cls, app: Celery) -> None:  # noqa: ARG003 - Celery calls it so
+        """Refuse, when the task is registered, what would otherwise fail at its first run."""
+        if not isinstance(cls.retry_policy, RetryPolicy):
+            raise ConfigurationError(f"{cls.name}: retry_policy must be a RetryPolicy, not {cls.retry_policy!r}.")
+        if cls.gate is not None and not (cls.component and cls.operation):
+            raise ConfigurationError(f"{cls.name}: a task with a gate needs its component and its operation.")
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run under the policy in a worker (or `apply`); called directly it is the plain function."""
         if self.request.called_directly:
@@ -89,6 +103,7 @@ class FaultTolerantTask(WorkKeeper):
         state = TaskState.from_headers(self.request.headers)
         self._wait_until_due(state)
         state = state.resumed(self.clock.time())
+        self._refuse_killer(state)
         self._refuse_bad_arguments(state, args, kwargs)
         self._refuse_late_start(state)
         state = self._withdraw_owed(state)
@@ -170,6 +185,16 @@ class FaultTolerantTask(WorkKeeper):
             self.publish_again(remaining)
             raise Retry(f"not due for {remaining:.3f} s", None, cast(Any, remaining))
 
+    def _refuse_killer(self, state: TaskState) -> None:
+        # Only a redelivered message costs the round trip.
+        if not (self.request.delivery_info or {}).get("redelivered") or self.max_redeliveries is None:
+            return
+        redeliveries = self.count_redelivery()
+        if redeliveries > self.max_redeliveries:
+            reason = f"redelivered {redeliveries} times: it may be killing its worker"
+            self.bury(reason, state, self.request.retries + redeliveries)
+            raise GivenUpError(reason)
+
     def _refuse_bad_arguments(self, state: TaskState, args: Any, kwargs: Any) -> None:
         try:
             self._signature.bind(*args, **kwargs)
@@ -187,7 +212,9 @@ class FaultTolerantTask(WorkKeeper):
             raise DeadlineOverError(reason)
 
     def _withdraw_owed(self, state: TaskState) -> TaskState:
-        if state.owes_retry and self.budget is not None and not self.budget.try_retry():
+        if not state.owes_retry:
+            return state
+        if self.budget is not None and not self.budget.try_retry():
             raise self._parked(self.park_delay, RetryBudgetExhausted("Retry budget exhausted"), state)
         return replace(state, owes_retry=False)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ class _Trigger:
 
 _armed: dict[str, _Trigger] | None = None
 _passes: Counter[str] = Counter()
+_lock = threading.Lock()
 
 
 def reach(name: str) -> None:
@@ -34,8 +36,10 @@ def reach(name: str) -> None:
     trigger = armed.get(name)
     if trigger is None:
         return
-    _passes[name] += 1
-    if _passes[name] == trigger.on_pass and _is_first_process(trigger.flag):
+    with _lock:
+        _passes[name] += 1
+        is_due = _passes[name] == trigger.on_pass
+    if is_due and _is_first_process(trigger.flag):
         os.kill(os.getpid(), signal.SIGKILL)
 
 

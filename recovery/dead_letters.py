@@ -25,6 +25,8 @@ _ADD = LuaScript(_LUA / "dead_letter_add.lua")
 _POP = LuaScript(_LUA / "dead_letter_pop.lua")
 
 UNREADABLE = "unreadable"
+#: Seconds for which redeliveries are counted together.
+REDELIVERY_MEMORY = 86_400
 
 
 class DeadLetter(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -138,6 +140,17 @@ class DeadLetters:
         send(unpack_letter(record))
         self._take(id, record)
         return True
+
+    def count_redelivery(self, id: bytes) -> int:
+        """Count that the work `id` was delivered once more; returns how often so far. Forgotten after a day.
+
+        For work that may be killing its worker: nobody is left to write a letter then, so its next run must know.
+        """
+        key = b"%s:redelivered:%s" % (self.key.encode(), id)
+        with self._client.pipeline(transaction=True) as pipe:
+            pipe.incr(key)
+            pipe.expire(key, REDELIVERY_MEMORY)
+            return int(pipe.execute()[0])
 
     def _record(self, id: bytes) -> bytes | None:
         return cast("bytes | None", self._client.hget(self.key, id))

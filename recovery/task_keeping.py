@@ -107,6 +107,16 @@ class WorkKeeper(Task[..., Any]):
         self.publish_again(LETTER_RETRY_DELAY)
         raise Retry(f"dead letter not written yet: {reason}", None, cast(Any, LETTER_RETRY_DELAY))
 
+    def count_redelivery(self) -> int:
+        """How often this task was redelivered, this time included; 0 when nobody can count."""
+        if self.dead_letters is None:
+            return 0
+        try:
+            return self.dead_letters.count_redelivery(str(self.request.id).encode())
+        except redis.RedisError as error:
+            logger.warning("Task %s[%s]: redelivery not counted: %s", self.name, self.request.id, error)
+            return 0
+
     def _write_letter(self, reason: str, state: TaskState | None = None) -> bool:
         request = self.request
         state = state or TaskState.from_headers(request.headers)

@@ -37,12 +37,12 @@ class TaskState:
         """The state in a message's headers; a header of the wrong shape is logged and counts as none."""
         found = (headers or {}).get(HEADER)
         if found is None:
-            return cls()
+            return _FRESH
         try:
             return cls(**found)._checked()
         except (TypeError, ValueError) as error:
             logger.warning("Header %s ignored, it is not as expected: %s", HEADER, error)
-            return cls()
+            return _FRESH
 
     def to_headers(self, others: dict[str, Any] | None) -> dict[str, Any]:
         """`others` (the message's headers) with this state in place of the earlier one."""
@@ -53,6 +53,8 @@ class TaskState:
 
     def resumed(self, now: float) -> TaskState:
         """The state at the start of a run: time spent parked does not count against the deadline."""
+        if self is _FRESH:
+            return TaskState(first_at=now)
         first_at = now if self.first_at is None else self.first_at
         if self.parked_at is not None:
             first_at += max(0.0, now - self.parked_at)
@@ -68,3 +70,7 @@ class TaskState:
             if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
                 raise ValueError(f"{name} is {value!r}")
         return self
+
+
+#: The state of a task that has not been tried yet; most tasks never have another.
+_FRESH = TaskState()

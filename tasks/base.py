@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 
-from celery.exceptions import Reject
-
-from banking.errors import LedgerUnavailable
+from banking.errors import LedgerMissing, LedgerUnavailable, StaleEpoch
 from banking.processor import Processed
 from banking.wire import WireTransaction
+from config.errors import TrunklineError
 from recovery.celery_task import FaultTolerantTask
+from recovery.dead_letters import DeadLetters
+from recovery.errors import Refused
 from recovery.retry import RetryPolicy
+from recovery.retryable import is_retryable
+from tasks.gates import PipelineBreaker, PipelineBudget, PipelineGate
 from tasks.runtime import runtime
 
 logger = logging.getLogger(__name__)
+
+
+class InvalidMessage(TrunklineError):
+    """The message's arguments are not what the task takes; it becomes a dead letter."""
+
+
+class PutOff(Refused):
+    """The ledger stayed away through all attempts. No transaction is given up for that: they wait."""
 
 
 class TransactionTask(FaultTolerantTask):
@@ -24,38 +36,53 @@ class TransactionTask(FaultTolerantTask):
     retry_policy = RetryPolicy.preset("network", deadline=None)
     component = "transactions"
     operation = "WRITE"
+    gate = PipelineGate()
+    breaker = PipelineBreaker()
+    budget = PipelineBudget()
+    #: Killers are found transaction by transaction (`Processor`), not message by message.
+    max_redeliveries = None
 
-    def process_payload(self, payload: Sequence[object], *, enqueued_at: int, isolate: bool) -> dict[str, int]:
-        """Decode and run; returns counts for the log and for Flower."""
+    @property
+    def dead_letters(self) -> DeadLetters:  # type: ignore[override]
+        """Where messages go that are no transactions; the base class keeps here what it gives up."""
+        return runtime().burial.letters
+
+    def process_payload(self, payload: object, *, enqueued_at: object, isolate: object) -> dict[str, int]:
+        """Decode and run; returns counts for the log and for Flower. Raises InvalidMessage."""
+        texts, sent_at = _texts(payload), _milliseconds(enqueued_at)
+        try:
+            return asdict(self._process(texts, sent_at, bool(isolate)))
+        except LedgerMissing as error:
+            # Emptied or not restored yet: no attempt can help until somebody acts, and nothing may be lost.
+            raise PutOff(str(error), retry_after=self.park_delay) from error
+        except Exception as error:
+            if is_retryable(error) and self.request.retries + 1 >= self.retry_policy.max_attempts:
+                raise PutOff(str(error), retry_after=self.park_delay) from error
+            raise
+
+    def _process(self, texts: Sequence[object], enqueued_at: int, isolate: bool) -> Processed:
         processor = runtime().processor
         done = Processed()
-        wires = processor.decode(payload, done)
+        wires = processor.decode(texts, done)
         self.request.update(wires=wires)
-        if wires:
-            redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
-            ran = processor.run(wires, enqueued_at=enqueued_at, isolate=isolate or redelivered)
-            done.committed, done.duplicates, done.parked, done.buried = (
-                ran.committed,
-                ran.duplicates,
-                ran.parked,
-                ran.buried,
-            )
-        return {
-            "committed": done.committed,
-            "duplicates": done.duplicates,
-            "parked": done.parked,
-            "buried": done.buried,
-            "malformed": done.malformed,
-        }
+        if not wires:
+            return done
+        redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
+        ran = processor.run(wires, enqueued_at=enqueued_at, isolate=isolate or redelivered)
+        ran.malformed = done.malformed
+        return ran
 
-    def park(self, delay: float, exc: Exception) -> None:
-        """Put the batch back into intake; the sweeper brings it when its time has come."""
-        wires: list[WireTransaction] = self._wires()
+    def park(self, delay: float, exc: Exception) -> None:  # noqa: ARG002
+        """Put the batch back into intake; the sweeper brings it when its time has come.
+
+        With the ledger away the message itself is put off: published again, or handed back to the broker.
+        """
         try:
-            runtime().processor.park(wires, delay)
-        except LedgerUnavailable as error:
-            logger.warning("Cannot park %d transactions (%s); the message goes back", len(wires), error)
-            raise Reject(str(error), requeue=True) from exc
+            runtime().processor.park(self._wires(), delay)
+        except (LedgerUnavailable, LedgerMissing, StaleEpoch) as error:
+            longest = runtime().settings.longest_countdown
+            logger.warning("Cannot park in intake (%s); the message comes again in %.1f s", error, min(delay, longest))
+            self.publish_again(min(delay, longest))
 
     def _wires(self) -> list[WireTransaction]:
         known: list[WireTransaction] | None = getattr(self.request, "wires", None)
@@ -63,3 +90,16 @@ class TransactionTask(FaultTolerantTask):
             return known
         payload = (self.request.args or [[]])[0]
         return runtime().processor.decode([payload] if isinstance(payload, str) else payload, Processed())
+
+
+def _texts(payload: object) -> list[object]:
+    if not isinstance(payload, list | tuple):
+        raise InvalidMessage(f"transactions must be a list of base64 strings, not {type(payload).__name__}")
+    return list(payload)
+
+
+def _milliseconds(value: object) -> int:
+    # A wrong time would mislead the sweeper about which messages have been popped.
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**53:
+        raise InvalidMessage(f"enqueued_at must be milliseconds of Redis time, not {value!r}")
+    return value

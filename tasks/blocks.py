@@ -1,16 +1,41 @@
-"""The slot clock."""
+"""Sealing slots into blocks, and noticing when Redis and the archive no longer tell one story."""
 
 from __future__ import annotations
 
-from banking.slots import advance_slot
+import logging
+
+from banking.errors import Diverged, LedgerMissing, LedgerRestoring
 from config.app import app
 from config.queues import SEAL
-from tasks.runtime import runtime
+from recovery.archive import ArchiveUnavailable
+from tasks.runtime import Runtime, runtime
+
+logger = logging.getLogger(__name__)
+
+#: Seconds for which a failed write marks the archive as not writable; each further failure renews it.
+_ARCHIVE_ERROR_SECONDS = 5
 
 
 @app.task(name=SEAL)
-def seal() -> bool:
-    """Close the open slot and rotate the blockhash; False when it is too early or another beat was first."""
+def seal() -> int | None:
+    """Seal the open slot; its number, or None when it is too early, another sealer was first, or it was restored."""
     here = runtime()
+    try:
+        return _seal(here)
+    except (Diverged, LedgerMissing, LedgerRestoring) as error:
+        # This task runs all the time, so it is the first to see a ledger that was emptied or rolled back.
+        logger.warning("Cannot seal: %s", error)
+        here.keeper.ensure(keep_waiting=lambda _: False)
+        return None
+    except ArchiveUnavailable:
+        here.ledger.client.set(here.ledger.keys.archive_error, "1", ex=_ARCHIVE_ERROR_SECONDS)
+        raise
+
+
+def _seal(here: Runtime) -> int | None:
     # Beat's own jitter must not skip every second slot: accept a slot that is nearly over.
-    return advance_slot(here.ledger, interval=0.8 * here.settings.slot_interval)
+    sealed = here.sealer.seal(interval=0.8 * here.settings.slot_interval)
+    if sealed is None:
+        return None
+    here.sealer.prune()
+    return sealed.slot

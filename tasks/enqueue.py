@@ -5,19 +5,32 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 
+import redis
 from celery import Celery
+from kombu.exceptions import KombuError
 
 from config.queues import PROCESS_BATCH
+from recovery.errors import TransientError
 
 
-def enqueue(
-    app: Celery, raws: Sequence[bytes], *, batch_size: int, enqueued_at: int = 0, isolate: bool = False
-) -> int:
+class BrokerUnavailable(TransientError):
+    """The broker did not take the messages. What intake holds is enqueued later by the sweeper."""
+
+
+def enqueue(app: Celery, raws: Sequence[bytes], *, batch_size: int, enqueued_at: int = 0, isolate: bool = False) -> int:
     """Publish `raws` in messages of `batch_size`; returns how many messages.
 
-    `enqueued_at` is Redis time in milliseconds, `isolate` asks the worker to run them one by one. Raises kombu's
-    OperationalError when the broker is away: what intake holds is enqueued later by the sweeper.
+    `enqueued_at` is Redis time in milliseconds, `isolate` asks the worker to run them one by one. Raises
+    BrokerUnavailable when the broker is away or out of memory.
     """
+    try:
+        return _publish(app, raws, batch_size, {"enqueued_at": enqueued_at, "isolate": isolate})
+    except (KombuError, redis.RedisError, OSError) as error:
+        # kombu wraps what it knows as a lost connection; a server that is full answers with an error of its own.
+        raise BrokerUnavailable(f"the broker did not take the messages: {error}") from error
+
+
+def _publish(app: Celery, raws: Sequence[bytes], batch_size: int, options: dict[str, object]) -> int:
     messages = 0
     with app.producer_or_acquire() as producer:
         for first in range(0, len(raws), batch_size):
@@ -25,7 +38,7 @@ def enqueue(
             app.send_task(
                 PROCESS_BATCH,
                 args=(texts,),
-                kwargs={"enqueued_at": enqueued_at, "isolate": isolate},
+                kwargs=options,
                 producer=producer,
                 # Flower shows this instead of 64 transactions in base64.
                 argsrepr=f"({len(texts)} transactions)",

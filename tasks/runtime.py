@@ -5,14 +5,27 @@ from __future__ import annotations
 import os
 from functools import cached_property
 
+from banking.blockstore import BlockStore
 from banking.burial import Burial
 from banking.executor import SvmExecutor
 from banking.intake import Intake
+from banking.keeper import LedgerKeeper
+from banking.keys import LedgerKeys
 from banking.ledger import Ledger
+from banking.opening import open_blocks, open_ledger
 from banking.processor import Processor
+from banking.sealer import Sealer
 from banking.stage import BankingStage
-from config.connections import ledger_client
+from config.policies import PIPELINE_OPERATIONS
 from config.settings import Settings, get_settings
+from recovery.breaker import CircuitBreaker, CircuitBreakerConfig
+from recovery.breaker.predicates import NEVER_FAILURES
+from recovery.budget import RetryBudget
+from recovery.degradation import DegradationManager
+from recovery.retryable import is_retryable
+from tasks.announce import announce_breaker, announce_mode
+
+TRANSACTION_BREAKER = "transaction"
 
 
 class Runtime:
@@ -21,10 +34,25 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.pid = os.getpid()
+        self._prefix = LedgerKeys(settings.ledger).prefix
+
+    # ---- the ledger
 
     @cached_property
     def ledger(self) -> Ledger:
-        return Ledger(ledger_client(self.settings), self.settings.ledger)
+        return open_ledger(self.settings)
+
+    @cached_property
+    def blocks(self) -> BlockStore:
+        return open_blocks(self.settings)
+
+    @cached_property
+    def sealer(self) -> Sealer:
+        return Sealer(self.ledger, self.blocks)
+
+    @cached_property
+    def keeper(self) -> LedgerKeeper:
+        return LedgerKeeper(self.ledger, self.blocks)
 
     @cached_property
     def intake(self) -> Intake:
@@ -38,6 +66,42 @@ class Runtime:
     def processor(self) -> Processor:
         stage = BankingStage(self.ledger, SvmExecutor(), conflict_rounds=self.settings.conflict_rounds)
         return Processor(stage, self.intake, self.burial, max_attempts=self.settings.max_attempts)
+
+    # ---- what gates it
+
+    @cached_property
+    def degradation(self) -> DegradationManager:
+        manager = DegradationManager(
+            self.settings.ledger_url(), namespace=f"{self._prefix}:modes", retry_after=self.settings.longest_countdown
+        )
+        for component, operations in PIPELINE_OPERATIONS.items():
+            manager.register(component, operations)
+        manager.subscribe(announce_mode)
+        return manager
+
+    @cached_property
+    def breaker(self) -> CircuitBreaker:
+        """The breaker `transaction`: counts only what a sick ledger causes, never what is wrong with a message."""
+        return CircuitBreaker(
+            TRANSACTION_BREAKER,
+            CircuitBreakerConfig.preset("transaction"),
+            redis=self.settings.ledger_url(),
+            namespace=self._prefix,
+            failure=_is_outage,
+            listeners=(announce_breaker,),
+        )
+
+    @cached_property
+    def budget(self) -> RetryBudget:
+        return RetryBudget(self.ledger.client, name="transactions", prefix=f"{self._prefix}:budget")
+
+    def may_process(self) -> bool:
+        """Whether transactions may run now; answered from memory, at most 0.1 s old."""
+        return self.degradation.is_operation_allowed("transactions", "WRITE") and self.breaker.ready()
+
+
+def _is_outage(error: BaseException) -> bool:
+    return isinstance(error, Exception) and not isinstance(error, NEVER_FAILURES) and is_retryable(error)
 
 
 _runtime: Runtime | None = None

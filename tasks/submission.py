@@ -10,7 +10,6 @@ from itertools import islice
 from typing import Literal
 
 from celery import Celery
-from kombu.exceptions import OperationalError
 from solders.signature import Signature
 
 from banking.errors import InvalidTransaction, LedgerUnavailable, StaleEpoch
@@ -22,7 +21,7 @@ from config.app import app as default_app
 from config.clock import SYSTEM_CLOCK, Clock
 from config.connections import ledger_client
 from config.settings import Settings, get_settings
-from tasks.enqueue import enqueue
+from tasks.enqueue import BrokerUnavailable, enqueue
 from tasks.receipts import Receipt, Verdict
 
 logger = logging.getLogger(__name__)
@@ -116,14 +115,12 @@ class Submitter:
     def _accept(self, wires: Sequence[WireTransaction]) -> list[Acceptance]:
         pairs = [(wire.signature, wire.raw) for wire in wires]
         accepted = self._accept_in_current_epoch(pairs)
-        raws = [
-            wire.raw for wire, answer in zip(wires, accepted.answers, strict=True) if answer is Acceptance.ACCEPTED
-        ]
+        raws = [wire.raw for wire, answer in zip(wires, accepted.answers, strict=True) if answer is Acceptance.ACCEPTED]
         try:
             enqueue(self._app, raws, batch_size=self._batch_size, enqueued_at=accepted.at)
-        except OperationalError as error:
+        except BrokerUnavailable as error:
             logger.warning(
-                "%d transactions are accepted, but the broker does not answer (%s); the sweeper will enqueue them",
+                "%d transactions are accepted, but %s; the sweeper will enqueue them",
                 len(raws),
                 error,
             )

@@ -14,12 +14,16 @@ from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
+from banking.blockstore import BlockStore
 from banking.executor import SvmExecutor
 from banking.genesis import create_ledger, genesis_accounts
 from banking.ledger import Ledger
 from banking.records import lamports_of
+from banking.sealer import Sealer
 from banking.stage import BankingStage
 from banking.wire import WireTransaction, verify
+from recovery.archive import MemoryArchive
+from recovery.identity import Identity
 
 SOL = 10**9
 GENESIS_LAMPORTS = 1_000_000 * SOL
@@ -30,6 +34,7 @@ class World:
     """A ledger with its faucet and a banking stage."""
 
     ledger: Ledger
+    blocks: BlockStore
     faucet: Keypair
     stage: BankingStage
 
@@ -38,6 +43,10 @@ class World:
 
     def balance(self, key: Pubkey) -> int:
         return lamports_of(self.ledger.account(bytes(key)))
+
+    def seal(self) -> None:
+        """Seal the open slot."""
+        assert Sealer(self.ledger, self.blocks).seal() is not None
 
     def transfer(self, source: Keypair, target: Pubkey, lamports: int) -> WireTransaction:
         return verify(bytes(transfer_transaction(source, target, lamports, self.blockhash())))
@@ -54,8 +63,9 @@ class World:
 def new_world(client: redis.Redis, name: str = "test") -> World:
     """A fresh ledger on `client`."""
     ledger, faucet = Ledger(client, name), Keypair()
-    create_ledger(ledger, genesis_accounts(faucet.pubkey(), GENESIS_LAMPORTS))
-    return World(ledger, faucet, BankingStage(ledger, SvmExecutor()))
+    blocks = BlockStore(MemoryArchive(), name, Identity.generate())
+    create_ledger(ledger, blocks, genesis_accounts(faucet.pubkey(), GENESIS_LAMPORTS))
+    return World(ledger, blocks, faucet, BankingStage(ledger, SvmExecutor()))
 
 
 def sign(instructions: Sequence[Instruction], signers: Sequence[Keypair], blockhash: Hash) -> VersionedTransaction:

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 import tasks.blocks
+import tasks.checkpoints
+import tasks.health
 import tasks.transactions  # noqa: F401 - importing registers the tasks
 from config.app import app
+from config.queues import TRANSACTIONS
+from tasks.runtime import runtime
+from workers.boot import EnsureLedger
+from workers.gate import gate_step
+from workers.presence import PresenceStep
+
+app.steps["consumer"].add(EnsureLedger)
+app.steps["consumer"].add(gate_step([TRANSACTIONS], lambda: runtime().may_process()))
+app.steps["consumer"].add(PresenceStep)
 
 __all__ = ["app"]

@@ -6,11 +6,11 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import redis
 
@@ -18,6 +18,7 @@ from config.connections import connect
 from config.errors import TrunklineError
 from config.settings import Fsync
 from workers.guard import Guard
+from workers.ports import free_port
 from workers.redis_binary import MULTI_PART_AOF, RedisBinary, find_redis_binary
 
 #: A Unix socket's path fits 104 bytes on macOS and 108 on Linux, with the closing zero.
@@ -59,7 +60,7 @@ class EmbeddedRedis:
     def url(self) -> str:
         """The URL for redis-py, password included. Raises TrunklineError before the first start."""
         if self._socket is not None:
-            return f"unix://{self._socket}"
+            return f"unix://{quote(str(self._socket))}"
         if self._port:
             return f"redis://:{self._password}@127.0.0.1:{self._port}/0"
         raise TrunklineError("The embedded Redis has no address before it is started.")
@@ -95,7 +96,7 @@ class EmbeddedRedis:
         if self._guard is None:
             self._guard = Guard()
         self._choose_address(self._guard)
-        config = self._write_config()
+        config = self.write_config()
         with self.log.open("ab") as output:
             self._process = self._guard.spawn([binary.path, str(config)], output=output)
 
@@ -153,7 +154,7 @@ class EmbeddedRedis:
 
     def _choose_address(self, guard: Guard) -> None:
         if self._port is not None:
-            self._port = self._port or _free_port()
+            self._port = self._port or free_port()
             return
         if self._socket is None or not self._socket.parent.is_dir():
             self._socket = self.folder / "redis.sock"
@@ -182,7 +183,7 @@ class EmbeddedRedis:
                 "Install that server again or choose another data folder."
             )
 
-    def _write_config(self) -> Path:
+    def write_config(self) -> Path:
         """The configuration in a file of this user's alone: a password on the command line is everybody's."""
         options: list[tuple[str, str]] = [
             ("daemonize", "no"),
@@ -221,12 +222,6 @@ def _answers(client: redis.Redis) -> bool:
     except (redis.BusyLoadingError, redis.ConnectionError, redis.TimeoutError):
         # Also a refused password: somebody else has the port, and our server is about to end and say so.
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _quoted(value: str) -> str:

@@ -28,6 +28,7 @@ class Guard:
     def __init__(self, hold: Sequence[int] = ()) -> None:
         read_end, self._pipe = os.pipe()
         self._groups: set[int] = set()
+        self._paths: set[Path] = set()
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(_SCRIPT)],
@@ -49,7 +50,12 @@ class Guard:
         return self._process.poll() is None
 
     def spawn(
-        self, command: Sequence[str], *, output: IO[bytes] | int, environment: Mapping[str, str] | None = None
+        self,
+        command: Sequence[str],
+        *,
+        output: IO[bytes] | int,
+        environment: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
     ) -> subprocess.Popen[bytes]:
         """Start `command` under guard as the leader of its own session, its output going to `output`.
 
@@ -62,9 +68,22 @@ class Guard:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             env=dict(environment) if environment is not None else None,
+            cwd=cwd,
         )
         self._groups.add(process.pid)
         return process
+
+    def replace(self, hold: Sequence[int] = ()) -> Guard:
+        """A new guard for the same processes and paths, for when this one has been lost."""
+        os.close(self._pipe)
+        self._pipe = -1
+        successor = Guard(hold)
+        for pid in self._groups:
+            successor._groups.add(pid)
+            successor._note(f"+{pid}")
+        for path in self._paths:
+            successor.watch_path(path)
+        return successor
 
     def release(self, pid: int) -> None:
         """`pid` and its group have ended: the number may soon belong to somebody else."""
@@ -73,17 +92,18 @@ class Guard:
 
     def watch_path(self, path: Path) -> None:
         """Remove this file or empty folder should the launcher be killed."""
+        self._paths.add(path)
         self._note(f">{path}")
 
     def release_path(self, path: Path) -> None:
+        self._paths.discard(path)
         self._note(f"<{path}")
 
     def close(self) -> None:
         """End whatever is still guarded (SIGTERM, then SIGKILL) and the guard itself."""
-        if self._pipe < 0:
-            return
-        os.close(self._pipe)
-        self._pipe = -1
+        if self._pipe >= 0:
+            os.close(self._pipe)
+            self._pipe = -1
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:
@@ -96,5 +116,7 @@ class Guard:
     def _note(self, line: str) -> None:
         if "\n" in line:
             raise TrunklineError(f"A path may not contain a line break: {line[1:]!r}")
+        if self._pipe < 0:
+            return
         with contextlib.suppress(BrokenPipeError):  # a lost guard has no use for notes; its owner replaces it
             os.write(self._pipe, os.fsencode(line + "\n"))

@@ -10,10 +10,14 @@ if epoch ~= ARGV[1] then
   return redis.error_reply('STALE_EPOCH ' .. (epoch or 'none'))
 end
 local signature = ARGV[2]
-if redis.call('HEXISTS', KEYS[3], signature) == 1 then return 0 end
-if redis.call('HSETNX', KEYS[8], signature, ARGV[3]) == 0 then return 0 end
-if redis.call('HDEL', KEYS[4], signature) == 0 then redis.call('HINCRBY', KEYS[2], 'accepted', 1) end
+local buried = 0
+if redis.call('HEXISTS', KEYS[3], signature) == 0 and redis.call('HSETNX', KEYS[8], signature, ARGV[3]) == 1 then
+  buried = 1
+  if redis.call('HEXISTS', KEYS[4], signature) == 0 then redis.call('HINCRBY', KEYS[2], 'accepted', 1) end
+end
+-- In either case it has its end now, and nothing may speak for it any more.
+redis.call('HDEL', KEYS[4], signature)
 redis.call('ZREM', KEYS[5], signature)
 redis.call('ZREM', KEYS[6], signature)
 redis.call('HDEL', KEYS[7], signature)
-return 1
+return buried

@@ -1,7 +1,7 @@
 -- Commit a batch of executed transactions: each one whole or not at all, decided one by one, atomically.
 --
 -- KEYS  1 meta  2 state  3 accounts  4 versions  5 status  6 messages  7 blockhashes  8 journal
---       9 intake  10 queued  11 parked  12 attempts
+--       9 intake  10 queued  11 parked  12 attempts  13 dead
 -- ARGV  epoch, enqueued_at (ms, 0 = unknown), max_age (slots that a blockhash stays valid)
 --       A, then A times: account key, version read ('' = absent)
 --       B, then B times: blockhash
@@ -10,9 +10,11 @@
 --         detail (packed), W, then W times: account index, record ('' = the account is gone)
 -- RESULT {slot, first sequence number, codes}, codes one letter a transaction:
 --       A applied   C conflict: an account changed since it was read, or an earlier one of the batch that this one
---       built on was not applied   D duplicate: the signature has its outcome already   E blockhash not valid
+--       built on was not applied   D duplicate: the signature has its outcome already, or is a dead letter
+--       E blockhash not valid
 --       M the same message was applied under another signature
 -- ERRORS STALE_EPOCH <current>: the caller's view is fenced off. Nothing was written.
+--        ERR enqueued_at is no number
 --
 -- Everything is decided before the first write, because Lua cannot roll back, and the first write is one that
 -- Redis denies when it is out of memory, so a refusal leaves nothing behind. Balances and records are opaque bytes.
@@ -43,6 +45,9 @@ local epoch = redis.call('HGET', KEYS[1], 'epoch')
 if epoch ~= ARGV[1] then
   return redis.error_reply('STALE_EPOCH ' .. (epoch or 'none'))
 end
+
+local enqueued_at = tonumber(ARGV[2])
+if not enqueued_at then return redis.error_reply('ERR enqueued_at is no number') end
 
 local at = 4
 local function take()
@@ -94,6 +99,11 @@ if #blockhashes > 0 then
   end
 end
 local status = redis.call('HMGET', KEYS[5], unpack(signatures))
+if redis.call('EXISTS', KEYS[13]) == 1 then
+  -- What was given up stays given up until somebody replays it: one end for each transaction.
+  local letters = redis.call('HMGET', KEYS[13], unpack(signatures))
+  for i = 1, #signatures do status[i] = status[i] or letters[i] end
+end
 local message = redis.call('HMGET', KEYS[6], unpack(hashes))
 local seen_message = {}
 
@@ -188,7 +198,6 @@ if #done > 0 then
   redis.call('ZREM', KEYS[10], unpack(done))
   redis.call('ZREM', KEYS[11], unpack(done))
   redis.call('HDEL', KEYS[12], unpack(done))
-  local enqueued_at = tonumber(ARGV[2])
   if enqueued_at > tonumber(redis.call('HGET', KEYS[2], 'watermark') or '0') then
     redis.call('HSET', KEYS[2], 'watermark', ARGV[2])
   end

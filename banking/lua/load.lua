@@ -1,12 +1,12 @@
 -- Read all that a batch of transactions needs, as of one moment.
 --
--- KEYS  1 meta  2 state  3 accounts  4 versions  5 status  6 blockhashes
+-- KEYS  1 meta  2 state  3 accounts  4 versions  5 status  6 blockhashes  7 dead
 -- ARGV  epoch, max_age (slots that a blockhash stays valid)
 --       S, then S times: signature
 --       B, then B times: blockhash
 --       A, then A times: account key, version at hand ('' = none: send the record)
 -- RESULT {slot, slot time (ms), resolved, valid, versions, records}
---       resolved  one letter a signature: 1 = it has its outcome, 0 = not yet
+--       resolved  one letter a signature: 1 = it has its outcome or is a dead letter, 0 = not yet
 --       valid     one letter a blockhash: 1 = recent, 0 = unknown or expired
 --       versions  per account; '' = absent
 --       records   per account; '' = absent, or as at hand
@@ -46,6 +46,10 @@ local accounts, at_hand = take_list(2)
 local state = redis.call('HMGET', KEYS[2], 'slot', 'slot_time')
 local resolved, valid = {}, {}
 for i, value in ipairs(hmget(KEYS[5], signatures)) do resolved[i] = value == '' and '0' or '1' end
+-- Nearly always there are no dead letters, and this is one look-up.
+if redis.call('EXISTS', KEYS[7]) == 1 then
+  for i, value in ipairs(hmget(KEYS[7], signatures)) do if value ~= '' then resolved[i] = '1' end end
+end
 for i, seen_at in ipairs(hmget(KEYS[6], blockhashes)) do
   local recent = seen_at ~= '' and tonumber(state[1]) - tonumber(seen_at) <= tonumber(ARGV[2])
   valid[i] = recent and '1' or '0'

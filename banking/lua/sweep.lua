@@ -1,45 +1,57 @@
 -- Find accepted transactions that no message speaks for any more, and parked ones whose time has come.
 --
--- KEYS  1 intake  2 queued  3 parked  4 attempts  5 state
--- ARGV  grace (ms: how long a popped message may take), queue empty ('1' or '0'), limit
+-- KEYS  1 meta  2 intake  3 queued  4 parked  5 attempts  6 state
+-- ARGV  epoch, grace (ms: how long a popped message may take), queue empty ('1' or '0'), limit
 -- RESULT {now (ms), released, lost, suspects}: three flat lists of raw transactions to enqueue
 --       released  were parked          lost  went missing for the first time
 --       suspects  went missing again: run these one by one, one of them may kill its worker
+-- ERRORS STALE_EPOCH <current>
 --
 -- Messages leave the broker in order, so what was enqueued before the newest batch seen working (the watermark)
 -- has been popped; if the queue is empty, everything has. Once `grace` has passed as well, it is lost.
 
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+if epoch ~= ARGV[1] then
+  return redis.error_reply('STALE_EPOCH ' .. (epoch or 'none'))
+end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local now_text = string.format('%.0f', now)
-local limit = tonumber(ARGV[3])
+local limit = tonumber(ARGV[4])
 local horizon = now
-if ARGV[2] ~= '1' then horizon = tonumber(redis.call('HGET', KEYS[5], 'watermark') or '0') end
+if ARGV[3] ~= '1' then
+  horizon = tonumber(redis.call('HGET', KEYS[6], 'watermark') or '0')
+  -- A time to come was a wrong message's claim, or the clock went back; it would hide every true one after it.
+  if horizon > now then
+    redis.call('HSET', KEYS[6], 'watermark', '0')
+    horizon = 0
+  end
+end
 
 local function raw_of(signature, key)
-  local raw = redis.call('HGET', KEYS[1], signature)
+  local raw = redis.call('HGET', KEYS[2], signature)
   -- An entry without an intake record is a leftover; drop it.
   if not raw then redis.call('ZREM', key, signature) end
   return raw
 end
 
 local released, lost, suspects = {}, {}, {}
-for _, signature in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now_text, 'LIMIT', 0, limit)) do
-  local raw = raw_of(signature, KEYS[3])
+for _, signature in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now_text, 'LIMIT', 0, limit)) do
+  local raw = raw_of(signature, KEYS[4])
   if raw then
-    redis.call('ZADD', KEYS[2], now_text, signature)
-    redis.call('ZREM', KEYS[3], signature)
+    redis.call('ZADD', KEYS[3], now_text, signature)
+    redis.call('ZREM', KEYS[4], signature)
     released[#released + 1] = raw
   end
 end
-local before = string.format('%.0f', math.min(horizon, now) - tonumber(ARGV[1]))
+local before = string.format('%.0f', horizon - tonumber(ARGV[2]))
 local room = limit - #released
 if room > 0 then
-  for _, signature in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', before, 'LIMIT', 0, room)) do
-    local raw = raw_of(signature, KEYS[2])
+  for _, signature in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', before, 'LIMIT', 0, room)) do
+    local raw = raw_of(signature, KEYS[3])
     if raw then
-      redis.call('ZADD', KEYS[2], now_text, signature)
-      if redis.call('HSETNX', KEYS[4], signature, '1') == 1 then
+      redis.call('ZADD', KEYS[3], now_text, signature)
+      if redis.call('HSETNX', KEYS[5], signature, '1') == 1 then
         lost[#lost + 1] = raw
       else
         suspects[#suspects + 1] = raw

@@ -112,9 +112,7 @@ def same_file(folder: int, name: str, other_folder: int, other: str) -> bool:
 
 def _check_private(path: str, status: os.stat_result) -> None:
     if status.st_uid not in {0, os.geteuid()}:
-        raise UnsafeArchive(
-            f"{path} belongs to user {status.st_uid}; the archive must belong to the user who runs it"
-        )
+        raise UnsafeArchive(f"{path} belongs to user {status.st_uid}; the archive must belong to the user who runs it")
     if status.st_mode & 0o022:
         raise UnsafeArchive(f"{path} can be written by others; run: chmod go-w {path}")
 

@@ -194,9 +194,7 @@ class LocalArchive:
             raise ArchiveUnavailable(f"the archive folder {self.root} is gone") from error
         if _identity(descriptor) != self._identity:
             os.close(descriptor)
-            raise ArchiveUnavailable(
-                f"{self.root} was replaced or unmounted since it was opened; restart to use it"
-            )
+            raise ArchiveUnavailable(f"{self.root} was replaced or unmounted since it was opened; restart to use it")
         return descriptor
 
 

@@ -71,11 +71,7 @@ class Relay:
                 error, result = self._exchange([method, arguments])
             except (OSError, EOFError, msgspec.MsgspecError) as problem:
                 self._stop()
-                kind = (
-                    errors.ArchiveWriteError
-                    if method in {"put", "delete", "set_aside"}
-                    else errors.ArchiveReadError
-                )
+                kind = errors.ArchiveWriteError if method in {"put", "delete", "set_aside"} else errors.ArchiveReadError
                 raise kind(f"the archive's helper process failed: {problem}") from problem
         if error:
             raise getattr(errors, error)(result)

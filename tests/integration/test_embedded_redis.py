@@ -112,12 +112,10 @@ def test_long_folder_gets_a_short_private_socket_that_stop_removes(tmp_path: Pat
 def test_tcp_is_loopback_with_a_password_that_no_command_line_shows(make_redis: MakeRedis) -> None:
     server = make_redis(tcp_port=0)
     assert server.pid is not None
-    listening = {
-        c.laddr for c in psutil.Process(server.pid).net_connections("inet") if c.status == psutil.CONN_LISTEN
-    }
+    listening = {c.laddr for c in psutil.Process(server.pid).net_connections("inet") if c.status == psutil.CONN_LISTEN}
     assert {address.ip for address in listening} == {"127.0.0.1"}
     port = next(iter(listening)).port
-    with redis.Redis("127.0.0.1", port) as stranger, pytest.raises(redis.AuthenticationError):
+    with connect(f"redis://127.0.0.1:{port}") as stranger, pytest.raises(redis.AuthenticationError):
         stranger.ping()
     password = server.url.split("@")[0].removeprefix("redis://:")
     assert len(password) >= 32
@@ -177,9 +175,7 @@ def test_broken_data_gives_the_end_of_the_log(tmp_path: Path, make_redis: MakeRe
         server.start()
 
 
-def test_folder_of_a_newer_redis_is_not_silently_read_as_empty(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_folder_of_a_newer_redis_is_not_silently_read_as_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from workers import embedded
     from workers.redis_binary import RedisBinary
 

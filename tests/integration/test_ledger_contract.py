@@ -17,7 +17,6 @@ from banking.genesis import create_ledger, genesis_accounts
 from banking.intake import Acceptance, Intake
 from banking.ledger import MAX_BLOCKHASH_AGE, Entry, Ledger
 from banking.records import Outcome, Result, pack_result
-from banking.slots import advance_slot
 from banking.stage import BankingStage
 from banking.wire import WireTransaction, verify
 from tests.ledgers import GENESIS_LAMPORTS, SOL, World, new_world, sign, transfer_transaction
@@ -80,10 +79,10 @@ def test_unknown_blockhash_is_a_terminal_outcome(world: World) -> None:
 def test_blockhash_lives_for_150_slots_and_no_longer(world: World) -> None:
     young, old = (world.transfer(world.faucet, Keypair().pubkey(), SOL) for _ in range(2))
     for _ in range(MAX_BLOCKHASH_AGE):
-        assert advance_slot(world.ledger)
+        world.seal()
     world.stage.process([young])
     assert outcome(world, young).ok
-    assert advance_slot(world.ledger)
+    world.seal()
     world.stage.process([old])
     assert outcome(world, old).err == '"BlockhashNotFound"'
 
@@ -185,7 +184,7 @@ def test_ledgers_on_one_redis_do_not_touch_each_other(any_redis: redis.Redis) ->
 
 def test_making_a_ledger_twice_is_refused(world: World) -> None:
     with pytest.raises(LedgerExists):
-        create_ledger(world.ledger, genesis_accounts(world.faucet.pubkey(), SOL))
+        create_ledger(world.ledger, world.blocks, genesis_accounts(world.faucet.pubkey(), SOL))
 
 
 def test_missing_ledger_says_how_to_make_one(any_redis: redis.Redis) -> None:

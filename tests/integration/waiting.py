@@ -8,13 +8,13 @@ from collections.abc import Callable
 import psutil
 
 
-def wait_until(condition: Callable[[], object], what: str, timeout: float = 30.0) -> None:
+def wait_until(condition: Callable[[], object], what: str, timeout: float = 30.0, interval: float = 0.05) -> None:
     """Return once `condition()` is true; fail, saying what was awaited, after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout:g} s: {what}")
-        time.sleep(0.05)
+        time.sleep(interval)
 
 
 def gone(pid: int) -> bool:

@@ -47,9 +47,7 @@ def test_a_signature_is_good_for_its_message_and_key_only() -> None:
     assert not verify_signature(b"short", signature, b"message")
 
 
-@pytest.mark.parametrize(
-    "content", ["", "{}", "[1,2]", json.dumps([0] * 64), json.dumps([300] * 64), "[true]" * 64]
-)
+@pytest.mark.parametrize("content", ["", "{}", "[1,2]", json.dumps([0] * 64), json.dumps([300] * 64), "[true]" * 64])
 def test_files_that_hold_no_key_are_refused(path: Path, content: str) -> None:
     path.parent.mkdir()
     path.touch(mode=0o600)

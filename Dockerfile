@@ -1,0 +1,30 @@
+# One image for every Trunkline process; docker-compose.yml says which one a container runs.
+
+FROM python:3.11-slim AS build
+# For dependencies that have no wheel for the machine's architecture.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends build-essential \
+    && rm -rf /var/lib/apt/lists/*
+RUN python -m venv /opt/trunkline
+WORKDIR /src
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY config config
+COPY recovery recovery
+COPY banking banking
+COPY tasks tasks
+COPY workers workers
+COPY rpc rpc
+RUN /opt/trunkline/bin/pip install --no-cache-dir -c constraints.txt .
+
+FROM python:3.11-slim
+# A fixed number, so that a host can grant it access to a mounted folder.
+RUN useradd --system --uid 10001 --home-dir /app --create-home trunkline \
+    && install --directory --owner trunkline --group trunkline --mode 0700 /data
+COPY --from=build /opt/trunkline /opt/trunkline
+ENV PATH=/opt/trunkline/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    TRUNKLINE_DATA_DIR=/data
+USER trunkline
+# Empty: Celery imports from the working folder first, and must find the installed packages.
+WORKDIR /app
+CMD ["celery", "--app", "workers.app", "worker", "--queues", "transactions"]

@@ -1,0 +1,73 @@
+"""Is what Redis holds the ledger that the archive knows? Asked at boot, after reconnects, and when in doubt (D8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from banking.blockstore import BlockStore
+from banking.errors import LedgerMissing, LedgerRestoring
+from banking.ledger import Ledger, State
+from recovery.archive import NotFound
+
+
+class Condition(StrEnum):
+    """What a comparison of Redis and archive came to."""
+
+    HEALTHY = "healthy"
+    #: Neither Redis nor archive has such a ledger.
+    UNKNOWN = "unknown"
+    #: The archive has it, Redis does not (or a restore was begun and not finished).
+    LOST = "lost"
+    #: Redis was rolled back: the archive is ahead of it.
+    BEHIND = "behind"
+    #: Redis holds another history than the archive.
+    DIVERGED = "diverged"
+    #: The archive lacks what Redis counts as final: it must not overwrite a ledger that knows more.
+    ARCHIVE_BEHIND = "archive behind"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The condition, and why, in words for the log."""
+
+    condition: Condition
+    detail: str
+
+    @property
+    def needs_restore(self) -> bool:
+        return self.condition in {Condition.LOST, Condition.BEHIND, Condition.DIVERGED}
+
+
+def compare(ledger: Ledger, blocks: BlockStore) -> Finding:
+    """Compare the two; cheap when all is well: one round trip, one block header, two look-ups.
+
+    Raises LedgerUnavailable, ArchiveReadError, BadBlock (the block the ledger builds on is damaged).
+    """
+    try:
+        state = ledger.state()
+    except LedgerRestoring:
+        return Finding(Condition.LOST, "a restore was begun and not finished")
+    except LedgerMissing:
+        newest = blocks.newest()
+        if newest is None:
+            return Finding(Condition.UNKNOWN, "neither Redis nor the archive has this ledger")
+        return Finding(Condition.LOST, f"Redis has no such ledger, the archive has it up to slot {newest}")
+    return _compare_heads(state, blocks)
+
+
+def _compare_heads(state: State, blocks: BlockStore) -> Finding:
+    try:
+        header = blocks.header(state.finalized)
+    except NotFound:
+        newest = blocks.newest()
+        return Finding(
+            Condition.ARCHIVE_BEHIND,
+            f"Redis is final up to slot {state.finalized}, the archive ends at {newest}; put the right archive back",
+        )
+    if header.ledger_id != state.ledger_id or header.hash() != state.blockhash:
+        return Finding(Condition.DIVERGED, f"the archive has another block in slot {state.finalized}")
+    # One block more is a seal that was cut off before Redis heard of it; the next seal settles that.
+    if blocks.exists(state.finalized + 2) or (blocks.exists(state.finalized + 1) and not state.closing):
+        return Finding(Condition.BEHIND, f"Redis knows slot {state.finalized}, the archive goes on behind it")
+    return Finding(Condition.HEALTHY, f"epoch {state.epoch}, final up to slot {state.finalized}")

@@ -1,0 +1,36 @@
+-- Close the open slot, or say again which closed one still waits for its block.
+--
+-- KEYS  1 meta  2 state
+-- ARGV  epoch, interval (ms: close only a slot at least this old, 0 = any)
+-- RESULT {slot, first seq, last seq, time (ms), parent hash, processed, failed, burned, supply, ledger id}
+--        or nothing when it is too early
+-- ERRORS STALE_EPOCH <current>
+--
+-- At most one slot is closed and not yet archived: commits go on into the next, which stays open until the archive
+-- has this one. So no blockhash expires while the archive is away.
+
+local meta = redis.call('HMGET', KEYS[1], 'epoch', 'supply', 'ledger_id')
+if meta[1] ~= ARGV[1] then
+  return redis.error_reply('STALE_EPOCH ' .. (meta[1] or 'none'))
+end
+local closing = redis.call('HGET', KEYS[2], 'closing')
+if not closing or closing == '' then
+  local clock = redis.call('TIME')
+  local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+  local state = redis.call('HMGET', KEYS[2], 'slot', 'slot_time', 'seq', 'finalized_seq', 'processed', 'failed',
+    'burned')
+  if now - tonumber(state[2]) < tonumber(ARGV[2]) then return false end
+  redis.call('HSET', KEYS[2],
+    'closing', state[1],
+    'closing_first', string.format('%.0f', tonumber(state[4]) + 1),
+    'closing_last', state[3],
+    'closing_time', string.format('%.0f', now),
+    'closing_processed', state[5],
+    'closing_failed', state[6],
+    'closing_burned', state[7],
+    'slot', string.format('%.0f', tonumber(state[1]) + 1),
+    'slot_time', string.format('%.0f', now))
+end
+local c = redis.call('HMGET', KEYS[2], 'closing', 'closing_first', 'closing_last', 'closing_time', 'blockhash',
+  'closing_processed', 'closing_failed', 'closing_burned')
+return {c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8], meta[2], meta[3]}

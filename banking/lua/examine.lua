@@ -1,0 +1,34 @@
+-- Look at transactions that came again, before any of them runs: which have their end, and how often the others died.
+--
+-- KEYS  1 meta  2 state  3 status  4 intake  5 queued  6 parked  7 attempts  8 dead
+-- ARGV  epoch, then pairs: signature, raw transaction
+-- RESULT one number a transaction: -1 = it has its outcome or is a dead letter, else its runs that ended without a word
+-- ERRORS STALE_EPOCH <current>
+--
+-- What intake still holds of a settled one is dropped. One that intake never held (a bare Celery message) is recorded
+-- there, so that it is not lost should it kill its worker.
+
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+if epoch ~= ARGV[1] then
+  return redis.error_reply('STALE_EPOCH ' .. (epoch or 'none'))
+end
+local clock = redis.call('TIME')
+local now = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
+local counts = {}
+for i = 2, #ARGV, 2 do
+  local signature = ARGV[i]
+  if redis.call('HEXISTS', KEYS[3], signature) == 1 or redis.call('HEXISTS', KEYS[8], signature) == 1 then
+    redis.call('HDEL', KEYS[4], signature)
+    redis.call('ZREM', KEYS[5], signature)
+    redis.call('ZREM', KEYS[6], signature)
+    redis.call('HDEL', KEYS[7], signature)
+    counts[#counts + 1] = -1
+  else
+    if redis.call('HSETNX', KEYS[4], signature, ARGV[i + 1]) == 1 then
+      redis.call('HINCRBY', KEYS[2], 'accepted', 1)
+      redis.call('ZADD', KEYS[5], now, signature)
+    end
+    counts[#counts + 1] = tonumber(redis.call('HGET', KEYS[7], signature) or '0')
+  end
+end
+return counts

@@ -1,0 +1,39 @@
+"""From settings to a ledger and its archive."""
+
+from __future__ import annotations
+
+from solders.pubkey import Pubkey
+
+from banking.blockstore import BlockStore
+from banking.ledger import Ledger
+from config.connections import ledger_client
+from config.errors import ConfigurationError
+from config.settings import Settings
+from recovery.archive import open_archive
+from recovery.identity import Identity
+
+
+def open_ledger(settings: Settings) -> Ledger:
+    """The ledger that `settings` name; nothing is sent yet. Raises ConfigurationError without a known Redis."""
+    return Ledger(ledger_client(settings), settings.ledger)
+
+
+def open_blocks(settings: Settings, *, ledger: str | None = None) -> BlockStore:
+    """The blocks of the settings' ledger (or of `ledger`), signed with the node's key.
+
+    Raises ConfigurationError, ArchiveError.
+    """
+    return BlockStore(
+        open_archive(settings.archive_location()),
+        ledger or settings.ledger,
+        Identity.load_or_create(settings.identity_path()),
+        trusted_keys(settings),
+    )
+
+
+def trusted_keys(settings: Settings) -> frozenset[bytes]:
+    """Public keys beside our own whose blocks and checkpoints are believed. Raises ConfigurationError."""
+    try:
+        return frozenset(bytes(Pubkey.from_string(key)) for key in settings.trusted_keys.replace(",", " ").split())
+    except ValueError as error:
+        raise ConfigurationError(f"TRUNKLINE_TRUSTED_KEYS: {error}; give base58 public keys") from None

@@ -1,0 +1,118 @@
+"""Sealing: close a slot, write its block, make it final. Any number of sealers, killed or paused anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass
+
+from solders.transaction import VersionedTransaction
+
+from banking.blocks import BlockHeader, encode_entries
+from banking.blockstore import BlockStore
+from banking.errors import JournalGap
+from banking.journal import JournalEntry, read_journal
+from banking.ledger import BLOCKHASH_HISTORY, Ledger
+from recovery import crash_points
+
+logger = logging.getLogger(__name__)
+
+_PRUNE_PAIRS = 1_000
+_PRUNE_SLOTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A block that is in the archive: its slot and hash, and how many outcomes it holds."""
+
+    slot: int
+    hash: bytes
+    entries: int
+
+
+class Sealer:
+    """Seals the slots of one ledger into `blocks`.
+
+    What makes it safe is the archive, not a lock: of all who try to write a slot's block one succeeds, and a retry
+    builds the same bytes, because everything that goes into a block was fixed when its slot was closed.
+    """
+
+    def __init__(self, ledger: Ledger, blocks: BlockStore) -> None:
+        self._ledger = ledger
+        self._blocks = blocks
+
+    def seal(self, *, interval: float = 0.0) -> Sealed | None:
+        """Seal the open slot if it is at least `interval` seconds old, or finish what another sealer began.
+
+        Raises ArchiveUnavailable (nothing became final; try again), Diverged and JournalGap (the ledger must be
+        restored), LedgerUnavailable, StaleEpoch.
+        """
+        epoch, keys = self._ledger.epoch, self._ledger.epoch_keys
+        closed = self._ledger.run("close", [self._ledger.keys.meta, keys.state], [epoch, int(interval * 1000)])
+        if closed is None:
+            return None
+        crash_points.reach("seal.closed")
+        slot, first_seq, last_seq = int(closed[0]), int(closed[1]), int(closed[2])
+        entries = list(read_journal(self._ledger, slot=slot))
+        if [entry.seq for entry in entries] != list(range(first_seq, last_seq + 1)):
+            if self._ledger.state().finalized >= slot:
+                # Another sealer finished this slot, and it was pruned, while this one slept.
+                return None
+            raise JournalGap(f"the journal of slot {slot} lacks entries: {len(entries)} of {first_seq}-{last_seq}")
+        body = encode_entries(entries)
+        header = _header(closed, epoch, body)
+        self._blocks.put(header, body)
+        crash_points.reach("seal.archived")
+        self._ledger.run(
+            "finalize",
+            [self._ledger.keys.meta, keys.state, keys.blockhashes],
+            [epoch, slot, header.hash(), BLOCKHASH_HISTORY],
+        )
+        crash_points.reach("seal.finalized")
+        return Sealed(slot, header.hash(), len(entries))
+
+    def prune(self) -> int:
+        """Drop from Redis what is final and older than 300 slots; returns how many slots were dropped."""
+        bound = self._ledger.state().finalized - BLOCKHASH_HISTORY
+        pruned = 0
+        while pruned < _PRUNE_SLOTS:
+            oldest = next(read_journal(self._ledger, page=1), None)
+            if oldest is None or oldest.slot > bound:
+                break
+            self._prune_slot(oldest.slot)
+            pruned += 1
+        return pruned
+
+    def _prune_slot(self, slot: int) -> None:
+        pairs = [
+            part for entry in read_journal(self._ledger, slot=slot) for part in (entry.signature, _message_hash(entry))
+        ]
+        keys = self._ledger.epoch_keys
+        names = [self._ledger.keys.meta, keys.state, keys.status, keys.messages, keys.journal]
+        step = 2 * _PRUNE_PAIRS
+        for first in range(0, max(1, len(pairs)), step):
+            last = int(first + step >= len(pairs))
+            self._ledger.run("prune", names, [self._ledger.epoch, slot, last, *pairs[first : first + step]])
+
+
+def _header(closed: list[bytes], epoch: int, body: bytes) -> BlockHeader:
+    slot, first_seq, last_seq, time_ms, parent, processed, failed, burned, supply, ledger_id = closed
+    return BlockHeader(
+        ledger_id=ledger_id.decode(),
+        supply=int(supply),
+        epoch=epoch,
+        slot=int(slot),
+        parent=parent,
+        first_seq=int(first_seq),
+        last_seq=int(last_seq),
+        time_ms=int(time_ms),
+        processed=int(processed),
+        failed=int(failed),
+        burned=int(burned),
+        body_bytes=len(body),
+        body_sha256=hashlib.sha256(body).digest(),
+    )
+
+
+def _message_hash(entry: JournalEntry) -> bytes:
+    return bytes(VersionedTransaction.from_bytes(entry.raw).message.hash())

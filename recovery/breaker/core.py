@@ -1,0 +1,161 @@
+"""The rules of a breaker in plain Python: the same as `lua/breaker_sync.lua`, for one process and without Redis.
+
+It serves breakers that have no Redis, stands in while Redis is away, and holds a process's own view when a quorum
+is asked for. A test drives it and the Lua side by side and demands the same answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from recovery.breaker.config import CircuitBreakerConfig
+from recovery.breaker.state import CircuitState, Override, Request, Snapshot, Verdict
+from recovery.breaker.window import SlidingWindow
+
+CLOSED, OPEN, HALF_OPEN = CircuitState.CLOSED, CircuitState.OPEN, CircuitState.HALF_OPEN
+
+
+@dataclass(slots=True)
+class BreakerCore:
+    """One breaker's state. `now` is milliseconds of any clock; `step` is what a generation grows by.
+
+    The fallback counts its generations downwards from 0 (`step=-1`), so they never equal one from Redis.
+    """
+
+    config: CircuitBreakerConfig
+    step: int = 1
+    generation: int = 0
+    state: CircuitState = CLOSED
+    since: int = 0
+    until: int = 0
+    length: int = 0
+    trips: int = 0
+    failures: int = 0
+    successes: int = 0
+    reason: str = ""
+    probes: dict[str, int] = field(default_factory=dict)
+    override: Override | None = None
+    override_until: int | None = None
+    override_reason: str = ""
+    override_by: str = ""
+    window: SlidingWindow = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.window = SlidingWindow(self.config)
+
+    def sync(self, request: Request, now: int) -> Snapshot:
+        """Apply one request at time `now` and return the state after it."""
+        self._pass_time(now)
+        if request.generation == self.generation:
+            if self.state is CLOSED:
+                self._report(request, now)
+            elif self.state is HALF_OPEN and self._ruled and request.lease in self.probes:
+                self._finish(request, now)
+        granted = self._grant(request.acquire, now) if request.acquire and self._ruled else False
+        return self._snapshot(now, granted)
+
+    def set_override(self, action: str, now: int, *, for_ms: int, reason: str, by: str) -> Snapshot:
+        """Do what `Store.override` says."""
+        self._new_generation(now)
+        self.probes.clear()
+        if action in ("closed", "reset"):
+            self.state, self.since, self.until, self.length, self.trips = CLOSED, now, 0, 0, 0
+            self.failures, self.successes, self.reason = 0, 0, reason
+            self.window.clear()
+        if action in ("clear", "reset"):
+            self.override, self.override_until, self.override_reason, self.override_by = None, None, "", ""
+        else:
+            self.override, self.override_reason, self.override_by = Override(action), reason, by
+            self.override_until = None if for_ms < 0 else now + for_ms
+        return self._snapshot(now, False)
+
+    @property
+    def _ruled(self) -> bool:
+        return self.override is None or self.override is Override.DISABLED
+
+    def _new_generation(self, now: int) -> None:  # noqa: ARG002 - the model of the Lua side counts by time
+        self.generation += self.step
+
+    def _move(self, state: CircuitState, reason: str, now: int) -> None:
+        self._new_generation(now)
+        self.state, self.since, self.reason = state, now, reason
+        self.failures, self.successes = 0, 0
+        self.window.clear()
+        self.probes.clear()
+
+    def _open(self, reason: str, draw: float, now: int) -> None:
+        rules = self.config
+        if self.state is CLOSED and now - self.since >= self.length:
+            self.trips = 0
+        self.trips += 1
+        base = max(1, int(rules.timeout * 1000))
+        longest = max(base, int(rules.max_timeout * 1000))
+        length = min(base * rules.timeout_growth ** (self.trips - 1), longest)
+        self.length = int(length * (1 + rules.timeout_jitter * draw))
+        self._move(OPEN, reason, now)
+        self.until = now + self.length
+
+    def _pass_time(self, now: int) -> None:
+        if self.override_until is not None and now >= self.override_until:
+            self.override, self.override_until, self.override_reason, self.override_by = None, None, "", ""
+            self._new_generation(now)
+        self.until = min(self.until, now + self.length)
+        self.since = min(self.since, now)
+        longest = now + int(self.config.probe_lease * 1000)
+        self.probes = {lease: min(ends, longest) for lease, ends in self.probes.items() if ends > now}
+
+    def _report(self, request: Request, now: int) -> None:
+        if not self._ruled or request.successes + request.failures == 0:
+            return
+        if request.successes:
+            self.failures = 0
+        if request.failures:
+            self.failures = max(self.failures + request.failures, request.streak)
+        reason = self.window.add(request, now) if self.config.watches_rates else None
+        if self.failures >= self.config.failure_threshold:
+            reason = "consecutive failures"
+        if reason:
+            self._open(reason, request.draw, now)
+
+    def _finish(self, request: Request, now: int) -> None:
+        del self.probes[request.lease]
+        if request.verdict is Verdict.FAIL:
+            self._open("probe failed", request.draw, now)
+        elif request.verdict is Verdict.OK:
+            self.successes += 1
+            if self.successes >= self.config.success_threshold:
+                self._move(CLOSED, "probes succeeded", now)
+
+    def _grant(self, lease: str, now: int) -> bool:
+        if self.state is OPEN and now >= self.until:
+            self._move(HALF_OPEN, "open time over", now)
+        if self.state is not HALF_OPEN or len(self.probes) >= self.config.half_open_probes:
+            return False
+        self.probes[lease] = now + int(self.config.probe_lease * 1000)
+        return True
+
+    def _snapshot(self, now: int, granted: bool) -> Snapshot:
+        state = self.state
+        remaining = max(0, self.until - now) if state is OPEN else 0
+        override_remaining = -1 if self.override_until is None else self.override_until - now
+        if self.override is Override.OPEN:
+            state = OPEN
+            remaining = override_remaining if override_remaining >= 0 else int(self.config.timeout * 1000)
+        elif self.override is Override.CLOSED:
+            state, remaining = CLOSED, 0
+        return Snapshot(
+            generation=self.generation,
+            state=state,
+            remaining=remaining,
+            age=now - self.since,
+            trips=self.trips,
+            failures=self.failures,
+            successes=self.successes,
+            probes=len(self.probes),
+            granted=granted,
+            override=self.override,
+            override_remaining=override_remaining,
+            override_reason=self.override_reason,
+            override_by=self.override_by,
+            reason=self.reason,
+        )

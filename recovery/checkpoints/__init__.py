@@ -1,0 +1,43 @@
+"""Checkpoints: signed, hashed, complete or not there at all. Generic over what is stored."""
+
+from recovery.checkpoints.components import Component, ComponentLayer
+from recovery.checkpoints.errors import (
+    BadCheckpoint,
+    CheckpointError,
+    NoUsableCheckpoint,
+    RestoreRefused,
+    UnknownCheckpoint,
+)
+from recovery.checkpoints.facade import Checkpoint, CheckpointSummary
+from recovery.checkpoints.manifest import Facts, Manifest
+from recovery.checkpoints.parts import Batch, Part, pack_records, unpack_records
+from recovery.checkpoints.retention import CleanupReport
+from recovery.checkpoints.store import CheckpointStore, Layer, next_base
+from recovery.checkpoints.verification import Fault, Problem, VerificationReport
+from recovery.checkpoints.writing import WriteOptions
+
+__all__ = [
+    "BadCheckpoint",
+    "Batch",
+    "Checkpoint",
+    "CheckpointError",
+    "CheckpointStore",
+    "CheckpointSummary",
+    "CleanupReport",
+    "Component",
+    "ComponentLayer",
+    "Facts",
+    "Fault",
+    "Layer",
+    "Manifest",
+    "NoUsableCheckpoint",
+    "Part",
+    "Problem",
+    "RestoreRefused",
+    "UnknownCheckpoint",
+    "VerificationReport",
+    "WriteOptions",
+    "next_base",
+    "pack_records",
+    "unpack_records",
+]

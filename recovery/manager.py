@@ -1,0 +1,163 @@
+"""The recovery manager: one coordinated checkpoint of every registered component, and the way back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import structlog
+
+from config.clock import SYSTEM_CLOCK, Clock
+from recovery.archive import ArchiveUnavailable
+from recovery.checkpoints.components import Component
+from recovery.checkpoints.errors import BadCheckpoint, NoUsableCheckpoint, RestoreRefused, UnknownCheckpoint
+from recovery.checkpoints.facade import Checkpoint, Kind
+from recovery.checkpoints.manifest import Facts, Manifest
+from recovery.checkpoints.store import CheckpointStore
+from recovery.checkpoints.verification import VerificationReport
+
+_COMPONENT_NAME = re.compile(r"[a-z0-9-]{1,32}")
+_log = structlog.get_logger(__name__)
+
+
+class RecoveryState(StrEnum):
+    """What the manager is doing."""
+
+    IDLE = "idle"
+    CHECKPOINTING = "checkpointing"
+    RESTORING = "restoring"
+
+
+@dataclass(frozen=True)
+class RecoveryStatus:
+    """A picture of the manager in this process. Sizes in bytes, times in seconds."""
+
+    state: RecoveryState = RecoveryState.IDLE
+    components: tuple[str, ...] = ()
+    restoring: str | None = None
+    done_bytes: int = 0
+    total_bytes: int = 0
+    seconds_left: float | None = None
+    last_checkpoint: str | None = None
+    last_restored: str | None = None
+    bad: tuple[str, ...] = ()
+    last_error: str | None = None
+
+
+class RecoveryManager:
+    """Makes and restores checkpoints of all registered components together. One operation at a time."""
+
+    def __init__(self, store: CheckpointStore, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._components: dict[str, Component] = {}
+        self._clock = clock
+        self._status = RecoveryStatus()
+        self._started = 0.0
+        self.checkpoints = Checkpoint(store, self._components)
+
+    def register_component(self, name: str, component: Component) -> None:
+        """Take `component` into every later checkpoint. Names are lower-case words; raises ValueError for others,
+        and for one that is taken. Components are restored and activated in the order of registration.
+        """
+        if not _COMPONENT_NAME.fullmatch(name) or name in self._components:
+            raise ValueError(f"not a free component name: {name!r}")
+        self._components[name] = component
+        self._status = replace(self._status, components=tuple(self._components))
+
+    def create_system_checkpoint(
+        self,
+        *,
+        sequence: int,
+        facts: Facts | Callable[[], Facts] = {},  # noqa: B006 - never changed
+        kind: Kind = "auto",
+    ) -> Manifest:
+        """One checkpoint of all components; raises as `CheckpointStore.create` does."""
+        with self._doing(RecoveryState.CHECKPOINTING):
+            made = self.checkpoints.save_checkpoint(sequence=sequence, facts=facts, kind=kind)
+            self._status = replace(self._status, last_checkpoint=made.id)
+            return made
+
+    def restore_system_checkpoint(self, checkpoint_id: str) -> Manifest:
+        """Verify one checkpoint completely, then restore all components; raises as `restore_checkpoint` does."""
+        with self._doing(RecoveryState.RESTORING):
+            self._expect(self.checkpoints.store.manifest(checkpoint_id), readings=2)
+            restored = self.checkpoints.restore_checkpoint(checkpoint_id, self._progress)
+            self._status = replace(self._status, last_restored=restored.id)
+            return restored
+
+    def auto_recover(self) -> Manifest | None:
+        """Restore the newest checkpoint that verifies completely and that every component accepts.
+
+        None when there are no checkpoints at all. Bad ones are passed over, told and never deleted. Raises
+        NoUsableCheckpoint when all are bad, ArchiveUnavailable when that cannot be known now.
+        """
+        with self._doing(RecoveryState.RESTORING):
+            refused: list[str] = []
+            unreadable: list[str] = []
+
+            def on_bad(report: VerificationReport) -> None:
+                (unreadable if report.unreadable else refused).append(f"{report.checkpoint_id}: {report.explain()}")
+
+            for manifest in self.checkpoints.store.verified_newest_first(on_bad):
+                problem = self._try_restore(manifest)
+                self._status = replace(self._status, bad=tuple(refused + unreadable))
+                if problem is None:
+                    return manifest
+                refused.append(f"{manifest.id}: {problem}")
+            self._status = replace(self._status, bad=tuple(refused + unreadable))
+            _raise_unless_empty(refused, unreadable)
+            return None
+
+    def get_recovery_status(self) -> RecoveryStatus:
+        """What this manager is doing and has done."""
+        status = self._status
+        if not status.done_bytes or status.state is not RecoveryState.RESTORING:
+            return status
+        elapsed = self._clock.monotonic() - self._started
+        left = max(0, status.total_bytes - status.done_bytes) * elapsed / status.done_bytes
+        return replace(status, seconds_left=left)
+
+    def _try_restore(self, manifest: Manifest) -> str | None:
+        """None when restored, else why the checkpoint was refused."""
+        try:
+            self._expect(manifest, readings=1)
+            self.checkpoints.restore_verified(manifest.id, self._progress)
+        except (BadCheckpoint, RestoreRefused, UnknownCheckpoint) as error:
+            _log.error("recovery.checkpoint-refused", checkpoint=manifest.id, error=str(error))
+            return str(error)
+        self._status = replace(self._status, last_restored=manifest.id)
+        _log.warning("recovery.restored", checkpoint=manifest.id, sequence=manifest.sequence)
+        return None
+
+    def _expect(self, manifest: Manifest, readings: int) -> None:
+        layers = self.checkpoints.store.layers(manifest.id)
+        total = readings * sum(layer.manifest.raw_bytes for layer in layers)
+        self._started = self._clock.monotonic()
+        self._status = replace(self._status, restoring=manifest.id, done_bytes=0, total_bytes=total)
+
+    def _progress(self, raw_bytes: int) -> None:
+        self._status = replace(self._status, done_bytes=self._status.done_bytes + raw_bytes)
+
+    @contextmanager
+    def _doing(self, state: RecoveryState) -> Iterator[None]:
+        if self._status.state is not RecoveryState.IDLE:
+            raise RuntimeError(f"the recovery manager is already {self._status.state}")
+        self._status = replace(self._status, state=state, last_error=None)
+        try:
+            yield
+        except BaseException as error:
+            self._status = replace(self._status, last_error=str(error))
+            raise
+        finally:
+            self._status = replace(self._status, state=RecoveryState.IDLE, restoring=None)
+
+
+def _raise_unless_empty(refused: Sequence[str], unreadable: Sequence[str]) -> None:
+    if unreadable:
+        raise ArchiveUnavailable(
+            "no checkpoint could be verified, and some could not be read: " + "; ".join(unreadable)
+        )
+    if refused:
+        raise NoUsableCheckpoint("none of the checkpoints can be used: " + "; ".join(refused))

@@ -1,0 +1,81 @@
+"""Checkpoints by the clock, and their verification in the background."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from config.app import app
+from config.clock import SYSTEM_CLOCK
+from config.queues import CREATE_CHECKPOINT, SCRUB_CHECKPOINTS
+from recovery.checkpoints import Manifest
+from tasks.runtime import Runtime, runtime
+
+logger = logging.getLogger(__name__)
+
+#: Seconds after which a checkpoint that was begun counts as given up.
+_LEASE_SECONDS = 600
+#: Clean up after this many checkpoints: it reads back all that is kept.
+_CLEAN_UP_EVERY = 5
+
+
+@app.task(name=CREATE_CHECKPOINT)
+def create(*, force: bool = False, full: bool = False) -> str | None:
+    """Write a checkpoint if one is due (or `force`); its id. One at a time in the whole fleet."""
+    here = runtime()
+    state = here.ledger.state()
+    newest = _newest(here)
+    if not force and not _is_due(here, newest, state.finalized, state.finalized_seq):
+        return None
+    lease = f"{here.ledger.keys.prefix}:checkpointing"
+    if not here.ledger.client.set(lease, here.pid, nx=True, ex=_LEASE_SECONDS):
+        return None
+    try:
+        made = here.keeper.create_checkpoint(full=full)
+        _clean_up(here)
+    finally:
+        here.ledger.client.delete(lease)
+    return made.id
+
+
+def _newest(here: Runtime) -> Manifest | None:
+    newest = next(reversed(here.keeper.store.ids()), None)
+    return here.keeper.store.manifest(newest) if newest else None
+
+
+def _is_due(here: Runtime, newest: Manifest | None, slot: int, seq: int) -> bool:
+    if newest is None:
+        return True
+    facts = newest.facts
+    if int(facts["slot"]) >= slot:
+        return False
+    age = SYSTEM_CLOCK.time() - newest.created
+    grown = seq - int(facts["seq"])
+    return age >= here.settings.checkpoint_interval or grown >= here.settings.checkpoint_transactions
+
+
+def _clean_up(here: Runtime) -> None:
+    settings, store = here.settings, here.keeper.store
+    if len(store.ids()) < settings.checkpoints_kept + _CLEAN_UP_EVERY:
+        return
+    dropped = here.keeper.clean_up(keep=settings.checkpoints_kept, history_slots=settings.history_slots)
+    logger.info("Cleaned the archive up: %d blocks dropped", dropped)
+
+
+@app.task(name=SCRUB_CHECKPOINTS)
+def scrub() -> dict[str, Any]:
+    """Read back and verify every checkpoint, and the chain of blocks behind the oldest good one; tell what is bad."""
+    keeper = runtime().keeper
+    bad: list[str] = []
+    good: list[Manifest] = []
+    for checkpoint_id in keeper.store.ids():
+        report = keeper.store.verify(checkpoint_id)
+        if report.ok and report.manifest is not None:
+            good.append(report.manifest)
+        else:
+            bad.append(f"{checkpoint_id}: {report.explain()}")
+    first = int(good[0].facts["slot"]) if good else 0
+    blocks = sum(1 for _ in keeper.blocks.follow(first, None))
+    for line in bad:
+        logger.error("Scrub: bad checkpoint %s", line)
+    return {"checkpoints": len(good), "bad": bad, "blocks": blocks}

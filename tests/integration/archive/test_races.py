@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recovery.archive import LocalArchive
+from tests.integration.archive import scenario
+from tests.integration.archive.processes import CONTEXT
+
+PROCESSES = 8
+NAMES = 150
+
+
+@pytest.mark.processes
+def test_of_eight_processes_exactly_one_creates_each_name(tmp_path: Path) -> None:
+    archive = LocalArchive(tmp_path / "archive")
+    barrier = CONTEXT.Barrier(PROCESSES)
+    racers = [
+        CONTEXT.Process(
+            target=scenario.race, args=(archive.root, number, NAMES, barrier.wait, tmp_path / f"won-{number}")
+        )
+        for number in range(PROCESSES)
+    ]
+    for racer in racers:
+        racer.start()
+    for racer in racers:
+        racer.join(60)
+    assert [racer.exitcode for racer in racers] == [0] * PROCESSES
+    won = {number: (tmp_path / f"won-{number}").read_text().split() for number in range(PROCESSES)}
+    assert sorted(name for names in won.values() for name in names) == list(archive.list("race"))
+    assert sum(map(len, won.values())) == NAMES
+    for number, names in won.items():
+        for name in names:
+            assert archive.get(name, 1000) == b"%d" % number * 100
+    assert list((archive.root / ".tmp").iterdir()) == []

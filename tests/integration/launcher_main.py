@@ -1,0 +1,25 @@
+"""Runs a launcher of the tiny app in a process of its own: `python -m tests.integration.launcher_main DATA`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from config.settings import Settings
+from workers.launcher import Launcher
+from workers.stop_signals import StopRequested
+
+
+def main() -> None:
+    launcher = Launcher(Settings(data_dir=Path(sys.argv[1])), workers=1, flower=False, app="tests.integration.tiny_app")
+    try:
+        with launcher.run():
+            print(json.dumps(launcher.pids()), flush=True)
+            launcher.wait()
+    except StopRequested as stop:
+        print(f"stopped by {stop}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

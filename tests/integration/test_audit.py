@@ -1,0 +1,140 @@
+"""The audit finds each violation that is planted, and nothing in a healthy ledger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import redis
+from solders.keypair import Keypair
+
+from banking.audit import AuditReport, audit
+from banking.blockstore import BlockStore
+from banking.intake import Intake
+from banking.records import lamports_of
+from banking.wire import WireTransaction
+from tests.ledgers import SOL, World, new_world
+
+
+@pytest.fixture
+def world(any_redis: redis.Redis) -> World:
+    """A ledger with some blocks, and outcomes that are not in a block yet."""
+    world = new_world(any_redis)
+    accounts = world.fund(4)
+    world.seal()
+    world.stage.process([world.transfer(accounts[0], accounts[1].pubkey(), SOL)])
+    world.seal()
+    world.stage.process([world.transfer(accounts[1], accounts[2].pubkey(), SOL)])
+    return world
+
+
+def broken(world: World) -> set[str]:
+    """Ids of the invariants that the audit finds violated."""
+    report = audit(world.ledger, world.blocks)
+    assert report.ok == all(check.ok for check in report.checks)
+    return {check.id for check in report.checks if not check.ok}
+
+
+def last_wire(world: World) -> WireTransaction:
+    return world.transfer(world.faucet, Keypair().pubkey(), SOL)
+
+
+def test_healthy_ledger_passes(world: World) -> None:
+    report: AuditReport = audit(world.ledger, world.blocks)
+    assert [check.id for check in report.checks if not check.ok] == []
+    assert report.transactions == 6
+    assert len(report.checks) == 8
+
+
+def test_lamports_from_nowhere(world: World) -> None:
+    keys = world.ledger.epoch_keys
+    key = bytes(world.faucet.pubkey())
+    record = world.ledger.account(key)
+    richer = (lamports_of(record) + 1).to_bytes(8, "little") + record[8:]
+    world.ledger.client.hset(keys.accounts, key, richer)
+    assert {"I1", "I5"} <= broken(world)
+
+
+def test_lost_account(world: World) -> None:
+    keys = world.ledger.epoch_keys
+    world.ledger.client.hdel(keys.accounts, bytes(world.faucet.pubkey()))
+    world.ledger.client.hdel(keys.versions, bytes(world.faucet.pubkey()))
+    assert "I5" in broken(world)
+
+
+def test_account_out_of_nothing(world: World) -> None:
+    world.ledger.client.hset(world.ledger.epoch_keys.accounts, b"x" * 32, b"y" * 60)
+    assert "I5" in broken(world)
+
+
+def test_signature_applied_twice(world: World) -> None:
+    """As if status and message records had been lost: the same transaction is executed again."""
+    wire = last_wire(world)
+    world.stage.process([wire])
+    keys = world.ledger.epoch_keys
+    world.ledger.client.delete(keys.status, keys.messages)
+    world.stage.process([wire])
+    assert "I2" in broken(world)
+
+
+def test_accepted_transaction_that_vanished(world: World) -> None:
+    wire = last_wire(world)
+    Intake(world.ledger).accept([(wire.signature, wire.raw)])
+    assert broken(world) == set()
+    world.ledger.client.hdel(world.ledger.keys.intake, wire.signature)
+    assert broken(world) == {"I3"}
+
+
+def test_outcome_that_still_waits(world: World) -> None:
+    wire = last_wire(world)
+    world.stage.process([wire])
+    world.ledger.client.hset(world.ledger.keys.intake, wire.signature, wire.raw)
+    assert "I3" in broken(world)
+
+
+def test_outcome_told_differently(world: World) -> None:
+    wire = last_wire(world)
+    world.stage.process([wire])
+    key = world.ledger.epoch_keys.status
+    value = world.ledger.client.hget(key, wire.signature)
+    assert isinstance(value, bytes)
+    world.ledger.client.hset(key, wire.signature, value + b"x")
+    assert broken(world) == {"I4"}
+
+
+def test_missing_block(world: World) -> None:
+    world.blocks.delete(1)
+    assert "I6" in broken(world)
+
+
+def test_missing_newest_block(world: World) -> None:
+    world.blocks.delete(world.ledger.state().finalized)
+    assert {"I4", "I6"} <= broken(world)
+
+
+def test_ledger_behind_its_archive(world: World) -> None:
+    """Redis was rolled back to an older state."""
+    keys = world.ledger.epoch_keys
+    old: dict[Any, Any] = world.ledger.client.hgetall(keys.state)
+    for _ in range(3):
+        world.seal()
+    world.ledger.client.hset(keys.state, mapping=old)
+    assert "I7" in broken(world)
+
+
+def test_left_over_epoch(world: World) -> None:
+    world.ledger.client.hset(world.ledger.keys.meta, "epoch", "2")
+    world.ledger.client.copy(world.ledger.keys.epoch(1).state, world.ledger.keys.epoch(2).state)
+    world.ledger.forget_epoch()
+    assert "I8" in broken(world)
+
+
+def test_slots_sealed_while_the_audit_runs_are_no_violation(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def seal_then_look(blocks: BlockStore) -> int | None:
+        for _ in range(3):
+            world.seal()
+        return find_newest(blocks)
+
+    find_newest = BlockStore.newest
+    monkeypatch.setattr(BlockStore, "newest", seal_then_look)
+    assert broken(world) == set()

@@ -1,0 +1,255 @@
+"""Losing, rolling back or emptying Redis loses nothing that was final; nothing unverified is served."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import redis
+from solders.keypair import Keypair
+
+from banking.audit import audit
+from banking.consistency import Condition
+from banking.errors import BadBlock, LedgerRestoring
+from banking.executor import SvmExecutor
+from banking.intake import Intake
+from banking.keeper import LedgerKeeper
+from banking.ledger import Ledger
+from banking.processor import Processor
+from banking.sealer import Sealer
+from banking.stage import BankingStage
+from recovery.checkpoints import NoUsableCheckpoint
+from tests.ledgers import SOL, World, new_world
+
+
+@pytest.fixture
+def world(any_redis: redis.Redis) -> World:
+    """A ledger with a few final transfers."""
+    world = new_world(any_redis)
+    world.fund(3)
+    world.seal()
+    return world
+
+
+@pytest.fixture
+def keeper(world: World) -> LedgerKeeper:
+    return LedgerKeeper(world.ledger, world.blocks)
+
+
+def accounts(world: World) -> dict[bytes, bytes]:
+    found: dict[Any, Any] = world.ledger.client.hgetall(world.ledger.epoch_keys.accounts)
+    return found
+
+
+def assert_sound(world: World) -> None:
+    report = audit(world.ledger, world.blocks)
+    assert [f"{check.id}: {check.detail}" for check in report.checks if not check.ok] == []
+
+
+def pay(world: World, lamports: int = SOL) -> tuple[Any, Keypair]:
+    target = Keypair()
+    wire = world.transfer(world.faucet, target.pubkey(), lamports)
+    world.stage.process([wire])
+    return wire, target
+
+
+@pytest.mark.parametrize("checkpoints", [0, 1, 3, 4])
+def test_emptied_redis_is_restored_to_the_byte(world: World, keeper: LedgerKeeper, checkpoints: int) -> None:
+    """From genesis alone, from a full checkpoint, from incrementals, from a second full one."""
+    targets = []
+    for _ in range(checkpoints):
+        targets.append(pay(world)[1])
+        world.seal()
+        keeper.create_checkpoint()
+    wire, target = pay(world)
+    world.seal()
+    before, state = accounts(world), world.ledger.state()
+    world.ledger.client.flushall()
+    assert keeper.check().condition is Condition.LOST
+    keeper.ensure()
+    assert keeper.check().condition is Condition.HEALTHY
+    assert accounts(world) == before
+    after = world.ledger.state()
+    assert after.epoch == state.epoch + 1
+    assert (after.seq, after.processed, after.burned) == (state.seq, state.processed, state.burned)
+    assert after.slot > state.slot
+    assert world.ledger.outcomes([wire.signature])[0] is not None
+    assert_sound(world)
+    # Life goes on: blockhashes from before the loss are still good, and duplicates are known.
+    world.stage.process([wire])
+    assert world.balance(target.pubkey()) == SOL
+    pay(world)
+    world.seal()
+    assert_sound(world)
+
+
+def test_blockhash_from_before_the_loss_is_still_valid(world: World, keeper: LedgerKeeper) -> None:
+    wire = world.transfer(world.faucet, Keypair().pubkey(), SOL)
+    world.seal()
+    world.ledger.client.flushall()
+    keeper.ensure()
+    world.stage.process([wire])
+    outcome = world.ledger.outcomes([wire.signature])[0]
+    assert outcome is not None
+    assert outcome.ok
+
+
+def test_rolled_back_redis_is_replayed_and_its_forked_tail_runs_again(world: World, keeper: LedgerKeeper) -> None:
+    client, keys = world.ledger.client, world.ledger.epoch_keys
+    old: dict[str, Any] = {key: client.dump(key) for key in keys.all() if client.exists(key)}
+    final, target = pay(world)
+    world.seal()
+    world.seal()
+    client.delete(*keys.all())
+    for key, value in old.items():
+        client.restore(key, 0, value)
+    # The rolled back server went on by itself for a while.
+    forked, forked_target = pay(world)
+    assert keeper.check().condition is Condition.BEHIND
+    keeper.ensure()
+    assert world.balance(target.pubkey()) == SOL
+    assert world.balance(forked_target.pubkey()) == 0
+    waiting = Intake(world.ledger).sweep(grace=0, queue_empty=True, limit=10)
+    assert waiting.lost == [forked.raw]
+    world.stage.process([forked])
+    assert world.balance(forked_target.pubkey()) == SOL
+    assert world.ledger.outcomes([final.signature])[0] is not None
+    assert not client.exists(*keys.all())
+    assert_sound(world)
+
+
+def test_late_worker_of_the_old_epoch_changes_nothing(world: World, keeper: LedgerKeeper) -> None:
+    late = BankingStage(Ledger(world.ledger.client, world.ledger.keys.name), SvmExecutor())
+    wire = world.transfer(world.faucet, Keypair().pubkey(), SOL)
+    assert late.ledger.epoch == 1
+    world.ledger.client.flushall()
+    keeper.ensure()
+    with pytest.raises(Exception, match="restored"):
+        late.process([wire])
+    assert world.ledger.outcomes([wire.signature]) == [None]
+    # It has learned of the new epoch, and works in it from now on.
+    late.process([wire])
+    assert world.ledger.outcomes([wire.signature]) != [None]
+    assert_sound(world)
+
+
+def test_late_sealer_of_the_old_epoch_changes_nothing(world: World, keeper: LedgerKeeper) -> None:
+    pay(world)
+    late = Sealer(Ledger(world.ledger.client, world.ledger.keys.name, epoch=1), world.blocks)
+    world.ledger.client.flushall()
+    keeper.ensure()
+    before = world.blocks.newest()
+    with pytest.raises(Exception, match="restored"):
+        late.seal()
+    assert world.blocks.newest() == before
+    assert_sound(world)
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "delete"])
+def test_damaged_checkpoint_is_passed_over(world: World, keeper: LedgerKeeper, damage: str) -> None:
+    pay(world)
+    world.seal()
+    keeper.create_checkpoint(full=True)
+    pay(world)
+    world.seal()
+    newest = keeper.create_checkpoint(full=True)
+    before = accounts(world)
+    name = next(n for n in world.blocks.archive.list(f"{keeper.store.folder}/{newest.id}") if n.endswith(".zst"))
+    data = world.blocks.archive.get(name, 2**26)
+    world.blocks.archive.delete(name)
+    if damage != "delete":
+        world.blocks.archive.put(name, data[:-5] if damage == "truncate" else data[:30] + b"~" + data[31:])
+    world.ledger.client.flushall()
+    keeper.ensure()
+    assert accounts(world) == before
+    assert newest.id in keeper.store.ids()
+    assert_sound(world)
+
+
+def test_missing_block_in_the_middle_is_never_skipped(world: World, keeper: LedgerKeeper) -> None:
+    pay(world)
+    world.seal()
+    world.seal()
+    world.blocks.delete(2)
+    world.ledger.client.flushall()
+    with pytest.raises(BadBlock, match="slot 2"):
+        keeper.ensure()
+    with pytest.raises(LedgerRestoring):
+        world.ledger.state()
+
+
+def test_bad_checkpoints_and_no_genesis_is_refused(world: World, keeper: LedgerKeeper) -> None:
+    pay(world)
+    world.seal()
+    made = keeper.create_checkpoint()
+    for name in list(world.blocks.archive.list(f"{keeper.store.folder}/{made.id}")):
+        if name.endswith(".zst"):
+            world.blocks.archive.delete(name)
+    world.blocks.delete(0)
+    world.ledger.client.flushall()
+    with pytest.raises(NoUsableCheckpoint):
+        keeper.ensure()
+
+
+def test_archive_that_knows_less_does_not_overwrite_the_ledger(world: World, keeper: LedgerKeeper) -> None:
+    pay(world)
+    world.seal()
+    before = accounts(world)
+    newest = world.blocks.newest()
+    assert newest is not None
+    world.blocks.delete(newest)
+    finding = keeper.ensure(keep_waiting=lambda _: False)
+    assert finding.condition is Condition.ARCHIVE_BEHIND
+    assert accounts(world) == before
+
+
+def test_seal_cut_off_before_redis_heard_of_it_is_finished_by_the_next(world: World, keeper: LedgerKeeper) -> None:
+    pay(world)
+    original = world.ledger.run
+
+    def run(script: str, *args: Any) -> Any:
+        if script == "finalize":
+            raise ConnectionError("cut off")
+        return original(script, *args)
+
+    world.ledger.run = run  # type: ignore[method-assign, assignment]
+    with pytest.raises(ConnectionError):
+        Sealer(world.ledger, world.blocks).seal()
+    world.ledger.run = original  # type: ignore[method-assign]
+    assert keeper.check().condition is Condition.HEALTHY
+    world.seal()
+    assert_sound(world)
+
+
+def test_forged_block_is_refused(world: World, keeper: LedgerKeeper) -> None:
+    """A whole new block with matching hashes, but signed by somebody else."""
+    from banking.blockstore import BlockStore
+    from recovery.identity import Identity
+
+    pay(world)
+    world.seal()
+    slot = world.blocks.newest()
+    assert slot is not None
+    block = world.blocks.read(slot)
+    from banking.blocks import encode_entries
+
+    world.blocks.delete(slot)
+    forger = BlockStore(world.blocks.archive, world.blocks.ledger, Identity.generate())
+    forger.put(block.header, encode_entries(block.entries))
+    world.ledger.client.flushall()
+    with pytest.raises(BadBlock, match="trusted key"):
+        keeper.ensure()
+
+
+def test_processor_is_unharmed_by_a_restore_in_between(world: World, keeper: LedgerKeeper) -> None:
+    from banking.burial import Burial
+
+    processor = Processor(world.stage, Intake(world.ledger), Burial(world.ledger))
+    first, second = (world.transfer(world.faucet, Keypair().pubkey(), SOL) for _ in range(2))
+    processor.run([first], enqueued_at=0, isolate=False)
+    world.seal()
+    world.ledger.client.flushall()
+    keeper.ensure()
+    processor.run([second], enqueued_at=0, isolate=False)
+    assert world.ledger.outcomes([first.signature, second.signature]).count(None) == 0
+    assert_sound(world)

@@ -1,0 +1,1 @@
+"""The command line, on fakeredis and the real VM."""

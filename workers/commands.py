@@ -1,0 +1,56 @@
+"""The command lines of an instance's processes, and the environment they run in."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import Enum
+from pathlib import Path
+
+from config import queues
+from config.settings import Settings
+
+APP = "workers.app"
+#: Where our packages lie. Celery and `python -m` import from the working folder first, and a user's own folder may
+#: well hold a package named `config` or `tasks`.
+HOME = Path(__file__).resolve().parent.parent
+FLOWER_CONFIG = Path(__file__).with_name("flowerconfig.py")
+
+
+def transaction_worker(number: int, app: str = APP) -> list[str]:
+    return _worker(app, queues.TRANSACTIONS, f"tx{number}@%h")
+
+
+def maintenance_worker(app: str = APP) -> list[str]:
+    # Sealing and sweeping are short and must not wait for a checkpoint, hence two processes.
+    return [*_worker(app, queues.MAINTENANCE, "maintenance@%h"), "--concurrency", "2"]
+
+
+def beat(app: str = APP) -> list[str]:
+    return [*_celery(app), "beat", "--loglevel", "INFO"]
+
+
+def flower(port: int, app: str = APP) -> list[str]:
+    """Flower on loopback. Its own five-second habit of switching task events on is what lets one watch tasks."""
+    return [*_celery(app), "flower", f"--conf={FLOWER_CONFIG}", "--address=127.0.0.1", f"--port={port}"]
+
+
+def child_environment(settings: Settings, redis_url: str) -> dict[str, str]:
+    """This process's environment with every setting that was given, and the ledger's and broker's addresses."""
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    given |= {"data_dir": settings.data_dir.resolve(), "redis_url": redis_url}
+    values = {
+        f"TRUNKLINE_{name.upper()}": str(value.value if isinstance(value, Enum) else value)
+        for name, value in given.items()
+    }
+    return {**os.environ, **values, "PYTHONUNBUFFERED": "1"}
+
+
+def _worker(app: str, queue: str, node: str) -> list[str]:
+    # Gossip and mingle are talk between workers that nothing here listens to; heartbeats feed Flower.
+    quiet = ["--without-gossip", "--without-mingle"]
+    return [*_celery(app), "worker", "--queues", queue, "--hostname", node, "--loglevel", "INFO", *quiet]
+
+
+def _celery(app: str) -> list[str]:
+    return [sys.executable, "-m", "celery", "--app", app]

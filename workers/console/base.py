@@ -1,0 +1,85 @@
+"""click, with the two habits that every command shares: `--data` anywhere, and errors in words."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from config.settings import override_environment
+from workers.console.errors import ending_of, leave_quietly
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _use_folder(_context: click.Context, _option: click.Parameter, folder: Path | None) -> None:
+    # Given to a command and to its group: the command's is parsed later and wins.
+    if folder is not None:
+        override_environment(data_dir=folder)
+
+
+def data_option() -> click.Option:
+    """The `--data` option. It works through the environment, so that started processes see it, too."""
+    return click.Option(
+        ["--data"],
+        metavar="DIR",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Data folder of the instance (TRUNKLINE_DATA_DIR; default .trunkline).",
+        expose_value=False,
+        is_eager=True,
+        callback=_use_folder,
+    )
+
+
+class Command(click.Command):
+    """A command that takes `--data`."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.params.append(data_option())
+
+
+class Group(click.Group):
+    """A group of such commands."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.params.append(data_option())
+
+
+Group.group_class = Group
+
+
+class Program(Group):
+    """The outermost group: says errors in words and ends the process with the right code."""
+
+    group_class = Group
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: ARG002 - click's signature
+        **extra: Any,
+    ) -> Any:
+        """Run the command line and exit, whatever `standalone_mode` says."""
+        try:
+            answer = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+            # Output that cannot be written shows here, while it can still be told.
+            sys.stdout.flush()
+        except BrokenPipeError:
+            leave_quietly()
+            sys.exit(1)
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last resort: nothing is swallowed
+            ending = ending_of(error)
+            if ending.message:
+                click.echo(ending.message, err=True)
+            sys.exit(ending.code)
+        # `--help` and Context.exit() come back as their exit code.
+        sys.exit(answer if isinstance(answer, int) else 0)

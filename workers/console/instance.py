@@ -1,0 +1,147 @@
+"""`init` and `up`: making a ledger, and running its instance."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from banking.errors import LedgerExists
+from config.connections import ledger_client
+from config.errors import TrunklineError
+from config.instance import read_instance
+from config.settings import Fsync, Settings, get_settings, override_environment
+from workers.console.base import Command
+from workers.console.connection import masked
+from workers.faucet import Initialised, faucet_path, initialise
+
+#: Seconds after which `up` says that its workers are slow to come.
+SLOW_BOOT = 30.0
+
+
+@click.command(cls=Command)
+def init() -> None:
+    """Make the ledger, with a faucet that owns its lamports.
+
+    Uses the running instance or TRUNKLINE_REDIS_URL; without either it starts the embedded Redis for a moment.
+    Does no harm when repeated. `up` does it by itself.
+    """
+    settings = get_settings()
+    with _some_redis(settings) as url:
+        click.echo(_told(settings, initialise(settings, url)))
+
+
+@click.command(cls=Command)
+@click.option("--workers", type=click.IntRange(0), default=2, show_default=True, help="Transaction workers.")
+@click.option("--flower-port", type=click.IntRange(1, 65535), help="Port of Flower [default: 5555, or a free one].")
+@click.option("--no-flower", is_flag=True, help="Do without Flower.")
+@click.option(
+    "--redis-port",
+    type=click.IntRange(0, 65535),
+    help="Put the embedded Redis on this loopback port, with a password (0: any) [default: a Unix socket].",
+)
+@click.option(
+    "--fsync",
+    type=click.Choice([mode.value for mode in Fsync]),
+    help="When the embedded Redis forces writes to disk (TRUNKLINE_FSYNC; default everysec).",
+)
+def up(workers: int, flower_port: int | None, no_flower: bool, redis_port: int | None, fsync: str | None) -> None:
+    """Run an instance until Ctrl-C: Redis, workers, beat and Flower."""
+    from workers.launcher import Launcher
+    from workers.stop_signals import StopRequested
+
+    if no_flower and flower_port is not None:
+        raise click.UsageError("--no-flower and --flower-port exclude each other.")
+    if fsync is not None:
+        override_environment(fsync=fsync)
+    settings = get_settings()
+    launcher = Launcher(
+        settings,
+        workers=workers,
+        redis_tcp_port=redis_port,
+        flower_port=flower_port,
+        flower=not no_flower,
+        prepare=lambda url: click.echo(_prepare(settings, url)),
+    )
+    with launcher.run():
+        click.echo(f"Redis   {masked(launcher.redis_url)}")
+        if launcher.broker_url != launcher.redis_url:
+            click.echo(f"Broker  {masked(launcher.broker_url)}")
+        if launcher.flower_url:
+            click.echo(f"Flower  {launcher.flower_url}")
+        click.echo(f"Logs    {launcher.log_folder}")
+        try:
+            _announce_workers(settings, launcher.redis_url, workers)
+            launcher.wait()
+        except StopRequested:
+            # The ordinary end of `up`.
+            click.echo("Stopping ...")
+    click.echo("Stopped.")
+
+
+def _prepare(settings: Settings, redis_url: str) -> str:
+    """Make the ledger if need be; what to say of it."""
+    try:
+        return _told(settings, initialise(settings, redis_url))
+    except LedgerExists:
+        return f"Redis has no ledger {settings.ledger!r}, but the archive has: the workers are to restore it."
+
+
+def _announce_workers(settings: Settings, redis_url: str, workers: int) -> None:
+    from workers.console.readiness import Readiness
+
+    readiness = Readiness(settings, redis_url, transaction_workers=workers)
+    started = time.monotonic()
+    warned = False
+    while not readiness.reached():
+        if not warned and time.monotonic() - started > SLOW_BOOT:
+            click.echo(f"Still waiting: {readiness.missing}. Their logs may say why.", err=True)
+            warned = True
+        time.sleep(0.2)
+    click.echo(f"Ready: {readiness.shown}. Ctrl-C stops everything.")
+
+
+@contextmanager
+def _some_redis(settings: Settings) -> Iterator[str]:
+    """URL of a Redis for the ledger: the one set, the running instance's, or the embedded one for this while."""
+    from workers.embedded import EmbeddedRedis
+    from workers.instance_lock import InstanceLock
+
+    if settings.external_redis or read_instance(settings.data_dir) is not None:
+        with ledger_client(settings):
+            yield settings.ledger_url()
+        return
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = InstanceLock(settings.data_dir.resolve())
+    lock.acquire()
+    try:
+        server = EmbeddedRedis(settings.data_dir.resolve() / "redis", fsync=Fsync.ALWAYS)
+        try:
+            server.start()
+            yield server.url
+        finally:
+            server.stop()
+    finally:
+        lock.release()
+
+
+def _told(settings: Settings, made: Initialised) -> str:
+    path = faucet_path(settings)
+    if made.created:
+        return (
+            f"Ledger {settings.ledger!r} made (id {made.ledger_id}). Its faucet {made.faucet} holds "
+            f"{settings.genesis_lamports} lamports; the key is {path}."
+        )
+    if made.faucet is not None:
+        return f"Ledger {settings.ledger!r} is there already (id {made.ledger_id}), with the faucet {made.faucet}."
+    if not path.exists():
+        return (
+            f"Ledger {settings.ledger!r} is there already (id {made.ledger_id}), made elsewhere: "
+            f"no airdrops from here without its faucet key in {path}."
+        )
+    raise TrunklineError(
+        f"The ledger {settings.ledger!r} exists, but the key in {path} has nothing in it: it is another ledger's. "
+        "Choose another ledger by TRUNKLINE_LEDGER, another --data DIR, or put the right faucet.json there."
+    )

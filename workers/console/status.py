@@ -1,0 +1,126 @@
+"""`status`: what an instance is doing."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import base58
+import click
+
+from config.errors import ConfigurationError
+from config.instance import read_instance
+from config.settings import get_settings
+from workers.console.base import Command
+from workers.console.connection import masked, open_board, open_ledger
+from workers.console.errors import CommandFailed
+from workers.console.readiness import Readiness
+
+_POLL_SECONDS = 0.2
+
+
+@click.command(cls=Command)
+@click.option("--json", "as_json", is_flag=True, help="For scripts; URLs then carry their passwords.")
+@click.option(
+    "--wait",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0),
+    help="Wait until workers consume, at most this long; exit code 1 when they do not.",
+)
+def status(as_json: bool, wait: float | None) -> None:
+    """Show the ledger's counters and the workers that consume."""
+    if wait is not None:
+        _wait(wait)
+    facts = gather()
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+    else:
+        _show(facts)
+
+
+def gather() -> dict[str, Any]:
+    """Everything that `status` tells, ready for JSON. Amounts are lamports, `slot_time` is Unix seconds."""
+    settings = get_settings()
+    ledger = open_ledger()
+    state = ledger.state()
+    keys = ledger.keys
+
+    def sizes() -> list[int]:
+        pipe = ledger.client.pipeline(transaction=True)
+        pipe.hlen(keys.intake)
+        pipe.zcard(keys.parked)
+        pipe.hlen(keys.dead)
+        return [int(size) for size in pipe.execute()]
+
+    backlog, parked, dead = ledger.call(sizes)
+    workers = ledger.call(open_board(ledger).workers)
+    # With servers of one's own there may be no instance on this machine, and so no Flower to name.
+    note = read_instance(settings.data_dir) or {}
+    return {
+        "ledger": keys.name,
+        "ledger_id": state.ledger_id,
+        "epoch": state.epoch,
+        "slot": state.slot,
+        "slot_time": state.slot_time_ms / 1000,
+        "blockhash": base58.b58encode(state.blockhash).decode(),
+        "seq": state.seq,
+        "accepted": state.accepted,
+        "processed": state.processed,
+        "failed": state.failed,
+        "backlog": backlog,
+        "parked": parked,
+        "dead": dead,
+        "burned": state.burned,
+        "workers": [
+            {"name": one.name, "pid": one.pid, "queues": list(one.queues), "epoch": one.epoch} for one in workers
+        ],
+        "redis_url": settings.ledger_url(),
+        "broker_url": settings.celery_url(),
+        "flower_url": note.get("flower_url"),
+    }
+
+
+def _wait(seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        missing = _missing()
+        if not missing:
+            return
+        if time.monotonic() >= deadline:
+            folder = get_settings().data_dir
+            raise CommandFailed(
+                f"Not ready within {seconds:g} s: {missing}. The logs of an instance are in {folder / 'log'}."
+            )
+        time.sleep(min(_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
+
+
+def _missing() -> str:
+    """What is not there yet, '' when workers consume. The instance itself may still be starting."""
+    settings = get_settings()
+    try:
+        readiness = Readiness(settings, settings.ledger_url())
+    except ConfigurationError as error:
+        return str(error).removesuffix(".")
+    return "" if readiness.reached() else readiness.missing
+
+
+def _show(facts: dict[str, Any]) -> None:
+    rows = [
+        ("Ledger", f"{facts['ledger']} (id {facts['ledger_id']}, epoch {facts['epoch']})"),
+        ("Slot", f"{facts['slot']}  blockhash {facts['blockhash']}"),
+        ("Processed", f"{facts['processed']:,}"),
+        ("Failed", f"{facts['failed']:,}"),
+        ("Backlog", f"{facts['backlog']:,}, {facts['parked']:,} of them parked"),
+        ("Dead letters", f"{facts['dead']:,}"),
+        ("Redis", masked(facts["redis_url"])),
+        ("Broker", masked(facts["broker_url"])),
+        ("Flower", facts["flower_url"] or "not started here"),
+    ]
+    for name, value in rows:
+        click.echo(f"{name:<13} {value}")
+    if not facts["workers"]:
+        click.echo("No worker consumes. Start them with `trunkline up`, or see their logs.")
+    for worker in facts["workers"]:
+        queues = ", ".join(worker["queues"])
+        click.echo(f"{'Worker':<13} {worker['name']}  pid {worker['pid']}  epoch {worker['epoch']}  {queues}")

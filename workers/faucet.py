@@ -1,0 +1,86 @@
+"""The faucet: the keypair that owns the genesis supply, and the ledger that is made with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+
+from banking.errors import LedgerExists
+from banking.genesis import create_ledger, genesis_accounts
+from banking.ledger import Ledger
+from banking.opening import open_blocks
+from config.connections import connect
+from config.errors import TrunklineError
+from config.settings import Profile, Settings
+from workers.keypairs import read_keypair, write_keypair
+
+FILE_NAME = "faucet.json"
+
+
+class NoFaucet(TrunklineError):
+    """There is no faucet to take lamports from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Initialised:
+    """A ledger that is there now. `faucet` is None when it was made elsewhere with a key that is not here."""
+
+    ledger_id: str
+    created: bool
+    faucet: Pubkey | None
+
+
+def faucet_path(settings: Settings) -> Path:
+    return settings.data_dir / FILE_NAME
+
+
+def read_faucet(settings: Settings) -> Keypair:
+    """The faucet's keypair, to give lamports away. Raises NoFaucet (always in profile `prod`) and KeypairError."""
+    if settings.profile is Profile.PROD:
+        raise NoFaucet("The profile is prod: no lamports are given away. Transfer them from an account that has some.")
+    path = faucet_path(settings)
+    if not path.exists():
+        raise NoFaucet(
+            f"There is no faucet key {path}. `trunkline init` makes one with the ledger; "
+            "for a ledger made elsewhere, copy its faucet.json here."
+        )
+    return read_keypair(path)
+
+
+def initialise(settings: Settings, redis_url: str) -> Initialised:
+    """Make the configured ledger with a funded faucet unless it is there; safe to repeat, also after a kill.
+
+    Raises LedgerExists when only the archive has it (it is to be restored), LedgerUnavailable, ArchiveError, and
+    KeypairError when the faucet's file is damaged.
+    """
+    with connect(redis_url, timeout=settings.redis_timeout) as client:
+        ledger = Ledger(client, settings.ledger)
+        if ledger.exists():
+            return _found(settings, ledger)
+        keypair = _keypair(settings)
+        accounts = genesis_accounts(keypair.pubkey(), settings.genesis_lamports)
+        try:
+            made = create_ledger(ledger, open_blocks(settings), accounts)
+        except LedgerExists:
+            if not ledger.exists():
+                raise
+            # Somebody else was faster by a moment; whose faucet it has will show.
+            return _found(settings, ledger)
+        return Initialised(made, True, keypair.pubkey())
+
+
+def _found(settings: Settings, ledger: Ledger) -> Initialised:
+    path = faucet_path(settings)
+    faucet = read_keypair(path).pubkey() if path.exists() else None
+    known = faucet is not None and ledger.account(bytes(faucet))
+    return Initialised(ledger.state().ledger_id, False, faucet if known else None)
+
+
+def _keypair(settings: Settings) -> Keypair:
+    """The faucet's keypair, written before the ledger is: lamports must never belong to a key that was lost."""
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_keypair(faucet_path(settings), Keypair())
+    return read_keypair(faucet_path(settings))

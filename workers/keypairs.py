@@ -1,0 +1,52 @@
+"""Keypair files as the Solana tools write them: a JSON array of 64 bytes, secret first."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+from pathlib import Path
+
+from solders.keypair import Keypair
+
+from config.errors import TrunklineError
+
+
+class KeypairError(TrunklineError):
+    """A keypair file is missing, unreadable or holds no keypair."""
+
+
+def read_keypair(path: Path) -> Keypair:
+    """The keypair in `path`. Raises KeypairError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text file"
+        raise KeypairError(f"The keypair file {path} cannot be read: {why}. `solana-keygen new` makes one.") from None
+    try:
+        values = json.loads(text)
+        return Keypair.from_bytes(bytes(values))
+    except (ValueError, TypeError):
+        # Never show what was in the file: it may be somebody's secret.
+        raise KeypairError(
+            f"{path} holds no keypair. Expected a JSON array of 64 numbers, as the Solana tools write it."
+        ) from None
+
+
+def write_keypair(path: Path, keypair: Keypair) -> bool:
+    """Write `keypair` for its owner's eyes only; False, and nothing changed, when `path` exists already."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            json.dump(list(bytes(keypair)), stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        # Unlike a rename, a link never replaces what is there.
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(temporary)
+            return True
+        return False
+    finally:
+        temporary.unlink()
