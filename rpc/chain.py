@@ -55,6 +55,10 @@ class Chain:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
+    def closed_ms(self, slot: int) -> int | None:
+        """When `slot` was closed (Unix ms), as its block says too; None when this server did not see it."""
+        return self.slot_times_ms.get(slot + 1)
+
     async def wait_finalized(self, slot: int, timeout: float) -> bool:
         """Return once `slot` is finalized; False when it is not within `timeout` seconds."""
         if self.tip is not None and self.tip.finalized >= slot:
@@ -90,8 +94,7 @@ class Chain:
         old = self.tip
         if old is not None and (old.epoch, old.slot, old.finalized) == _place(snapshot):
             return
-        seq = await self._last_seq(snapshot.finalized)
-        tip = Tip(snapshot.epoch, snapshot.slot, snapshot.finalized, seq)
+        tip = Tip(snapshot.epoch, snapshot.slot, snapshot.finalized, snapshot.finalized_seq)
         self._note_time(snapshot)
         self.tip = tip
         for slot, future in list(self._waiting):
@@ -99,17 +102,6 @@ class Chain:
                 future.set_result(None)
         for listener in self.listeners:
             listener(old, tip)
-
-    async def _last_seq(self, slot: int) -> int:
-        """The last sequence number in the slots up to `slot`."""
-        snapshot = await self._reader.read(
-            ("XREVRANGE", "journal", str(slot), "-", "COUNT", 1), ("XRANGE", "journal", "-", "+", "COUNT", 1)
-        )
-        before, first = snapshot.answers
-        if before:
-            return _seq_of(before[0][0])
-        # The journal holds nothing that old any more: what it starts with comes right after.
-        return _seq_of(first[0][0]) - 1 if first else snapshot.seq
 
     def _note_time(self, snapshot: Snapshot) -> None:
         if snapshot.slot in self.slot_times_ms:
@@ -122,7 +114,3 @@ class Chain:
 
 def _place(snapshot: Snapshot) -> tuple[int, int, int]:
     return snapshot.epoch, snapshot.slot, snapshot.finalized
-
-
-def _seq_of(name: bytes) -> int:
-    return int(name.partition(b"-")[2])

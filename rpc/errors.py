@@ -94,9 +94,7 @@ def signature_verification_failure() -> RpcError:
 
 
 def min_context_slot_not_reached(slot: int) -> RpcError:
-    return RpcError(
-        MIN_CONTEXT_SLOT_NOT_REACHED, "Minimum context slot has not been reached", {"contextSlot": slot}
-    )
+    return RpcError(MIN_CONTEXT_SLOT_NOT_REACHED, "Minimum context slot has not been reached", {"contextSlot": slot})
 
 
 def unsupported_transaction_version(version: int) -> RpcError:

@@ -20,7 +20,8 @@ from rpc.registry import Operation
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-COMPONENT = "rpc"
+#: Whose modes rule an operation: the server's own, and for what is taken in also that of the intake.
+COMPONENTS = {"WRITE": ("rpc", "intake")}
 #: A mode is known at most this late (seconds).
 _GATE_AGE = 0.1
 
@@ -77,7 +78,8 @@ class _PolledGate:
 
     def _ask(self, operation: Operation) -> Refused | None:
         try:
-            self._gate.check(COMPONENT, operation.value)
+            for component in COMPONENTS.get(operation.value, ("rpc",)):
+                self._gate.check(component, operation.value)
         except Refused as refusal:
             return refusal
         return None
@@ -166,9 +168,7 @@ class FaultTolerance:
         return answer
 
     async def _permitted(self, operation: Callable[[], Awaitable[T]]) -> T | RpcError:
-        context: AbstractAsyncContextManager[Any] = (
-            nullcontext() if self._breaker is None else self._breaker.permit()
-        )
+        context: AbstractAsyncContextManager[Any] = nullcontext() if self._breaker is None else self._breaker.permit()
         async with context:
             try:
                 return await operation()

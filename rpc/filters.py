@@ -46,9 +46,7 @@ def _read_filter(value: Any) -> Filter:
         return is_token_account
     memcmp = config.sub("memcmp")
     if memcmp is None:
-        raise invalid_params(
-            "Invalid params: unknown filter, expected `dataSize`, `memcmp` or `tokenAccountState`."
-        )
+        raise invalid_params("Invalid params: unknown filter, expected `dataSize`, `memcmp` or `tokenAccountState`.")
     offset = memcmp.uint("offset")
     if offset is None:
         raise invalid_params("Invalid params: missing field `offset`.")

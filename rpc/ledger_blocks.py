@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ class ChainBlock:
     parent_hash: bytes
     hash: bytes
     time_ms: int | None
-    entries: list[JournalEntry]
+    entries: Sequence[JournalEntry]
 
 
 async def first_available(services: Services) -> int:
@@ -46,7 +47,7 @@ async def read_block(services: Services, slot: int) -> ChainBlock:
     if block is None and services.blocks is not None:
         found = await asyncio.to_thread(services.blocks.read, slot)
         if found is not None:
-            return ChainBlock(found.slot, found.parent_hash, found.hash, found.time_ms, found.entries)
+            return ChainBlock(slot, found.header.parent, found.hash, found.header.time_ms, found.entries)
     if block is None:
         raise block_cleaned_up(slot, await first_available(services))
     return block
@@ -67,7 +68,7 @@ async def _recent(services: Services, slot: int) -> ChainBlock | None:
     if own is None or parent is None:
         return None
     entries = [journal_entry(name, fields) for name, fields in found]
-    return ChainBlock(slot, parent, own, services.chain.slot_times_ms.get(slot), entries)
+    return ChainBlock(slot, parent, own, services.chain.closed_ms(slot), entries)
 
 
 async def find_entry(services: Services, slot: int, seq: int) -> JournalEntry | None:
@@ -87,8 +88,8 @@ async def find_entry(services: Services, slot: int, seq: int) -> JournalEntry | 
 
 async def block_time(services: Services, slot: int) -> int | None:
     """Unix seconds of a slot, None when nobody remembers them."""
-    known = services.chain.slot_times_ms.get(slot)
+    known = services.chain.closed_ms(slot)
     if known is None and services.blocks is not None:
         block = await asyncio.to_thread(services.blocks.read, slot)
-        known = None if block is None else block.time_ms
+        known = None if block is None else block.header.time_ms
     return None if known is None else known // 1000

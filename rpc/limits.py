@@ -45,9 +45,7 @@ class Limits:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._calls = _Buckets(calls_per_second, max(1.0, calls_per_second), clock) if calls_per_second else None
-        self._airdrops = (
-            _Buckets(airdrops_per_minute / 60, airdrops_per_minute, clock) if airdrops_per_minute else None
-        )
+        self._airdrops = _Buckets(airdrops_per_minute / 60, airdrops_per_minute, clock) if airdrops_per_minute else None
         self._connections = connections
         self._open: Counter[str] = Counter()
         self._in_flight = in_flight

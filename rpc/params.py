@@ -118,8 +118,7 @@ def to_commitment(value: Any) -> Commitment:
         return Commitment(value)
     except ValueError:
         raise invalid_params(
-            f"Invalid params: unknown variant `{value[:64]}`, expected one of "
-            "`processed`, `confirmed`, `finalized`."
+            f"Invalid params: unknown variant `{value[:64]}`, expected one of `processed`, `confirmed`, `finalized`."
         ) from None
 
 

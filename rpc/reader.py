@@ -45,9 +45,13 @@ class Snapshot:
 
     @cached_property
     def finalized(self) -> int:
-        """The newest slot whose block is in the archive (0: none yet)."""
-        known = self._state.get(b"finalized")
-        return int(known) if known is not None else max(0, self.slot - 1)
+        """The newest slot whose block is in the archive (0: the genesis)."""
+        return self.number("finalized")
+
+    @property
+    def finalized_seq(self) -> int:
+        """The last sequence number in the slots up to `finalized`."""
+        return self.number("finalized_seq")
 
     @property
     def seq(self) -> int:

@@ -12,6 +12,7 @@ import uvicorn
 
 from config.errors import ConfigurationError
 from config.settings import Settings, get_settings
+from rpc.plugs import default_plugs
 from rpc.server import create_app
 
 #: Connections that may wait to be accepted.
@@ -75,7 +76,7 @@ async def serve(
 ) -> None:
     """Serve on `sockets` until a signal; `ready` is called once requests are answered."""
     config = uvicorn.Config(
-        create_app(settings, **plugs),
+        create_app(settings, **{**default_plugs(settings), **plugs}),
         http="auto",
         ws="websockets-sansio",
         ws_max_size=settings.rpc_body_limit,

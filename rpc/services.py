@@ -9,7 +9,7 @@ from typing import Protocol
 from celery import Celery
 from solders.keypair import Keypair
 
-from banking.journal import JournalEntry
+from banking.blocks import Block
 from banking.ledger import Ledger
 from config.app import app as default_app
 from config.clock import SYSTEM_CLOCK, Clock
@@ -42,20 +42,10 @@ class HealthProtocol(Protocol):
         """What is wrong, None when all is well. May ask Redis; called in a thread."""
 
 
-class ArchivedBlock(Protocol):
-    """A block read from the archive."""
-
-    slot: int
-    parent_hash: bytes
-    hash: bytes
-    time_ms: int
-    entries: list[JournalEntry]
-
-
 class BlockSource(Protocol):
     """The archive's blocks. Called in a thread."""
 
-    def read(self, slot: int) -> ArchivedBlock | None:
+    def read(self, slot: int) -> Block | None:
         """The block of `slot`, None when there is none (any more)."""
 
     def first_slot(self) -> int | None:

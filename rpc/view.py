@@ -61,12 +61,12 @@ async def records_at(
     if not commitment.settled:
         return snapshot.slot, records
     newest = max((int(version) for version in versions if version), default=0)
-    tip = services.chain.tip
-    if tip is not None and tip.epoch == snapshot.epoch and newest <= tip.finalized_seq:
-        return tip.finalized, records
+    if newest <= snapshot.finalized_seq:
+        return snapshot.finalized, records
     wait = services.settings.rpc_commitment_wait
     if not await services.chain.wait_finalized(snapshot.slot, wait):
-        behind = snapshot.slot - (tip.finalized if tip is not None else 0)
+        tip = services.chain.tip
+        behind = snapshot.slot - (snapshot.finalized if tip is None else tip.finalized)
         raise node_unhealthy(f"Node is behind by {behind} slots", behind)
     return snapshot.slot, records
 

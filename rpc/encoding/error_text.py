@@ -35,9 +35,7 @@ _TRANSACTION = {
     "WouldExceedMaxVoteCostLimit": "Transaction would exceed max Vote Cost Limit",
     "WouldExceedAccountDataTotalLimit": "Transaction would exceed total account data limit",
     "MaxLoadedAccountsDataSizeExceeded": "Transaction exceeded max loaded accounts data size cap",
-    "InvalidLoadedAccountsDataSizeLimit": (
-        "LoadedAccountsDataSizeLimit set for transaction must be greater than 0."
-    ),
+    "InvalidLoadedAccountsDataSizeLimit": ("LoadedAccountsDataSizeLimit set for transaction must be greater than 0."),
     "ResanitizationNeeded": "ResanitizationNeeded",
     "UnbalancedTransaction": ("Sum of account balances before and after transaction do not match"),
     "ProgramCacheHitMaxLimit": "Program cache hit max limit",
@@ -92,9 +90,7 @@ _INSTRUCTION = {
     "ArithmeticOverflow": "Program arithmetic overflowed",
     "UnsupportedSysvar": "Unsupported sysvar",
     "IllegalOwner": "Provided owner is not allowed",
-    "MaxAccountsDataAllocationsExceeded": (
-        "Accounts data allocations exceeded the maximum allowed per transaction"
-    ),
+    "MaxAccountsDataAllocationsExceeded": ("Accounts data allocations exceeded the maximum allowed per transaction"),
     "MaxAccountsExceeded": "Max accounts exceeded",
     "MaxInstructionTraceLengthExceeded": "Max instruction trace length exceeded",
     "BuiltinProgramsMustConsumeComputeUnits": "Builtin programs must consume compute units",

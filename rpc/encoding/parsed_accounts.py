@@ -35,9 +35,7 @@ def optional_text(key: bytes | None) -> str | None:
     return None if key is None else text(key)
 
 
-def parse_account(
-    key: bytes, record: bytes, view: AccountView, decimals: Mapping[bytes, int]
-) -> dict[str, Any] | None:
+def parse_account(key: bytes, record: bytes, view: AccountView, decimals: Mapping[bytes, int]) -> dict[str, Any] | None:
     """`{"program", "parsed", "space"}`, or None when the account is not of a known kind."""
     program = TOKEN_PROGRAMS.get(view.owner)
     parsed: dict[str, Any] | None

@@ -123,8 +123,7 @@ def _parsed_message(item: Executed) -> dict[str, Any]:
         "accountKeys": account_list(item),
         "recentBlockhash": str(message.recent_blockhash),
         "instructions": [
-            _parsed(item, one.program_id_index, bytes(one.accounts), bytes(one.data), 1)
-            for one in message.instructions
+            _parsed(item, one.program_id_index, bytes(one.accounts), bytes(one.data), 1) for one in message.instructions
         ],
     }
     return body | _lookups(message)
@@ -226,9 +225,7 @@ def inner_instructions(detail: Detail) -> list[dict[str, Any]]:
     return [
         {
             "index": index,
-            "instructions": [
-                _compiled(one.program_index, one.accounts, one.data, one.stack_height) for one in calls
-            ],
+            "instructions": [_compiled(one.program_index, one.accounts, one.data, one.stack_height) for one in calls],
         }
         for index, calls in detail.inner
     ]

@@ -48,6 +48,5 @@ async def encode_all(
     """Encoded accounts, None for those that are absent."""
     decimals = await decimals_of(call.services, mints_in(records)) if encoding.parsed else {}
     return [
-        encoding.encode(key, record, decimals) if record else None
-        for key, record in zip(keys, records, strict=True)
+        encoding.encode(key, record, decimals) if record else None for key, record in zip(keys, records, strict=True)
     ]

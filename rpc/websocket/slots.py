@@ -127,7 +127,5 @@ def _mentioning(block: ChainBlock, address: bytes) -> ChainBlock:
 
     from rpc.encoding.transactions import executed
 
-    entries = [
-        entry for entry in block.entries if entry.raw and address in addresses_of(entry, executed(entry).parsed)
-    ]
+    entries = [entry for entry in block.entries if entry.raw and address in addresses_of(entry, executed(entry).parsed)]
     return replace(block, entries=entries)

@@ -66,9 +66,7 @@ def _logs(params: Params, subscription: Subscription) -> None:
     subscription.commitment = params.config(1).commitment()
     if isinstance(wanted, str):
         if wanted not in ("all", "allWithVotes"):
-            raise invalid_params(
-                f"Invalid params: unknown variant `{wanted[:64]}`, expected `all`, `allWithVotes`."
-            )
+            raise invalid_params(f"Invalid params: unknown variant `{wanted[:64]}`, expected `all`, `allWithVotes`.")
         return
     if not isinstance(wanted, dict) or not isinstance(wanted.get("mentions"), list):
         raise wrong_type(wanted, "`all`, `allWithVotes` or `mentions`")

@@ -16,14 +16,14 @@ from typing import Any
 
 from solders.keypair import Keypair
 
-from banking.genesis import create_ledger, genesis_accounts
 from banking.ledger import Ledger
 from config.connections import connect
+from config.settings import Settings
 from rpc.runner import listen
 from workers.embedded import EmbeddedRedis
+from workers.faucet import initialise, read_faucet
 
 _ROOT = Path(__file__).resolve().parents[2]
-GENESIS_LAMPORTS = 500_000_000 * 10**9
 
 
 @dataclass
@@ -79,9 +79,7 @@ class Stack:
         """One worker for transactions, one for maintenance, and beat."""
         for queue in ("transactions", "maintenance"):
             options = ("--pool", "solo", "--loglevel", "WARNING", "--without-gossip", "--without-mingle")
-            self.start(
-                queue, "celery", "-A", "workers.app", "worker", "-Q", queue, "-n", f"{queue}@stack", *options
-            )
+            self.start(queue, "celery", "-A", "workers.app", "worker", "-Q", queue, "-n", f"{queue}@stack", *options)
         self.start("beat", "celery", "-A", "workers.app", "beat", "--loglevel", "WARNING")
 
     def call(self, method: str, *params: Any, timeout: float = 10.0) -> Any:
@@ -122,10 +120,8 @@ def make_stack(folder: Path, **settings: object) -> Stack:
     folder.mkdir(parents=True, exist_ok=True)
     redis = EmbeddedRedis(folder / "redis")
     redis.start()
-    faucet = Keypair()
-    (folder / "faucet.json").write_text(json.dumps(list(bytes(faucet))))
-    with connect(redis.url) as client:
-        create_ledger(Ledger(client, "main"), genesis_accounts(faucet.pubkey(), GENESIS_LAMPORTS))
+    known = Settings(data_dir=folder, redis_url=redis.url)
+    initialise(known, redis.url)
     http_port, ws_port = free_port(), free_port()
     values: dict[str, object] = {
         "data_dir": folder,
@@ -135,7 +131,7 @@ def make_stack(folder: Path, **settings: object) -> Stack:
         **settings,
     }
     environment = os.environ | {f"TRUNKLINE_{name.upper()}": str(value) for name, value in values.items()}
-    return Stack(folder, redis, faucet, http_port, ws_port, environment)
+    return Stack(folder, redis, read_faucet(known), http_port, ws_port, environment)
 
 
 @contextlib.contextmanager
