@@ -71,3 +71,7 @@ class ArchiveBehind(TransientError):
 
 class VmPanic(TrunklineError):
     """The VM broke down over a transaction; it was made anew, and nothing was committed."""
+
+
+class StillInConflict(TransientError):
+    """Other transactions on the same accounts won every round; try again."""
