@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
-from banking.blockstore import BlockStore, ledger_folder
-from banking.checkpointing import COMPONENT, LedgerSnapshot, newest_chain
+from banking.blockstore import BlockStore
+from banking.checkpointing import COMPONENT, LedgerSnapshot, checkpoint_store, newest_chain
 from banking.consistency import Condition, Finding, compare
 from banking.errors import LeaseLost, RestoreInterrupted
 from banking.intake import MOST_AT_ONCE, Intake
@@ -15,7 +15,8 @@ from banking.journal import read_journal
 from banking.ledger import BLOCKHASH_HISTORY, Ledger
 from banking.restoring import LedgerRestore
 from config.clock import SYSTEM_CLOCK, Clock
-from recovery.checkpoints import BadCheckpoint, CheckpointStore, Manifest, NoUsableCheckpoint, Part
+from recovery import crash_points
+from recovery.checkpoints import BadCheckpoint, Manifest, NoUsableCheckpoint, Part
 from recovery.checkpoints.components import Component, ComponentLayer
 from recovery.manager import RecoveryManager
 
@@ -68,13 +69,7 @@ class LedgerKeeper:
     ) -> None:
         self.ledger = ledger
         self.blocks = blocks
-        self.store = CheckpointStore(
-            blocks.archive,
-            blocks.identity,
-            folder=f"{ledger_folder(ledger.keys.name)}/checkpoints",
-            trusted_keys=blocks.trusted_keys,
-            clock=clock,
-        )
+        self.store = checkpoint_store(blocks, clock=clock)
         self._others = others or {}
         self._clock = clock
 
@@ -232,6 +227,7 @@ class LedgerKeeper:
         if pairs:
             self._leave_out_final(pairs, int(state[b"finalized"]))
         again = self._accept_again(list(pairs.items()))
+        crash_points.reach("restore.accepted-again")
         old.call(lambda: old.client.unlink(*old.epoch_keys.all()))
         logger.warning("Dropped epoch %d; %d of its transactions were not final and run again", number, again)
 

@@ -15,6 +15,7 @@ from banking.journal import JournalEntry, read_journal
 from banking.ledger import BLOCKHASH_HISTORY, Ledger
 from recovery import crash_points
 
+CRASH_POINTS = ("seal.closed", "seal.archived", "seal.finalized", "seal.pruning")
 logger = logging.getLogger(__name__)
 
 _PRUNE_PAIRS = 1_000
@@ -93,6 +94,7 @@ class Sealer:
         names = [self._ledger.keys.meta, keys.state, keys.status, keys.messages, keys.journal]
         step = 2 * _PRUNE_PAIRS
         for first in range(0, max(1, len(pairs)), step):
+            crash_points.reach("seal.pruning")
             last = int(first + step >= len(pairs))
             self._ledger.run("prune", names, [self._ledger.epoch, slot, last, *pairs[first : first + step]])
 
