@@ -60,11 +60,11 @@ class World:
         return keypairs
 
 
-def new_world(client: redis.Redis, name: str = "test") -> World:
-    """A fresh ledger on `client`."""
+def new_world(client: redis.Redis, name: str = "test", *, lamports: int = GENESIS_LAMPORTS) -> World:
+    """A fresh ledger on `client`, with `lamports` in its faucet."""
     ledger, faucet = Ledger(client, name), Keypair()
     blocks = BlockStore(MemoryArchive(), name, Identity.generate())
-    create_ledger(ledger, blocks, genesis_accounts(faucet.pubkey(), GENESIS_LAMPORTS))
+    create_ledger(ledger, blocks, genesis_accounts(faucet.pubkey(), lamports))
     return World(ledger, blocks, faucet, BankingStage(ledger, SvmExecutor()))
 
 
