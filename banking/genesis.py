@@ -20,13 +20,35 @@ from config.clock import SYSTEM_CLOCK, Clock
 
 FIRST_EPOCH = 1
 _FIRST_SEQ = 1
+#: The mint of wrapped SOL for SPL Token and for Token-2022.
+NATIVE_MINTS = {
+    Pubkey.from_string("So11111111111111111111111111111111111111112"): Pubkey.from_string(
+        "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA"
+    ),
+    Pubkey.from_string("9pan9bMn5HatX4EJdBwg9VgCa7Uz5HL8N1m5D3NdXej9"): Pubkey.from_string(
+        "TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb"
+    ),
+}
+#: Exempts 82 bytes from rent.
+_MINT_LAMPORTS = 1_461_600
 
 
 def genesis_accounts(faucet: Pubkey, lamports: int) -> dict[bytes, bytes]:
-    """The faucet with `lamports`, and the BPF programs that come with the VM; key to record."""
-    accounts = dict(SvmExecutor().programs())
+    """The faucet with `lamports`, the BPF programs that come with the VM, the mints of wrapped SOL; key to record."""
+    accounts = dict(SvmExecutor().programs()) | native_mints()
     owner = Pubkey.default()
     accounts[bytes(faucet)] = pack_account(Account(lamports=lamports, data=b"", owner=owner, executable=False))
+    return accounts
+
+
+def native_mints() -> dict[bytes, bytes]:
+    """The mints of wrapped SOL, which every Solana cluster has from its genesis; key to record."""
+    # No authority, no supply (native SOL is not counted), 9 decimals, initialized, no freeze authority.
+    data = bytes(44) + b"\x09\x01" + bytes(36)
+    accounts = {}
+    for mint, program in NATIVE_MINTS.items():
+        account = Account(lamports=_MINT_LAMPORTS, data=data, owner=program, executable=False)
+        accounts[bytes(mint)] = pack_account(account)
     return accounts
 
 

@@ -28,7 +28,7 @@ def _modes() -> DegradationManager:
 
 
 def _add_commands() -> None:
-    from workers.console import audit, breaker, deadletter, demo, instance, lamports, load, mode, status, submit
+    from workers.console import audit, breaker, deadletter, demo, instance, lamports, load, mode, rpc, status, submit
 
     for command in (
         instance.init,
@@ -44,6 +44,7 @@ def _add_commands() -> None:
         deadletter.deadletter,
         breaker.breaker,
         mode.mode,
+        rpc.rpc,
     ):
         main.add_command(command)
 

@@ -1,0 +1,24 @@
+"""`python -m rpc`: the server alone, for the ledger that the settings name."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from config.errors import TrunklineError
+from rpc.runner import run_rpc
+
+
+def main() -> int:
+    """Serve until a signal; returns the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        run_rpc()
+    except TrunklineError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

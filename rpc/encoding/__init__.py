@@ -1,0 +1,1 @@
+"""Accounts, transactions and blocks in the JSON shapes of Solana's RPC."""

@@ -1,0 +1,199 @@
+"""Following the journal: each committed transaction once, in order, soon after its commit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import redis
+from redis.asyncio import Redis
+from solders.transaction import VersionedTransaction
+
+from banking.errors import LedgerMissing, LedgerUnavailable
+from banking.journal import JournalEntry
+from rpc.index.accounts import AccountIndex
+from rpc.index.history import History
+from rpc.reader import LedgerReader
+
+logger = logging.getLogger(__name__)
+
+_PAGE = 500
+_BLOCK_MS = 500
+_AFTER_FAILURE_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """One journal entry with its transaction, parsed once for everybody (None for a genesis)."""
+
+    entry: JournalEntry
+    parsed: VersionedTransaction | None
+
+
+Listener = Callable[[list[Followed]], None]
+
+
+class Follower:
+    """Feeds the indexes and the listeners. After a gap, a restart or a restore it reads the ledger anew."""
+
+    def __init__(self, client: Redis, reader: LedgerReader, accounts: AccountIndex, history: History) -> None:
+        self._client = client
+        self._reader = reader
+        self.accounts = accounts
+        self.history = history
+        self._history_limit = history.limit
+        self.listeners: list[Listener] = []
+        #: The last sequence number that was followed; -1 while the indexes are being built.
+        self.seq = -1
+        self._epoch = 0
+        self._last_id = b"0-0"
+        self._waiting: set[tuple[int, asyncio.Future[None]]] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="rpc-follower")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        await self._client.aclose()
+
+    async def wait_for(self, seq: int, timeout: float) -> bool:
+        """Return once `seq` was followed; False when it was not within `timeout` seconds."""
+        if self.seq >= seq:
+            return True
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = (seq, future)
+        self._waiting.add(waiting)
+        try:
+            await asyncio.wait_for(future, timeout)
+        except TimeoutError:
+            return False
+        finally:
+            self._waiting.discard(waiting)
+        return True
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._build()
+                while await self._follow():
+                    pass
+                logger.warning("The journal went on without us or under a new epoch: building the indexes anew")
+            except (LedgerUnavailable, LedgerMissing, redis.ConnectionError, redis.TimeoutError) as error:
+                logger.warning("Cannot follow the journal: %s", error)
+                await asyncio.sleep(_AFTER_FAILURE_SECONDS)
+            except redis.ResponseError as error:
+                # LOADING and its kin pass; anything else is worth the repeated warning.
+                logger.warning("Redis refuses the journal: %s", error)
+                await asyncio.sleep(_AFTER_FAILURE_SECONDS)
+
+    async def _follow(self) -> bool:
+        """Wait for entries and pass them on; False when something is missing."""
+        key = self._reader.keys.epoch(self._epoch).journal
+        found: Any = await self._client.xread({key: self._last_id}, count=_PAGE, block=_BLOCK_MS)
+        if not found:
+            return await self._still_current()
+        ((_, page),) = found.items() if isinstance(found, dict) else found
+        if isinstance(found, dict):
+            (page,) = page
+        entries = [journal_entry(name, fields) for name, fields in page]
+        if entries[0].seq != self.seq + 1:
+            return False
+        self._pass_on(entries)
+        self._last_id = page[-1][0]
+        # A burst must not starve the requests.
+        await asyncio.sleep(0)
+        return True
+
+    async def _still_current(self) -> bool:
+        snapshot = await self._reader.read()
+        # Redis that came back without its newest second has a lower number: what we told is void.
+        return snapshot.epoch == self._epoch and snapshot.seq >= self.seq
+
+    def _pass_on(self, entries: list[JournalEntry]) -> None:
+        followed = [Followed(entry, _parse(entry)) for entry in entries]
+        for one in followed:
+            for key, record in one.entry.writes.items():
+                self.accounts.update(key, record)
+            if one.parsed is not None:
+                self.history.add(one.entry, one.parsed)
+        self.seq = entries[-1].seq
+        for seq, future in list(self._waiting):
+            if seq <= self.seq and not future.done():
+                future.set_result(None)
+        for listener in self.listeners:
+            listener(followed)
+
+    async def _build(self) -> None:
+        self.seq = -1
+        snapshot = await self._reader.read(("XREVRANGE", "journal", "+", "-", "COUNT", 1))
+        newest = snapshot.answers[0]
+        self._epoch = snapshot.epoch
+        self._last_id = newest[0][0] if newest else b"0-0"
+        followed_to = int(self._last_id.partition(b"-")[2]) if newest else snapshot.seq
+        self.accounts.clear()
+        await self._scan_accounts()
+        self.history.clear()
+        await self._read_history()
+        # What is written while the scan runs comes again from the journal.
+        self.seq = followed_to
+        for seq, future in list(self._waiting):
+            if seq <= self.seq and not future.done():
+                future.set_result(None)
+        logger.info("Indexed %d accounts and %d transactions", len(self.accounts), len(self.history))
+
+    async def _scan_accounts(self) -> None:
+        key = self._reader.keys.epoch(self._epoch).accounts
+        cursor: Any = 0
+        while True:
+            page: Any = await self._client.hscan(key, cursor, count=_PAGE)
+            cursor, records = page
+            for name, record in records.items():
+                self.accounts.update(name, record)
+            if not cursor:
+                return
+
+    async def _read_history(self) -> None:
+        """The newest transactions that the journal still holds, up to the limit."""
+        key = self._reader.keys.epoch(self._epoch).journal
+        last = self._last_id.decode()
+        found: list[Followed] = []
+        while len(found) < self._history_limit:
+            count = min(_PAGE, self._history_limit - len(found))
+            page: Any = await self._client.xrevrange(key, last, "-", count=count)
+            for name, fields in page:
+                entry = journal_entry(name, fields)
+                if (parsed := _parse(entry)) is not None:
+                    # The records are not needed here, and they are what is large.
+                    found.append(Followed(replace(entry, writes={}), parsed))
+            if len(page) < count:
+                break
+            last = "(" + page[-1][0].decode()
+        for one in reversed(found):
+            assert one.parsed is not None
+            self.history.add(one.entry, one.parsed)
+
+
+def journal_entry(name: bytes, fields: dict[bytes, bytes]) -> JournalEntry:
+    """A stream entry as `banking.journal` reads it."""
+    slot, _, seq = name.partition(b"-")
+    return JournalEntry(
+        slot=int(slot),
+        seq=int(seq),
+        raw=fields[b"t"],
+        value=fields[b"r"],
+        burned=int(fields[b"f"]),
+        detail=fields[b"d"],
+        writes={key: record for key, record in fields.items() if len(key) > 1},
+    )
+
+
+def _parse(entry: JournalEntry) -> VersionedTransaction | None:
+    return VersionedTransaction.from_bytes(entry.raw) if entry.raw else None

@@ -1,0 +1,95 @@
+"""Blocks: recent ones from the journal in Redis, older ones from the archive."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from banking.journal import JournalEntry
+from rpc.errors import block_cleaned_up, block_not_available
+from rpc.follower import journal_entry
+
+if TYPE_CHECKING:
+    from rpc.services import Services
+
+
+@dataclass(frozen=True, slots=True)
+class ChainBlock:
+    """One finalized block; `time_ms` is None when nobody remembers it."""
+
+    slot: int
+    parent_hash: bytes
+    hash: bytes
+    time_ms: int | None
+    entries: Sequence[JournalEntry]
+
+
+async def first_available(services: Services) -> int:
+    """The oldest slot whose block can be read."""
+    if services.blocks is not None:
+        first = await asyncio.to_thread(services.blocks.first_slot)
+        if first is not None:
+            return first
+    snapshot = await services.reader.read(("HVALS", "blockhashes"))
+    slots = [int(slot) for slot in snapshot.answers[0]]
+    # A block needs its own hash and its parent's.
+    return max(1, min(slots, default=1))
+
+
+async def read_block(services: Services, slot: int) -> ChainBlock:
+    """The block of a finalized slot. Raises -32004 when it is not finalized yet, -32001 when it is gone."""
+    snapshot = await services.reader.read()
+    if slot > snapshot.finalized:
+        raise block_not_available(slot)
+    block = await _recent(services, slot)
+    if block is None and services.blocks is not None:
+        found = await asyncio.to_thread(services.blocks.read, slot)
+        if found is not None:
+            return ChainBlock(slot, found.header.parent, found.hash, found.header.time_ms, found.entries)
+    if block is None:
+        raise block_cleaned_up(slot, await first_available(services))
+    return block
+
+
+async def _recent(services: Services, slot: int) -> ChainBlock | None:
+    snapshot = await services.reader.read_alone(
+        ("XRANGE", "journal", f"{slot}-0", str(slot)),
+        ("HGETALL", "blockhashes"),
+        ("XRANGE", "journal", "-", "+", "COUNT", 1),
+    )
+    found, blockhashes, first = snapshot.answers
+    if services.blocks is not None and (not first or int(first[0][0].partition(b"-")[0]) >= slot):
+        # The journal begins after it, or in the middle of it.
+        return None
+    by_slot = {int(at): blockhash for blockhash, at in blockhashes.items()}
+    own, parent = by_slot.get(slot + 1), by_slot.get(slot)
+    if own is None or parent is None:
+        return None
+    entries = [journal_entry(name, fields) for name, fields in found]
+    return ChainBlock(slot, parent, own, services.chain.closed_ms(slot), entries)
+
+
+async def find_entry(services: Services, slot: int, seq: int) -> JournalEntry | None:
+    """One journal entry, from Redis or from the archive."""
+    name = f"{slot}-{seq}"
+    snapshot = await services.reader.read(("XRANGE", "journal", name, name))
+    found = snapshot.answers[0]
+    if found:
+        return journal_entry(*found[0])
+    if services.blocks is None:
+        return None
+    block = await asyncio.to_thread(services.blocks.read, slot)
+    if block is None:
+        return None
+    return next((entry for entry in block.entries if entry.seq == seq), None)
+
+
+async def block_time(services: Services, slot: int) -> int | None:
+    """Unix seconds of a slot, None when nobody remembers them."""
+    known = services.chain.closed_ms(slot)
+    if known is None and services.blocks is not None:
+        block = await asyncio.to_thread(services.blocks.read, slot)
+        known = None if block is None else block.header.time_ms
+    return None if known is None else known // 1000

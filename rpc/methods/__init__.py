@@ -1,0 +1,31 @@
+"""The JSON-RPC methods, a file for each group. Importing this package fills the registry."""
+
+from rpc.methods import (
+    accounts,
+    blocks,
+    cluster,
+    fees,
+    history,
+    programs,
+    sends,
+    simulation,
+    status,
+    supply,
+    token_accounts,
+    tokens,
+)
+
+__all__ = [
+    "accounts",
+    "blocks",
+    "cluster",
+    "fees",
+    "history",
+    "programs",
+    "sends",
+    "simulation",
+    "status",
+    "supply",
+    "token_accounts",
+    "tokens",
+]

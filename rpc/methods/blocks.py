@@ -1,0 +1,115 @@
+"""Blocks. Slots are never skipped, and a block exists once it is in the archive."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rpc.encoding.blocks import encode_block, read_shape
+from rpc.errors import block_not_available, invalid_params
+from rpc.ledger_blocks import block_time, first_available, read_block
+from rpc.mints import decimals_of
+from rpc.params import Commitment, Config
+from rpc.registry import Call, method
+from rpc.view import require_slot
+
+_MOST_SLOTS = 500_000
+
+
+def settled(config: Config) -> Commitment:
+    """The commitment of a method that knows blocks only. Raises -32602 for `processed`."""
+    commitment = config.commitment()
+    if not commitment.settled:
+        raise invalid_params("Method does not support commitment below `confirmed`")
+    return commitment
+
+
+@method("getBlock", timeout=10.0)
+async def get_block(call: Call) -> Any:
+    slot = call.params.uint(0)
+    raw = call.params.get(1)
+    config = Config({"encoding": raw}) if isinstance(raw, str) else call.params.config(1)
+    settled(config)
+    shape = read_shape(config)
+    block = await read_block(call.services, slot)
+    return encode_block(block, shape, await decimals_of(call.services, shape.mints(block)))
+
+
+@method("getBlocks")
+async def get_blocks(call: Call) -> Any:
+    start = call.params.uint(0)
+    # (start, end, config), and the end may be left out.
+    second = call.params.get(1)
+    end = None if second is None or isinstance(second, dict) else call.params.uint(1)
+    config = call.params.config(1 if isinstance(second, dict) else 2)
+    settled(config)
+    if end is not None and end < start:
+        return []
+    first, last = await _range(call, config)
+    last = last if end is None else min(end, last)
+    if last - start > _MOST_SLOTS:
+        raise invalid_params(f"Slot range too large; max {_MOST_SLOTS}")
+    return list(range(max(start, first), last + 1))
+
+
+@method("getBlocksWithLimit")
+async def get_blocks_with_limit(call: Call) -> Any:
+    start, limit = call.params.uint(0), call.params.uint(1)
+    config = call.params.config(2)
+    settled(config)
+    if limit > _MOST_SLOTS:
+        raise invalid_params(f"Limit too large; max {_MOST_SLOTS}")
+    first, last = await _range(call, config)
+    start = max(start, first)
+    return list(range(start, min(last + 1, start + limit)))
+
+
+async def _range(call: Call, config: Config) -> tuple[int, int]:
+    snapshot = await call.services.reader.read()
+    require_slot(snapshot.finalized, config)
+    return await first_available(call.services), snapshot.finalized
+
+
+@method("getBlockTime")
+async def get_block_time(call: Call) -> Any:
+    slot = call.params.uint(0)
+    snapshot = await call.services.reader.read()
+    if slot > snapshot.finalized:
+        raise block_not_available(slot)
+    return await block_time(call.services, slot)
+
+
+@method("getFirstAvailableBlock")
+async def get_first_available_block(call: Call) -> int:
+    return await first_available(call.services)
+
+
+@method("minimumLedgerSlot")
+async def minimum_ledger_slot(call: Call) -> int:
+    return await first_available(call.services)
+
+
+@method("getBlockCommitment")
+async def get_block_commitment(call: Call) -> Any:
+    call.params.uint(0)
+    # Commitment here is a block's presence in the archive, not stake: there are no votes to count.
+    return {"commitment": None, "totalStake": 0}
+
+
+@method("getBlockProduction")
+async def get_block_production(call: Call) -> Any:
+    from rpc.view import slot_at, with_context
+
+    config = call.params.config(0)
+    snapshot = await call.services.reader.read()
+    slot = slot_at(snapshot, config.commitment())
+    part = config.sub("range")
+    first = (part.uint("firstSlot") or 0) if part is not None else 0
+    last = part.uint("lastSlot", slot) if part is not None else slot
+    assert last is not None
+    if last > slot or first > last:
+        raise invalid_params(f"firstSlot, {first}, and lastSlot, {last}, must lie within 0 and {slot}")
+    slots = last - first + 1
+    identity = str(call.services.identity.pubkey())
+    wanted = config.text("identity")
+    by_identity = {identity: [slots, slots]} if wanted in (None, identity) else {}
+    return with_context({"byIdentity": by_identity, "range": {"firstSlot": first, "lastSlot": last}}, slot)

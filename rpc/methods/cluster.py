@@ -1,0 +1,131 @@
+"""The cluster: one operator, one node, no stake and no votes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rpc.errors import invalid_params
+from rpc.methods.status import FEATURE_SET, SLOTS_IN_EPOCH
+from rpc.params import to_pubkey
+from rpc.registry import Call, method
+from rpc.view import API_VERSION, read_at
+
+_MOST_SAMPLES = 720
+_MOST_LEADERS = 5000
+
+
+@method("getClusterNodes", local=True)
+async def get_cluster_nodes(call: Call) -> Any:
+    settings = call.services.settings
+    return [
+        {
+            "pubkey": str(call.services.identity.pubkey()),
+            "gossip": None,
+            "tvu": None,
+            "tpu": None,
+            "tpuQuic": None,
+            "tpuForwards": None,
+            "tpuForwardsQuic": None,
+            "tpuVote": None,
+            "serveRepair": None,
+            "rpc": f"{settings.rpc_host}:{settings.rpc_port}",
+            "pubsub": f"{settings.rpc_host}:{settings.rpc_ws_port}",
+            "version": API_VERSION,
+            "featureSet": FEATURE_SET,
+            "shredVersion": 0,
+        }
+    ]
+
+
+@method("getVoteAccounts", local=True)
+async def get_vote_accounts(_: Call) -> Any:
+    return {"current": [], "delinquent": []}
+
+
+@method("getEpochSchedule", local=True)
+async def get_epoch_schedule(_: Call) -> Any:
+    return {
+        "slotsPerEpoch": SLOTS_IN_EPOCH,
+        "leaderScheduleSlotOffset": SLOTS_IN_EPOCH,
+        "warmup": False,
+        "firstNormalEpoch": 0,
+        "firstNormalSlot": 0,
+    }
+
+
+@method("getLeaderSchedule")
+async def get_leader_schedule(call: Call) -> Any:
+    # Either parameter may be left out: (slot, config) or (config).
+    first = call.params.get(0)
+    config = call.params.config(0 if isinstance(first, dict) else 1)
+    await read_at(call, config)
+    identity = str(call.services.identity.pubkey())
+    wanted = config.text("identity")
+    if wanted is not None and str(to_pubkey(wanted)) != identity:
+        return {}
+    return {identity: list(range(SLOTS_IN_EPOCH))}
+
+
+@method("getSlotLeader", local=True)
+async def get_slot_leader(call: Call) -> str:
+    return str(call.services.identity.pubkey())
+
+
+@method("getSlotLeaders", local=True)
+async def get_slot_leaders(call: Call) -> Any:
+    call.params.uint(0)
+    limit = call.params.uint(1)
+    if not 1 <= limit <= _MOST_LEADERS:
+        raise invalid_params(f"Invalid limit; max {_MOST_LEADERS}")
+    return [str(call.services.identity.pubkey())] * limit
+
+
+@method("getInflationGovernor", local=True)
+async def get_inflation_governor(_: Call) -> Any:
+    return {"initial": 0.0, "terminal": 0.0, "taper": 0.0, "foundation": 0.0, "foundationTerm": 0.0}
+
+
+@method("getInflationRate")
+async def get_inflation_rate(call: Call) -> Any:
+    snapshot = await call.services.reader.read()
+    return {"total": 0.0, "validator": 0.0, "foundation": 0.0, "epoch": snapshot.slot // SLOTS_IN_EPOCH}
+
+
+@method("getInflationReward", local=True)
+async def get_inflation_reward(call: Call) -> Any:
+    # Nobody stakes, so nobody was ever rewarded.
+    return [None for value in call.params.items(0, 1000) if to_pubkey(value)]
+
+
+@method("getRecentPerformanceSamples", local=True)
+async def get_recent_performance_samples(call: Call) -> Any:
+    limit = _MOST_SAMPLES if call.params.get(0) is None else call.params.uint(0)
+    if limit > _MOST_SAMPLES:
+        raise invalid_params(f"Invalid limit; max {_MOST_SAMPLES}")
+    return [
+        {
+            "slot": sample.slot,
+            "numTransactions": sample.transactions,
+            "numNonVoteTransactions": sample.transactions,
+            "numSlots": sample.slots,
+            "samplePeriodSecs": sample.seconds,
+        }
+        for sample in list(call.services.performance.samples)[:limit]
+    ]
+
+
+@method("getMaxRetransmitSlot")
+async def get_max_retransmit_slot(call: Call) -> int:
+    return (await call.services.reader.read()).slot
+
+
+@method("getMaxShredInsertSlot")
+async def get_max_shred_insert_slot(call: Call) -> int:
+    return (await call.services.reader.read()).slot
+
+
+@method("getHighestSnapshotSlot", local=True)
+async def get_highest_snapshot_slot(_: Call) -> Any:
+    from rpc.errors import RpcError
+
+    raise RpcError(-32008, "No snapshot")

@@ -1,0 +1,100 @@
+"""Fees and rent."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from solders.message import from_bytes_versioned
+
+from banking.ledger import MAX_BLOCKHASH_AGE
+from rpc.errors import invalid_params
+from rpc.params import to_pubkey
+from rpc.registry import Call, method
+from rpc.view import read_at, with_context
+
+LAMPORTS_PER_SIGNATURE = 5000
+_MOST_MESSAGE_TEXT = 1644
+_MOST_ACCOUNT_BYTES = 10 * 1024 * 1024
+_MOST_ADDRESSES = 128
+_FEE_SLOTS = 150
+_COMPUTE_BUDGET = "ComputeBudget111111111111111111111111111111"
+_SIGNATURE_PROGRAMS = frozenset(
+    {
+        "Ed25519SigVerify111111111111111111111111111",
+        "KeccakSecp256k11111111111111111111111111111",
+        "Secp256r1SigVerify1111111111111111111111111",
+    }
+)
+
+
+@method("getMinimumBalanceForRentExemption", local=True)
+async def get_minimum_balance(call: Call) -> int:
+    size = call.params.uint(0)
+    call.params.config(1).commitment()
+    if size > _MOST_ACCOUNT_BYTES:
+        raise invalid_params(f"Invalid params: an account has at most {_MOST_ACCOUNT_BYTES} bytes of data.")
+    return call.services.native.minimum_balance(size)
+
+
+@method("getFeeForMessage")
+async def get_fee_for_message(call: Call) -> Any:
+    message = _decode(call.params.text(0))
+    blockhash = bytes(message.recent_blockhash)
+    slot, snapshot = await read_at(call, call.params.config(1), ("HGET", "blockhashes", blockhash))
+    seen_at = snapshot.answers[0]
+    if seen_at is None or snapshot.slot - int(seen_at) > MAX_BLOCKHASH_AGE:
+        return with_context(None, slot)
+    return with_context(fee_of(message), slot)
+
+
+def _decode(text: str) -> Any:
+    if len(text) > _MOST_MESSAGE_TEXT:
+        raise invalid_params(f"base64 encoded message too large: {len(text)} bytes (max: {_MOST_MESSAGE_TEXT})")
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise invalid_params(f"invalid base64 encoding: {error}") from None
+    try:
+        return from_bytes_versioned(raw)
+    except ValueError as error:
+        raise invalid_params(f"failed to deserialize solana_message::versions::VersionedMessage: {error}") from None
+
+
+def fee_of(message: Any) -> int:
+    """Lamports: 5,000 for each signature that is checked, and the priority fee."""
+    keys = [str(key) for key in message.account_keys]
+    signatures = message.header.num_required_signatures
+    limit, price, instructions = None, 0, 0
+    for instruction in message.instructions:
+        place, data = instruction.program_id_index, bytes(instruction.data)
+        program = keys[place] if place < len(keys) else ""
+        if program in _SIGNATURE_PROGRAMS and data:
+            signatures += data[0]
+        if program != _COMPUTE_BUDGET:
+            instructions += 1
+        elif data[:1] == b"\x02" and len(data) >= 5:
+            limit = int.from_bytes(data[1:5], "little")
+        elif data[:1] == b"\x03" and len(data) >= 9:
+            price = int.from_bytes(data[1:9], "little")
+    units = min(1_400_000, 200_000 * instructions if limit is None else limit)
+    # Micro-lamports, rounded up.
+    return int(signatures * LAMPORTS_PER_SIGNATURE + -(-price * units // 1_000_000))
+
+
+@method("getRecentPrioritizationFees")
+async def get_recent_prioritization_fees(call: Call) -> Any:
+    # Every transaction gets in, whatever it offers: the fee to beat is zero.
+    if call.params.get(0) is not None:
+        for value in call.params.items(0, _MOST_ADDRESSES):
+            to_pubkey(value)
+    snapshot = await call.services.reader.read()
+    first = max(1, snapshot.slot - _FEE_SLOTS)
+    return [{"slot": slot, "prioritizationFee": 0} for slot in range(first, snapshot.slot)]
+
+
+@method("getStakeMinimumDelegation")
+async def get_stake_minimum_delegation(call: Call) -> Any:
+    slot, _ = await read_at(call, call.params.config(0))
+    return with_context(1_000_000_000, slot)

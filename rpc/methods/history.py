@@ -1,0 +1,143 @@
+"""What became of transactions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from solders.signature import Signature
+
+from banking.records import Outcome, unpack_outcome
+from rpc.encoding.transactions import ENCODINGS, encode_with_meta, error_value, executed
+from rpc.errors import history_not_available, invalid_params, node_unhealthy
+from rpc.index.history import Past
+from rpc.ledger_blocks import block_time, find_entry
+from rpc.methods.blocks import settled
+from rpc.mints import decimals_of
+from rpc.params import Config, to_signature
+from rpc.registry import Call, method
+from rpc.view import require_slot, with_context
+
+_MOST_STATUSES = 256
+_MOST_LISTED = 1000
+_CATCH_UP_SECONDS = 2.0
+
+
+@method("getSignatureStatuses")
+async def get_signature_statuses(call: Call) -> Any:
+    signatures = [bytes(to_signature(value)) for value in call.params.items(0, _MOST_STATUSES)]
+    search = call.params.config(1).flag("searchTransactionHistory")
+    if not signatures:
+        snapshot = await call.services.reader.read()
+        return with_context([], snapshot.slot)
+    snapshot = await call.services.reader.read(("HMGET", "status", *signatures))
+    values: list[dict[str, Any] | None] = []
+    for signature, status in zip(signatures, snapshot.answers[0], strict=True):
+        past = call.services.history.find(signature) if status is None and search else None
+        if status is not None:
+            outcome = unpack_outcome(status)
+            values.append(status_of(outcome.slot, outcome.err, snapshot.finalized))
+        else:
+            values.append(status_of(past.slot, past.err, snapshot.finalized) if past is not None else None)
+    return with_context(values, snapshot.slot)
+
+
+def status_of(slot: int, err: str | None, finalized: int) -> dict[str, Any]:
+    """A `TransactionStatus`."""
+    value = error_value(err)
+    final = slot <= finalized
+    return {
+        "slot": slot,
+        "confirmations": None if final else 0,
+        "status": {"Ok": None} if err is None else {"Err": value},
+        "err": value,
+        "confirmationStatus": "finalized" if final else "processed",
+    }
+
+
+@method("getTransaction")
+async def get_transaction(call: Call) -> Any:
+    signature = bytes(call.params.signature(0))
+    raw = call.params.get(1)
+    config = Config({"encoding": raw}) if isinstance(raw, str) else call.params.config(1)
+    settled(config)
+    encoding = config.choice("encoding", ENCODINGS, "json")
+    most_version = config.uint("maxSupportedTransactionVersion", most=255)
+    services = call.services
+    snapshot = await services.reader.read(("HGET", "status", signature))
+    status = snapshot.answers[0]
+    place: Outcome | Past | None = unpack_outcome(status) if status else services.history.find(signature)
+    if place is None or place.slot > snapshot.finalized:
+        return None
+    entry = await find_entry(services, place.slot, place.seq)
+    # Without a fee it was refused, and never stood in a block.
+    if entry is None or not entry.included:
+        return None
+    item = executed(entry)
+    decimals = await decimals_of(services, item.mints)
+    body = encode_with_meta(item, encoding, most_version, decimals)
+    return {"slot": entry.slot, "blockTime": await block_time(services, entry.slot)} | body
+
+
+@method("getSignaturesForAddress")
+async def get_signatures_for_address(call: Call) -> Any:
+    address, config = bytes(call.params.pubkey(0)), call.params.config(1)
+    settled(config)
+    limit = config.uint("limit", _MOST_LISTED)
+    assert limit is not None
+    if not 1 <= limit <= _MOST_LISTED:
+        raise invalid_params(f"Invalid limit; max {_MOST_LISTED}")
+    before, until = _signature(config, "before"), _signature(config, "until")
+    services = call.services
+    snapshot = await services.reader.read()
+    require_slot(snapshot.finalized, config)
+    if not await services.follower.wait_for(snapshot.seq, _CATCH_UP_SECONDS):
+        raise node_unhealthy("Node is unhealthy: the history of addresses is being built")
+    found = _page(call, address, snapshot.finalized, limit, (before, until))
+    return [await _listed(call, past) for past in found]
+
+
+def _page(
+    call: Call, address: bytes, finalized: int, limit: int, between: tuple[bytes | None, bytes | None]
+) -> list[Past]:
+    history = call.services.history
+    before, until = between
+    below = _seq_of(call, before)
+    above = history.find(until) if until is not None else None
+    found: list[Past] = []
+    for past in history.newest_first(address):
+        if above is not None and past.seq <= above.seq:
+            break
+        if past.slot > finalized or (below is not None and past.seq >= below):
+            continue
+        found.append(past)
+        if len(found) == limit:
+            break
+    return found
+
+
+def _seq_of(call: Call, before: bytes | None) -> int | None:
+    if before is None:
+        return None
+    past = call.services.history.find(before)
+    if past is None:
+        raise history_not_available(
+            "Transaction history is not available: this node remembers the addresses of the newest "
+            f"{call.services.settings.rpc_history} transactions, and the one in `before` is not among them"
+        )
+    return past.seq
+
+
+def _signature(config: Config, name: str) -> bytes | None:
+    value = config.text(name)
+    return None if value is None else bytes(to_signature(value))
+
+
+async def _listed(call: Call, past: Past) -> dict[str, Any]:
+    return {
+        "signature": str(Signature.from_bytes(past.signature)),
+        "slot": past.slot,
+        "err": error_value(past.err),
+        "memo": past.memo,
+        "blockTime": await block_time(call.services, past.slot),
+        "confirmationStatus": "finalized",
+    }

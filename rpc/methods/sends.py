@@ -1,0 +1,64 @@
+"""Sending transactions and airdrops."""
+
+from __future__ import annotations
+
+from solders.hash import Hash
+from solders.signature import Signature
+
+from banking.wire import WireTransaction
+from rpc.errors import Overloaded, RpcError, invalid_params, invalid_request
+from rpc.methods.simulation import preflight_failure, run
+from rpc.params import Commitment, to_hash
+from rpc.registry import Call, Operation, method
+from rpc.view import require_slot, slot_at
+from rpc.wire import decode_text, verified
+from tasks.receipts import Receipt, Verdict
+
+
+@method("sendTransaction", Operation.WRITE)
+async def send_transaction(call: Call) -> str:
+    config = call.params.config(1)
+    raw = decode_text(call.params.text(0), config)
+    skip = config.flag("skipPreflight")
+    commitment = config.commitment(name="preflightCommitment")
+    # A transaction stays in intake until it has its outcome, so there is nothing to re-broadcast.
+    config.uint("maxRetries")
+    wire = verified(raw)
+    if "minContextSlot" in config:
+        require_slot(slot_at(await call.services.reader.read(), commitment), config)
+    if not skip:
+        done = await run(call, wire)
+        failure = preflight_failure(done)
+        if failure is not None:
+            raise failure
+    return await _send(call, wire)
+
+
+@method("requestAirdrop", Operation.WRITE)
+async def request_airdrop(call: Call) -> str:
+    services = call.services
+    if services.faucet is None:
+        raise invalid_request("Airdrops are off on this node")
+    target, lamports, config = call.params.pubkey(0), call.params.uint(1), call.params.config(2)
+    config.commitment(Commitment.FINALIZED)
+    services.limits.spend_airdrop(call.address)
+    given = config.text("recentBlockhash")
+    blockhash = to_hash(given) if given is not None else Hash((await services.reader.read()).blockhash)
+    transaction = services.faucet.sign(target, lamports, blockhash)
+    return await _send(call, verified(bytes(transaction)))
+
+
+async def _send(call: Call, wire: WireTransaction) -> str:
+    receipt = await call.services.sender.send(wire)
+    if receipt.verdict is Verdict.REJECTED:
+        raise _refusal(receipt)
+    if receipt.verdict is Verdict.DUPLICATE and "dead letters" in receipt.reason:
+        raise invalid_params(f"Transaction was given up before: {receipt.reason}")
+    call.services.hub.on_received(wire.signature)
+    return str(Signature.from_bytes(wire.signature))
+
+
+def _refusal(receipt: Receipt) -> RpcError:
+    if "intake is full" in receipt.reason:
+        return Overloaded(f"Node is unhealthy: {receipt.reason}")
+    return invalid_params(f"invalid transaction: {receipt.reason}")

@@ -1,0 +1,58 @@
+"""Token accounts of an owner or a delegate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from solders.pubkey import Pubkey
+
+from banking.records import HEADER_SIZE, OWNER_AT
+from rpc.encoding.accounts import AccountEncoding
+from rpc.encoding.token_layout import TOKEN_PROGRAMS, is_mint
+from rpc.errors import invalid_params
+from rpc.filters import Filter
+from rpc.found import find_accounts
+from rpc.methods.accounts import encode_all
+from rpc.params import to_pubkey, wrong_type
+from rpc.registry import Call, method
+from rpc.view import records_at, require_slot, with_context
+
+
+@method("getTokenAccountsByOwner", timeout=30.0)
+async def get_token_accounts_by_owner(call: Call) -> Any:
+    return await _list(call, "owner")
+
+
+@method("getTokenAccountsByDelegate", timeout=30.0)
+async def get_token_accounts_by_delegate(call: Call) -> Any:
+    return await _list(call, "delegate")
+
+
+async def _list(call: Call, by: str) -> Any:
+    holder = bytes(call.params.pubkey(0))
+    config = call.params.config(2)
+    encoding = AccountEncoding.of(config)
+    chosen = await _filter(call, call.params.need(1))
+    found = await find_accounts(call, by, holder, config.commitment(), [chosen])
+    require_slot(found.slot, config)
+    values = await encode_all(call, encoding, found.keys, found.records)
+    listed = [{"pubkey": str(Pubkey(key)), "account": value} for key, value in zip(found.keys, values, strict=True)]
+    return with_context(listed, found.slot)
+
+
+async def _filter(call: Call, value: Any) -> Filter:
+    if not isinstance(value, dict):
+        raise wrong_type(value, "a map")
+    if value.get("mint") is not None:
+        mint = bytes(to_pubkey(value["mint"]))
+        config = call.params.config(2)
+        _, (record,) = await records_at(call.services, [mint], config.commitment())
+        if not record or not is_mint(record):
+            raise invalid_params("Invalid param: could not find mint")
+        return lambda record: record[HEADER_SIZE : HEADER_SIZE + 32] == mint
+    if value.get("programId") is not None:
+        program = bytes(to_pubkey(value["programId"]))
+        if program not in TOKEN_PROGRAMS:
+            raise invalid_params("Invalid param: unrecognized Token program id")
+        return lambda record: record[OWNER_AT:HEADER_SIZE] == program
+    raise invalid_params("Invalid params: expected `mint` or `programId`.")

@@ -1,0 +1,65 @@
+"""Token balances, supplies and the largest holders."""
+
+from __future__ import annotations
+
+import heapq
+from typing import Any
+
+from solders.pubkey import Pubkey
+
+from banking.records import HEADER_SIZE
+from rpc.encoding.token_layout import is_mint, is_token_account, read_mint, read_token_account, token_amount
+from rpc.errors import invalid_params
+from rpc.found import find_accounts
+from rpc.mints import decimals_of
+from rpc.params import Config
+from rpc.registry import Call, method
+from rpc.view import records_at, with_context
+
+_MOST_LISTED = 20
+
+
+@method("getTokenAccountBalance")
+async def get_token_account_balance(call: Call) -> Any:
+    key, config = bytes(call.params.pubkey(0)), call.params.config(1)
+    slot, (record,) = await records_at(call.services, [key], config.commitment())
+    if not record:
+        raise invalid_params("Invalid param: could not find account")
+    if not is_token_account(record):
+        raise invalid_params("Invalid param: not a Token account")
+    account = read_token_account(record[HEADER_SIZE:])
+    decimals = await decimals_of(call.services, [account.mint])
+    if account.mint not in decimals:
+        raise invalid_params("Invalid param: could not find mint")
+    return with_context(token_amount(account.amount, decimals[account.mint]), slot)
+
+
+@method("getTokenSupply")
+async def get_token_supply(call: Call) -> Any:
+    slot, mint = await _mint_record(call, bytes(call.params.pubkey(0)), call.params.config(1))
+    found = read_mint(mint[HEADER_SIZE:])
+    return with_context(token_amount(found.supply, found.decimals), slot)
+
+
+@method("getTokenLargestAccounts", timeout=30.0)
+async def get_token_largest_accounts(call: Call) -> Any:
+    key, config = bytes(call.params.pubkey(0)), call.params.config(1)
+    _, mint = await _mint_record(call, key, config)
+    decimals = read_mint(mint[HEADER_SIZE:]).decimals
+    found = await find_accounts(call, "mint", key, config.commitment())
+    amounts = (
+        (read_token_account(record[HEADER_SIZE:]).amount, name)
+        for name, record in zip(found.keys, found.records, strict=True)
+    )
+    largest = heapq.nlargest(_MOST_LISTED, amounts)
+    value = [{"address": str(Pubkey(name)), **token_amount(amount, decimals)} for amount, name in largest]
+    return with_context(value, found.slot)
+
+
+async def _mint_record(call: Call, key: bytes, config: Config) -> tuple[int, bytes]:
+    slot, (record,) = await records_at(call.services, [key], config.commitment())
+    if not record:
+        raise invalid_params("Invalid param: could not find account")
+    if not is_mint(record):
+        raise invalid_params("Invalid param: not a Token mint")
+    return slot, record

@@ -1,0 +1,210 @@
+"""Reading the ledger from an event loop: concurrent reads share one atomic round trip to Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import redis
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from banking.errors import LedgerMissing, LedgerUnavailable
+from banking.keys import LedgerKeys
+
+#: (Redis command, name of a key in `EpochKeys` or `LedgerKeys`, further arguments).
+Command = tuple[str, str, *tuple[Any, ...]]
+
+_MOST_TOGETHER = 512
+#: Keys that outlive an epoch; all others are looked up in `EpochKeys`.
+_LASTING = frozenset({"meta", "intake", "queued", "parked", "attempts", "dead"})
+
+
+class Snapshot:
+    """The ledger's counters at one moment, and the answers to the commands that were read in that moment."""
+
+    def __init__(self, epoch: int, meta: dict[bytes, bytes], state: dict[bytes, bytes], answers: list[Any]) -> None:
+        self.epoch = epoch
+        self._meta = meta
+        self._state = state
+        self.answers = answers
+
+    def number(self, name: str) -> int:
+        return int(self._state.get(name.encode(), b"0"))
+
+    @cached_property
+    def slot(self) -> int:
+        """The open slot: what is processed stands in it or before it."""
+        return self.number("slot")
+
+    @cached_property
+    def finalized(self) -> int:
+        """The newest slot whose block is in the archive (0: the genesis)."""
+        return self.number("finalized")
+
+    @property
+    def finalized_seq(self) -> int:
+        """The last sequence number in the slots up to `finalized`."""
+        return self.number("finalized_seq")
+
+    @property
+    def seq(self) -> int:
+        return self.number("seq")
+
+    @property
+    def slot_time_ms(self) -> int:
+        return self.number("slot_time")
+
+    @property
+    def blockhash(self) -> bytes:
+        return self._state.get(b"blockhash", b"")
+
+    @property
+    def ledger_id(self) -> str:
+        return self._meta[b"ledger_id"].decode()
+
+    @property
+    def supply(self) -> int:
+        return int(self._meta[b"supply"])
+
+    @property
+    def burned(self) -> int:
+        return self.number("burned")
+
+    @property
+    def transactions(self) -> int:
+        """Outcomes so far, successes and failures."""
+        return self.number("processed") + self.number("failed")
+
+
+@dataclass(slots=True)
+class _Waiting:
+    commands: Sequence[Command]
+    future: asyncio.Future[Snapshot] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+def async_client(url: str, *, timeout: float, connections: int = 32) -> Redis:
+    """A client for the event loop whose every reply comes within `timeout` seconds or raises.
+
+    One silent reconnect is allowed, as in `config.connections.connect`.
+    """
+    client: Redis = Redis.from_url(
+        url,
+        socket_timeout=timeout,
+        socket_connect_timeout=min(timeout, 1.0),
+        max_connections=connections,
+        health_check_interval=0,
+        retry=Retry(NoBackoff(), 1),
+        retry_on_error=[redis.ConnectionError],
+    )
+    return client
+
+
+class LedgerReader:
+    """Reads ledger `name` through `client`.
+
+    While a round trip is under way, further reads gather and go together in the next one: under load the cost of
+    a round trip is shared, and without load nobody waits.
+    """
+
+    def __init__(self, client: Redis, name: str) -> None:
+        self.client = client
+        self.keys = LedgerKeys(name)
+        self._epoch: int | None = None
+        self._queue: deque[_Waiting] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    async def read(self, *commands: Command) -> Snapshot:
+        """The answers to `commands`, all of one moment. Raises LedgerUnavailable, LedgerMissing."""
+        waiting = _Waiting(commands)
+        self._queue.append(waiting)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._serve())
+        return await waiting.future
+
+    async def read_alone(self, *commands: Command) -> Snapshot:
+        """As `read`, on a connection of its own: for large answers that must not hold up the small ones."""
+        return (await self._read([commands]))[0]
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        await self.client.aclose()
+
+    async def _serve(self) -> None:
+        while self._queue:
+            group = [self._queue.popleft() for _ in range(min(len(self._queue), _MOST_TOGETHER))]
+            try:
+                answers = await self._read([one.commands for one in group])
+            except (LedgerUnavailable, LedgerMissing) as error:
+                for one in group:
+                    if not one.future.done():
+                        one.future.set_exception(error)
+            except redis.ResponseError:
+                await self._serve_singly(group)
+            except BaseException:
+                for one in group:
+                    one.future.cancel()
+                raise
+            else:
+                for one, snapshot in zip(group, answers, strict=True):
+                    if not one.future.done():
+                        one.future.set_result(snapshot)
+
+    async def _serve_singly(self, group: Iterable[_Waiting]) -> None:
+        # One command that Redis refuses must not spoil its neighbours' answers.
+        for one in group:
+            try:
+                snapshot = (await self._read([one.commands]))[0]
+            except (LedgerUnavailable, LedgerMissing, redis.ResponseError) as error:
+                if not one.future.done():
+                    one.future.set_exception(error)
+            else:
+                if not one.future.done():
+                    one.future.set_result(snapshot)
+
+    async def _read(self, groups: Sequence[Sequence[Command]]) -> list[Snapshot]:
+        try:
+            if self._epoch is None:
+                self._epoch = await self._look_up_epoch()
+            while True:
+                epoch = self._epoch
+                meta, state, *answers = await self._round_trip(epoch, groups)
+                current = int(meta.get(b"epoch", b"0"))
+                if current == epoch:
+                    break
+                self._epoch = current or await self._look_up_epoch()
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise LedgerUnavailable(f"Redis does not answer: {error}") from error
+        except redis.ResponseError as error:
+            if str(error).startswith(("LOADING", "BUSY", "MASTERDOWN", "UNBLOCKED")):
+                raise LedgerUnavailable(f"Redis cannot read now: {error}") from error
+            raise
+        found = iter(answers)
+        return [Snapshot(epoch, meta, state, [next(found) for _ in group]) for group in groups]
+
+    async def _round_trip(self, epoch: int, groups: Sequence[Sequence[Command]]) -> list[Any]:
+        epoch_keys = self.keys.epoch(epoch)
+        pipe = self.client.pipeline(transaction=True)
+        pipe.hgetall(self.keys.meta)
+        pipe.hgetall(epoch_keys.state)
+        for group in groups:
+            for name, key, *arguments in group:
+                where = getattr(self.keys if key in _LASTING else epoch_keys, key)
+                pipe.execute_command(name, where, *arguments)
+        answers: list[Any] = await pipe.execute()
+        return answers
+
+    async def _look_up_epoch(self) -> int:
+        found: Any = await self.client.hget(self.keys.meta, "epoch")
+        if found is None:
+            raise LedgerMissing(self.keys.name)
+        return int(found)

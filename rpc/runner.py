@@ -1,0 +1,116 @@
+"""Running the server: one process, one event loop, two ports."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+
+from config.errors import ConfigurationError
+from config.settings import Settings, get_settings
+from rpc.plugs import default_plugs
+from rpc.server import create_app
+
+#: Connections that may wait to be accepted.
+_BACKLOG = 1024
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves the signals to whoever runs several of them."""
+
+    def install_signal_handlers(self) -> None:
+        """Nothing: see `serve`."""
+
+    def capture_signals(self) -> Any:
+        import contextlib
+
+        return contextlib.nullcontext()
+
+
+def run_rpc(
+    host: str | None = None,
+    http_port: int | None = None,
+    ws_port: int | None = None,
+    *,
+    settings: Settings | None = None,
+    **plugs: Any,
+) -> None:
+    """Serve until SIGINT or SIGTERM: HTTP and websockets on `http_port`, websockets on `ws_port` as well.
+
+    What is None comes from the settings; port 0 picks a free one. `plugs` are those of `rpc.services.Services`.
+    Raises ConfigurationError when a port is taken.
+    """
+    known = settings or get_settings()
+    sockets = [
+        listen(host or known.rpc_host, known.rpc_port if http_port is None else http_port),
+        listen(host or known.rpc_host, known.rpc_ws_port if ws_port is None else ws_port),
+    ]
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(serve(known, sockets, **plugs))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises ConfigurationError naming the address when it is not to be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((host, port))
+    except OSError as error:
+        made.close()
+        raise ConfigurationError(
+            f"The RPC server cannot listen on {host}:{port}: {error.strerror}. Choose other ports with "
+            "TRUNKLINE_RPC_PORT and TRUNKLINE_RPC_WS_PORT."
+        ) from error
+    made.listen(_BACKLOG)
+    made.setblocking(False)
+    return made
+
+
+async def serve(
+    settings: Settings, sockets: list[socket.socket], *, ready: Callable[[], None] | None = None, **plugs: Any
+) -> None:
+    """Serve on `sockets` until a signal; `ready` is called once requests are answered."""
+    config = uvicorn.Config(
+        create_app(settings, **{**default_plugs(settings), **plugs}),
+        http="auto",
+        ws="websockets-sansio",
+        ws_max_size=settings.rpc_body_limit,
+        ws_per_message_deflate=False,
+        ws_ping_interval=20.0,
+        ws_ping_timeout=20.0,
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=3,
+    )
+    server = _Server(config)
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        server.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    serving = asyncio.create_task(server.serve(sockets=sockets))
+    while ready is not None and not server.started and not serving.done():
+        await asyncio.sleep(0.01)
+    if ready is not None and server.started:
+        ready()
+    await serving
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        # There is none for Windows; the standard loop does the same, more slowly.
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory

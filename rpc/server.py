@@ -1,0 +1,140 @@
+"""The ASGI application: JSON-RPC over HTTP, and websockets on the same port."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+import rpc.methods  # noqa: F401 - importing registers the methods
+from config.settings import Settings, get_settings
+from rpc.dispatch import Reply, answer, encode_error
+from rpc.errors import Overloaded, RpcError, invalid_request
+from rpc.services import Services
+from rpc.websocket.connection import Connection
+
+_JSON = "application/json; charset=utf-8"
+#: Tells that an answer was true at its `context.slot` but could not be renewed.
+STALE_HEADER = "X-Trunkline-Stale"
+_TOO_MANY = 1008
+
+
+def create_app(settings: Settings | None = None, *, services: Services | None = None, **plugs: Any) -> Starlette:
+    """The application of one ledger. `plugs` are those of `Services`: gate, breaker, blocks, health, identity.
+
+    Its lifespan starts and stops the services. Raises ConfigurationError when no Redis is known.
+    """
+    parts = services or Services(settings or get_settings(), **plugs)
+    endpoints = _Endpoints(parts)
+    routes = [
+        Route("/", endpoints.post, methods=["POST"]),
+        Route("/health", endpoints.health, methods=["GET"]),
+        WebSocketRoute("/", endpoints.websocket),
+    ]
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await parts.start()
+        try:
+            yield
+        finally:
+            await parts.stop()
+
+    app = Starlette(routes=routes, lifespan=lifespan, middleware=_cors(parts.settings))
+    app.state.services = parts
+    return app
+
+
+def _cors(settings: Settings) -> list[Middleware]:
+    origins = [origin.strip() for origin in settings.rpc_cors_origins.split(",") if origin.strip()]
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["POST", "GET"],
+            allow_headers=["*"],
+            expose_headers=[STALE_HEADER],
+            max_age=86400,
+        )
+    ]
+
+
+class _Endpoints:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def post(self, request: Request) -> Response:
+        """One JSON-RPC request."""
+        limits = self._services.limits
+        try:
+            limits.begin()
+        except Overloaded as error:
+            return _refused(error, 429)
+        try:
+            body = await self._body(request)
+            reply = await answer(self._services, body, address_of(request))
+        except RpcError as error:
+            return _refused(error, 413)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        finally:
+            limits.end()
+        return _response(reply)
+
+    async def _body(self, request: Request) -> bytes:
+        limit = self._services.settings.rpc_body_limit
+        parts, size = [], 0
+        async for part in request.stream():
+            size += len(part)
+            if size > limit:
+                raise invalid_request(f"The request is too large: at most {limit} bytes")
+            parts.append(part)
+        return b"".join(parts)
+
+    async def health(self, _: Request) -> Response:
+        """As Agave: `ok`, `behind` or `unknown` in plain text."""
+        reply = await answer(self._services, b'{"jsonrpc":"2.0","id":1,"method":"getHealth"}', "")
+        if reply.body is not None and b'"result":"ok"' in reply.body:
+            return PlainTextResponse("ok")
+        behind = reply.body is not None and b"behind" in reply.body
+        return PlainTextResponse("behind" if behind else "unknown", status_code=503)
+
+    async def websocket(self, socket: WebSocket) -> None:
+        address = address_of(socket)
+        if not self._services.limits.connect(address):
+            await socket.close(_TOO_MANY, "too many connections from your address")
+            return
+        try:
+            await Connection(self._services, socket, address).serve()
+        finally:
+            self._services.limits.disconnect(address)
+
+
+def address_of(source: Request | WebSocket) -> str:
+    """The network address of the client."""
+    return source.client.host if source.client is not None else ""
+
+
+def _refused(error: RpcError, status: int) -> Response:
+    return _response(Reply(encode_error(error, None), status, error.retry_after))
+
+
+def _response(reply: Reply) -> Response:
+    if reply.body is None:
+        return Response(status_code=204)
+    headers = {}
+    if reply.retry_after is not None:
+        headers["Retry-After"] = str(max(1, round(reply.retry_after)))
+    if reply.stale:
+        headers[STALE_HEADER] = "true"
+    return Response(reply.body, reply.status, headers, media_type=_JSON)

@@ -1,0 +1,93 @@
+"""Simulation in a thread of its own: the VM is not for several threads, nor for the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from banking.errors import StaleEpoch
+from banking.executor import SvmExecutor
+from banking.ledger import Ledger
+from banking.records import Outcome
+from banking.stage import BankingStage, Simulation
+from banking.wire import WireTransaction
+
+_MOST_TOGETHER = 32
+
+
+@dataclass(slots=True)
+class _Waiting:
+    wire: WireTransaction
+    check_blockhash: bool
+    future: asyncio.Future[Simulated] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """A simulation, and the outcome that the transaction has already, if it has one."""
+
+    simulation: Simulation
+    outcome: Outcome | None
+
+
+class Simulator:
+    """Simulates transactions one after the other. `make_ledger` is called in the thread that will use it."""
+
+    def __init__(self, make_ledger: Callable[[], Ledger], *, queue_limit: int) -> None:
+        self._make_ledger = make_ledger
+        self._stage: BankingStage | None = None
+        self._queue: deque[_Waiting] = deque()
+        self._queue_limit = queue_limit
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="rpc-simulate")
+        self._task: asyncio.Task[None] | None = None
+
+    async def simulate(self, wire: WireTransaction, *, check_blockhash: bool = True) -> Simulated:
+        """What `wire` would come to now. Raises LedgerUnavailable, StaleEpoch, and asyncio.QueueFull."""
+        if len(self._queue) >= self._queue_limit:
+            raise asyncio.QueueFull
+        waiting = _Waiting(wire, check_blockhash)
+        self._queue.append(waiting)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._serve())
+        return await waiting.future
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._queue:
+            taken = [self._queue.popleft() for _ in range(min(len(self._queue), _MOST_TOGETHER))]
+            # Whoever gave up waiting needs no answer.
+            group = [one for one in taken if not one.future.done()]
+            answers = await loop.run_in_executor(self._thread, self._run, group)
+            for one, answer in zip(group, answers, strict=True):
+                if one.future.done():
+                    continue
+                if isinstance(answer, BaseException):
+                    one.future.set_exception(answer)
+                else:
+                    one.future.set_result(answer)
+
+    def _run(self, group: list[_Waiting]) -> list[Simulated | Exception]:
+        answers: list[Simulated | Exception] = []
+        for one in group:
+            try:
+                answers.append(self._simulate(one))
+            except Exception as error:  # noqa: BLE001 - handed to the one who asked
+                answers.append(error)
+        return answers
+
+    def _simulate(self, one: _Waiting) -> Simulated:
+        if self._stage is None:
+            self._stage = BankingStage(self._make_ledger(), SvmExecutor())
+        stage = self._stage
+        try:
+            ran = stage.simulate(one.wire, check_blockhash=one.check_blockhash)
+        except StaleEpoch:
+            ran = stage.simulate(one.wire, check_blockhash=one.check_blockhash)
+        outcome = stage.ledger.outcomes([one.wire.signature])[0] if one.check_blockhash else None
+        return Simulated(ran, outcome)

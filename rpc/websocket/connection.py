@@ -1,0 +1,175 @@
+"""One websocket: its calls, its subscriptions, and what waits to be sent to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from rpc.dispatch import Id, answer_value, encode_error, encode_result, parse
+from rpc.errors import Overloaded, RpcError, invalid_params, invalid_request
+from rpc.params import Params, to_uint
+from rpc.registry import Operation
+from rpc.services import Services
+from rpc.websocket.subscription import KINDS, Subscription
+
+logger = logging.getLogger(__name__)
+
+_TRY_LATER = 1013
+_SUBSCRIBE, _UNSUBSCRIBE = "Subscribe", "Unsubscribe"
+
+
+class Connection:
+    """Serves one client until it leaves or reads too slowly."""
+
+    def __init__(self, services: Services, socket: WebSocket, address: str) -> None:
+        self._services = services
+        self._socket = socket
+        self._address = address
+        self._outgoing: deque[str] = deque()
+        self._waiting_bytes = 0
+        self._wake = asyncio.Event()
+        self._too_slow = False
+        self._subscriptions: dict[int, Subscription] = {}
+
+    async def serve(self) -> None:
+        """Answer and notify until either side ends it."""
+        await self._socket.accept()
+        reading, writing = asyncio.create_task(self._read()), asyncio.create_task(self._write())
+        try:
+            await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for subscription in self._subscriptions.values():
+                self._services.hub.remove(subscription)
+            for task in (reading, writing):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
+                    await task
+        if self._too_slow:
+            logger.warning("A websocket of %s reads too slowly: closed", self._address)
+            with contextlib.suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._socket.close(_TRY_LATER, "reading too slowly")
+
+    def post(self, text: str) -> None:
+        """Queue a message; too many unsent bytes end the connection."""
+        if self._too_slow:
+            return
+        self._waiting_bytes += len(text)
+        self._outgoing.append(text)
+        self._too_slow = self._waiting_bytes > self._services.settings.rpc_write_limit
+        self._wake.set()
+
+    async def _write(self) -> None:
+        while not self._too_slow:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._outgoing and not self._too_slow:
+                text = self._outgoing.popleft()
+                sending = asyncio.ensure_future(self._socket.send_text(text))
+                if not sending.done():
+                    await self._sent_or_too_slow(sending)
+                self._waiting_bytes -= len(text)
+
+    async def _sent_or_too_slow(self, sending: asyncio.Future[None]) -> None:
+        """Wait for a send, but not for ever on a client that has stopped reading."""
+        try:
+            while not sending.done() and not self._too_slow:
+                await asyncio.wait({sending}, timeout=0.5)
+        finally:
+            if not sending.done():
+                sending.cancel()
+        if sending.done() and not sending.cancelled():
+            sending.result()
+
+    async def _read(self) -> None:
+        while True:
+            message = await self._socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            body = message.get("text")
+            data = body.encode("utf-8", "surrogatepass") if body is not None else message.get("bytes") or b""
+            await self._take(data)
+
+    async def _take(self, body: bytes) -> None:
+        try:
+            if len(body) > self._services.settings.rpc_body_limit:
+                raise invalid_request("The message is too large")
+            message = parse(body)
+            if isinstance(message, list):
+                if not 0 < len(message) <= self._services.settings.rpc_batch_limit:
+                    raise invalid_request()
+                for one in message:
+                    await self._take_one(one)
+            else:
+                await self._take_one(message)
+        except RpcError as error:
+            self.post(encode_error(error, None).decode())
+
+    async def _take_one(self, message: Any) -> None:
+        if not isinstance(message, dict):
+            raise invalid_request()
+        if "id" not in message:
+            # Clients keep the connection alive with a `ping` that wants no answer.
+            return
+        name = message.get("method")
+        kind, action = _split(name) if isinstance(name, str) else ("", "")
+        if not action:
+            answer = await answer_value(self._services, message, self._address)
+            if answer is not None:
+                self.post(answer.decode())
+            return
+        id: Id = message["id"] if isinstance(message["id"], str | int | float) else None
+        try:
+            self._services.limits.spend(self._address)
+            values = message.get("params") or []
+            if not isinstance(values, list):
+                raise invalid_params("Invalid params: invalid type: map, expected a sequence.")
+            if action == _SUBSCRIBE:
+                await self._subscribe(kind, Params(values), id)
+            else:
+                self._unsubscribe(kind, Params(values), id)
+        except RpcError as error:
+            self.post(encode_error(error, id).decode())
+
+    async def _subscribe(self, kind: str, params: Params, id: Id) -> None:
+        hub = self._services.hub
+        await self._services.fault_tolerance.check(Operation.READ)
+        most = self._services.settings.rpc_subscriptions
+        self._forget_finished()
+        if len(self._subscriptions) >= most:
+            raise Overloaded(f"At most {most} subscriptions on one connection")
+        subscription = Subscription(hub.next_id(), kind, self)
+        KINDS[kind](params, subscription)
+        self._subscriptions[subscription.id] = subscription
+        # The answer must come before the first notification, so nothing is awaited in between.
+        self.post(encode_result(subscription.id, id).decode())
+        hub.add(subscription)
+        await self._services.fault_tolerance.quietly(hub.catch_up(subscription))
+
+    def _unsubscribe(self, kind: str, params: Params, id: Id) -> None:
+        number = to_uint(params.need(0))
+        subscription = self._subscriptions.get(number)
+        if subscription is None or subscription.kind != kind or subscription.done:
+            self._subscriptions.pop(number, None)
+            raise invalid_params("Invalid subscription id.")
+        del self._subscriptions[number]
+        self._services.hub.remove(subscription)
+        self.post(encode_result(True, id).decode())
+
+    def _forget_finished(self) -> None:
+        finished = [number for number, one in self._subscriptions.items() if one.done]
+        for number in finished:
+            del self._subscriptions[number]
+
+
+def _split(name: str) -> tuple[str, str]:
+    """("account", "Subscribe") of `accountSubscribe`; empty texts for a method of another kind."""
+    for action in (_UNSUBSCRIBE, _SUBSCRIBE):
+        if name.endswith(action) and name.removesuffix(action) in KINDS:
+            return name.removesuffix(action), action
+    return "", ""

@@ -1,0 +1,213 @@
+"""From journal entries and slots to notifications: one task for all connections."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from collections import deque
+from typing import TYPE_CHECKING
+
+from banking.errors import LedgerMissing, LedgerUnavailable
+from banking.records import HEADER_SIZE, OWNER_AT, unpack_outcome
+from rpc.chain import Tip
+from rpc.filters import passes
+from rpc.follower import Followed
+from rpc.index.history import addresses_of
+from rpc.mints import decimals_of, mints_in
+from rpc.websocket.notify import (
+    AccountPayloads,
+    logs_payload,
+    post,
+    received_payload,
+    signature_payload,
+)
+from rpc.websocket.slots import SlotNews
+from rpc.websocket.subscription import Subscription
+from rpc.websocket.table import Table
+
+if TYPE_CHECKING:
+    from rpc.services import Services
+
+logger = logging.getLogger(__name__)
+
+#: Entries that wait to be finalized; beyond this the oldest are dropped, loudly.
+_MOST_UNSETTLED = 100_000
+
+
+class Hub:
+    """Knows all subscriptions and what is to be told to them, in order."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self.table = Table()
+        self._ids = itertools.count(1)
+        self._events: deque[list[Followed] | tuple[Tip | None, Tip]] = deque()
+        self._wake = asyncio.Event()
+        self._unsettled: deque[Followed] = deque()
+        self._finalized = 0
+        self._epoch = 0
+        self._slots = SlotNews(services, self.table)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="rpc-hub")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def next_id(self) -> int:
+        return next(self._ids)
+
+    def add(self, subscription: Subscription) -> None:
+        self.table.add(subscription)
+
+    def remove(self, subscription: Subscription) -> None:
+        subscription.done = True
+        self.table.remove(subscription)
+
+    def on_entries(self, entries: list[Followed]) -> None:
+        """Listener of the follower."""
+        self._events.append(entries)
+        self._wake.set()
+
+    def on_tip(self, old: Tip | None, tip: Tip) -> None:
+        """Listener of the chain."""
+        self._events.append((old, tip))
+        self._wake.set()
+
+    def on_received(self, signature: bytes) -> None:
+        """A transaction was accepted by this server."""
+        for one in self.table.find("signature", signature):
+            self._tell_received(one)
+
+    async def catch_up(self, subscription: Subscription) -> None:
+        """Tell a new signature subscription what happened before it. Other kinds begin with what comes next."""
+        if subscription.kind != "signature":
+            return
+        snapshot = await self._services.reader.read(
+            ("HGET", "status", subscription.topic), ("HEXISTS", "intake", subscription.topic)
+        )
+        status, waiting = snapshot.answers
+        if status is None:
+            if waiting:
+                self._tell_received(subscription)
+            return
+        self._tell_received(subscription)
+        outcome = unpack_outcome(status)
+        if not subscription.commitment.settled or outcome.slot <= snapshot.finalized:
+            self._tell_signature(subscription, outcome.slot, outcome.err)
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._events:
+                event = self._events.popleft()
+                try:
+                    await self._take(event)
+                except (LedgerUnavailable, LedgerMissing) as error:
+                    logger.warning("Subscribers missed something: %s", error)
+                except Exception:
+                    logger.exception("Subscribers missed something")
+                # A burst must not starve the requests.
+                await asyncio.sleep(0)
+
+    async def _take(self, event: list[Followed] | tuple[Tip | None, Tip]) -> None:
+        if isinstance(event, list):
+            await self._notify(event, settled=False)
+            self._slots.count(event)
+            self._unsettled.extend(event)
+            await self._settle()
+            return
+        old, tip = event
+        if tip.epoch != self._epoch:
+            # A restore: what was not finalized may never be.
+            self._unsettled.clear()
+            self._epoch = tip.epoch
+        self._finalized = tip.finalized
+        await self._settle()
+        await self._slots.tell(old, tip)
+
+    async def _settle(self) -> None:
+        ready = []
+        while self._unsettled and self._unsettled[0].entry.slot <= self._finalized:
+            ready.append(self._unsettled.popleft())
+        if ready:
+            await self._notify(ready, settled=True)
+        dropped = len(self._unsettled) - _MOST_UNSETTLED
+        if dropped > 0:
+            logger.warning("Sealing is late: subscribers will not be told that %d transactions settled", dropped)
+            for _ in range(dropped):
+                self._unsettled.popleft()
+
+    async def _notify(self, entries: list[Followed], *, settled: bool) -> None:
+        if not len(self.table):
+            return
+        for one in entries:
+            if one.parsed is not None:
+                self._notify_signature(one, settled)
+                if one.entry.included:
+                    self._notify_logs(one, settled)
+        await self._notify_accounts(entries, settled)
+
+    def _notify_signature(self, one: Followed, settled: bool) -> None:
+        for subscription in self.table.find("signature", one.entry.signature):
+            self._tell_received(subscription, one.entry.slot)
+            if subscription.commitment.settled is settled:
+                self._tell_signature(subscription, one.entry.slot, one.entry.outcome.err)
+
+    def _notify_logs(self, one: Followed, settled: bool) -> None:
+        if not self.table.any("logs") or one.parsed is None:
+            return
+        wanted = self.table.find("logs", settled=settled)
+        for address in addresses_of(one.entry, one.parsed):
+            wanted += self.table.find("logs", address, settled=settled)
+        if wanted:
+            text = logs_payload(one)
+            for subscription in wanted:
+                post(subscription, text)
+
+    async def _notify_accounts(self, entries: list[Followed], settled: bool) -> None:
+        if not (self.table.any("account") or self.table.any("program")):
+            return
+        # Within a slot only the last state of an account is told, as Agave does with its banks.
+        latest: dict[tuple[int, bytes], bytes] = {}
+        for one in entries:
+            for key, record in one.entry.writes.items():
+                latest.pop((one.entry.slot, key), None)
+                latest[one.entry.slot, key] = record
+        wanted = []
+        for (slot, key), record in latest.items():
+            subscribed = self.table.find("account", key, settled=settled)
+            program = record[OWNER_AT:HEADER_SIZE]
+            of_program = self.table.find("program", program, settled=settled) if record else []
+            subscribed += [one for one in of_program if passes(one.filters, record)]
+            if subscribed:
+                wanted.append((slot, key, record, subscribed))
+        if not wanted:
+            return
+        parsed = any(one.encoding.parsed for *_, subscribed in wanted for one in subscribed)
+        decimals = await decimals_of(self._services, mints_in([w[2] for w in wanted])) if parsed else {}
+        for slot, key, record, subscribed in wanted:
+            payloads = AccountPayloads(key, record, slot, decimals)
+            for subscription in subscribed:
+                post(subscription, payloads.get(subscription.kind, subscription.encoding))
+
+    def _tell_received(self, subscription: Subscription, slot: int | None = None) -> None:
+        if not subscription.tell_received or subscription.received_told or subscription.done:
+            return
+        subscription.received_told = True
+        tip = self._services.chain.tip
+        post(subscription, received_payload(slot or (tip.slot if tip is not None else 0)))
+
+    def _tell_signature(self, subscription: Subscription, slot: int, err: str | None) -> None:
+        if subscription.done:
+            return
+        post(subscription, signature_payload(slot, err))
+        # The last word on this signature ends the subscription.
+        self.remove(subscription)

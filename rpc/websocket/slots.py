@@ -1,0 +1,131 @@
+"""News of slots, roots and blocks."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rpc.chain import Tip
+from rpc.encoding.blocks import encode_block
+from rpc.errors import RpcError
+from rpc.follower import Followed
+from rpc.index.history import addresses_of
+from rpc.ledger_blocks import ChainBlock, read_block
+from rpc.mints import decimals_of
+from rpc.websocket.notify import in_slot, payload, post
+from rpc.websocket.table import Table
+
+if TYPE_CHECKING:
+    from rpc.services import Services
+    from rpc.websocket.subscription import Subscription
+
+_MOST_COUNTED = 64
+#: After a pause only the newest slots are told one by one.
+_MOST_TOLD = 64
+
+
+@dataclass(slots=True)
+class _Counts:
+    succeeded: int = 0
+    failed: int = 0
+
+
+class SlotNews:
+    """Tells slot, root, slotsUpdates and block subscriptions how the chain moved on."""
+
+    def __init__(self, services: Services, table: Table) -> None:
+        self._services = services
+        self._table = table
+        self._counts: OrderedDict[int, _Counts] = OrderedDict()
+
+    def count(self, entries: list[Followed]) -> None:
+        """Note what happened in the slots."""
+        for one in entries:
+            counts = self._counts.setdefault(one.entry.slot, _Counts())
+            if one.entry.outcome.ok:
+                counts.succeeded += 1
+            else:
+                counts.failed += 1
+        while len(self._counts) > _MOST_COUNTED:
+            self._counts.popitem(last=False)
+
+    async def tell(self, old: Tip | None, tip: Tip) -> None:
+        """Tell what changed from `old` to `tip`."""
+        if old is None or old.epoch != tip.epoch:
+            return
+        self._tell_slots(max(old.slot, tip.slot - _MOST_TOLD) + 1, tip)
+        first = max(old.finalized, tip.finalized - _MOST_TOLD) + 1
+        self._tell_roots(first, tip)
+        if self._table.any("block"):
+            for slot in range(first, tip.finalized + 1):
+                await self._tell_block(slot)
+
+    def _tell_slots(self, first: int, tip: Tip) -> None:
+        slots = self._table.find("slot")
+        updates = self._table.find("slotsUpdates")
+        for slot in range(first, tip.slot + 1) if slots or updates else ():
+            text = payload({"parent": slot - 1, "root": tip.finalized, "slot": slot})
+            for one in slots:
+                post(one, text)
+            if updates:
+                self._update(updates, slot - 1, "completed")
+                self._update(updates, slot - 1, "frozen", stats=self._stats(slot - 1))
+                self._update(updates, slot, "createdBank", parent=slot - 1)
+
+    def _tell_roots(self, first: int, tip: Tip) -> None:
+        roots = self._table.find("root")
+        updates = self._table.find("slotsUpdates")
+        for slot in range(first, tip.finalized + 1) if roots or updates else ():
+            for one in roots:
+                post(one, str(slot))
+            if updates:
+                self._update(updates, slot, "optimisticConfirmation")
+                self._update(updates, slot, "root")
+
+    def _update(self, subscribed: list[Subscription], slot: int, kind: str, **more: Any) -> None:
+        timestamp = int(self._services.clock.time() * 1000)
+        text = payload({"slot": slot, "timestamp": timestamp, "type": kind, **more})
+        for one in subscribed:
+            post(one, text)
+
+    def _stats(self, slot: int) -> dict[str, int]:
+        counts = self._counts.get(slot, _Counts())
+        entries = counts.succeeded + counts.failed
+        return {
+            "numTransactionEntries": entries,
+            "numSuccessfulTransactions": counts.succeeded,
+            "numFailedTransactions": counts.failed,
+            "maxTransactionsPerEntry": min(1, entries),
+        }
+
+    async def _tell_block(self, slot: int) -> None:
+        try:
+            block = await read_block(self._services, slot)
+        except RpcError:
+            block = None
+        for one in list(self._table.all("block")):
+            if block is not None:
+                await self._tell_block_to(one, block)
+
+    async def _tell_block_to(self, one: Subscription, block: ChainBlock) -> None:
+        shape = one.block
+        assert shape is not None
+        wanted = block if not one.topic else _mentioning(block, one.topic)
+        if one.topic and not wanted.entries:
+            return
+        value: dict[str, Any] = {"slot": block.slot, "err": None, "block": None}
+        try:
+            value["block"] = encode_block(wanted, shape, await decimals_of(self._services, shape.mints(wanted)))
+        except RpcError as error:
+            value["err"] = error.message
+        post(one, payload(in_slot(block.slot, value)))
+
+
+def _mentioning(block: ChainBlock, address: bytes) -> ChainBlock:
+    from dataclasses import replace
+
+    from rpc.encoding.transactions import executed
+
+    entries = [entry for entry in block.entries if entry.raw and address in addresses_of(entry, executed(entry).parsed)]
+    return replace(block, entries=entries)
