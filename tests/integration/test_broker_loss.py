@@ -94,7 +94,7 @@ def full_queue(pipeline: Pipeline) -> Iterator[list[Any]]:
 
     def feed() -> None:
         while not ended.is_set():
-            if pipeline.client.llen("transactions") < 20:
+            if pipeline.client.llen("transactions") < 800:
                 wires = pipeline.transfers(320, payers=[payer])
                 pipeline.submit(wires)
                 sent.extend(wires)
@@ -103,7 +103,7 @@ def full_queue(pipeline: Pipeline) -> Iterator[list[Any]]:
     thread = threading.Thread(target=feed)
     thread.start()
     try:
-        wait_until(lambda: pipeline.client.llen("transactions") > 10, "the queue is full")
+        wait_until(lambda: pipeline.client.llen("transactions") > 500, "the queue is full")
         yield sent
     finally:
         ended.set()
