@@ -209,6 +209,27 @@ class Ledger:
         values = self.call(lambda: self.client.hmget(self.epoch_keys.status, list(signatures)))
         return [unpack_outcome(value) if value else None for value in values]
 
+    def settled(self, signatures: Sequence[bytes]) -> list[tuple[Outcome, bool] | None]:
+        """The outcomes, and whether each is final (its block is in the archive), all of one moment.
+
+        Ask for both together: an outcome read before a restore must not be compared with the slots after it.
+        """
+
+        def read() -> Any:
+            pipe = self.client.pipeline(transaction=True)
+            pipe.hget(self.keys.meta, "epoch")
+            pipe.hget(self.epoch_keys.state, "finalized")
+            pipe.hmget(self.epoch_keys.status, list(signatures))
+            return pipe.execute()
+
+        while True:
+            epoch, finalized, values = self.call(read)
+            if epoch == str(self.epoch).encode():
+                break
+            self.forget_epoch()
+        found = [unpack_outcome(value) if value else None for value in values]
+        return [(outcome, outcome.slot <= int(finalized or -1)) if outcome else None for outcome in found]
+
     def account(self, key: bytes) -> bytes:
         """The record of one account, b"" when it is absent."""
         record: bytes | None = self.call(lambda: self.client.hget(self.epoch_keys.accounts, cast("Any", key)))
