@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from tests.integration.rpc.node import Node
+from tests.integration.rpc.served import Served
 
 MakeNode = Callable[..., Node]
 
@@ -33,3 +34,28 @@ def make_node(redis_client: redis.Redis, redis_url: str, tmp_path: Path) -> Iter
 def node(make_node: MakeNode) -> Node:
     """A server with its defaults."""
     return make_node()
+
+
+MakeServed = Callable[..., Served]
+
+
+@pytest.fixture
+def make_served(redis_client: redis.Redis, redis_url: str, tmp_path: Path) -> Iterator[MakeServed]:
+    """`make_served(**settings)`: a server on real sockets."""
+    started: list[Served] = []
+
+    def make(**options: Any) -> Served:
+        served = Served(redis_client, redis_url, tmp_path, **options)
+        started.append(served)
+        served.start()
+        return served
+
+    yield make
+    for served in started:
+        served.stop()
+
+
+@pytest.fixture
+def served(make_served: MakeServed) -> Served:
+    """A server on real sockets with its defaults."""
+    return make_served()

@@ -35,8 +35,8 @@ class Node:
     def __init__(self, client: redis.Redis, url: str, folder: Path, **options: Any) -> None:
         self.world: World = new_world(client, "main")
         (folder / "faucet.json").write_text(json.dumps(list(bytes(self.world.faucet))))
-        plugs = {name: options.pop(name) for name in ("gate", "breaker", "health") if name in options}
-        plugs.setdefault("blocks", ArchivedBlocks(self.world.blocks))
+        plugs: dict[str, Any] = {"blocks": ArchivedBlocks(self.world.blocks)}
+        plugs |= {name: options.pop(name) for name in ("gate", "breaker", "health") if name in options}
         self.settings = Settings(data_dir=folder, redis_url=url, **options)
         self._runner = asyncio.Runner()
         self.services = self.run(self._make(plugs))

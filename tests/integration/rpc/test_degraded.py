@@ -34,17 +34,18 @@ def _code(node: Node, method: str, *params: Any) -> int | None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "sends", "reads", "essential", "status"),
+    ("mode", "codes", "status"),
     [
-        ("NORMAL", None, None, None, 200),
-        ("READ_ONLY", -32005, None, None, 200),
-        ("ESSENTIAL_ONLY", -32005, -32005, None, 200),
-        ("OFFLINE", -32005, -32005, -32005, 503),
+        ("NORMAL", (None, None, None), 200),
+        ("READ_ONLY", (-32005, None, None), 200),
+        ("ESSENTIAL_ONLY", (-32005, -32005, None), 200),
+        ("OFFLINE", (-32005, -32005, -32005), 503),
     ],
 )
 def test_each_mode_allows_what_it_says(
-    make_node: MakeNode, mode: str, sends: int | None, reads: int | None, essential: int | None, status: int
+    make_node: MakeNode, mode: str, codes: tuple[int | None, int | None, int | None], status: int
 ) -> None:
+    sends, reads, essential = codes
     modes = DegradationManager()
     node = make_node(gate=modes)
     transaction = base64_of(node.transfer(node.world.faucet, Keypair().pubkey(), 1))

@@ -160,7 +160,7 @@ def test_u64_stays_an_integer(scene: Scene) -> None:
     assert isinstance(epoch, int)
     record = scene.node.world.ledger.account(bytes(scene.target))
     full = record[:8] + (2**64 - 1).to_bytes(8, "little") + record[16:]
-    scene.node.world.ledger.client.hset(scene.node.world.ledger.epoch_keys.accounts, bytes(scene.target), full)  # type: ignore[arg-type]
+    scene.node.world.ledger.client.hset(scene.node.world.ledger.epoch_keys.accounts, bytes(scene.target), full)
     text = scene.node.raw("getAccountInfo", str(scene.target), {"encoding": "base64"})
     assert '"rentEpoch":18446744073709551615' in text
 
