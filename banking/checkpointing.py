@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from banking.blockstore import BlockStore
+from banking.blockstore import BlockStore, ledger_folder
 from banking.errors import BadBlock
 from banking.snapshot import (
     ACCOUNTS,
@@ -21,6 +21,7 @@ from banking.snapshot import (
     pack_rows,
     status_rows,
 )
+from config.clock import SYSTEM_CLOCK, Clock
 from recovery.checkpoints import BadCheckpoint, CheckpointStore, Manifest, Part
 from recovery.checkpoints.components import ComponentLayer
 
@@ -113,6 +114,17 @@ def _carry_over(below: Sequence[ComponentLayer], fold: Fold, slot: int) -> None:
         for batch in layer.read(BLOCKHASHES):
             for blockhash, since in blockhash_rows(batch):
                 fold.blockhashes.setdefault(blockhash, since)
+
+
+def checkpoint_store(blocks: BlockStore, *, clock: Clock = SYSTEM_CLOCK) -> CheckpointStore:
+    """The checkpoints beside the blocks of a ledger, believed by the same keys."""
+    return CheckpointStore(
+        blocks.archive,
+        blocks.identity,
+        folder=f"{ledger_folder(blocks.ledger)}/checkpoints",
+        trusted_keys=blocks.trusted_keys,
+        clock=clock,
+    )
 
 
 def newest_chain(store: CheckpointStore, skip: set[str]) -> Sequence[ComponentLayer]:

@@ -33,6 +33,8 @@ class Finding:
 
     condition: Condition
     detail: str
+    #: The epoch that was looked at: a number, "none" or "restoring".
+    epoch: str = ""
 
     @property
     def needs_restore(self) -> bool:
@@ -45,18 +47,28 @@ def compare(ledger: Ledger, blocks: BlockStore) -> Finding:
     Raises LedgerUnavailable, ArchiveReadError, BadBlock (the block the ledger builds on is damaged).
     """
     try:
-        state = ledger.state()
+        while True:
+            state = ledger.state()
+            finding = _compare_heads(state, blocks)
+            if finding.condition is Condition.HEALTHY or _same(state, ledger.state()):
+                return finding
+            # A sealer was at work between the look at Redis and the one at the archive: look again.
     except LedgerRestoring:
-        return Finding(Condition.LOST, "a restore was begun and not finished")
+        return Finding(Condition.LOST, "a restore was begun and not finished", "restoring")
     except LedgerMissing:
         newest = blocks.newest()
         if newest is None:
-            return Finding(Condition.UNKNOWN, "neither Redis nor the archive has this ledger")
-        return Finding(Condition.LOST, f"Redis has no such ledger, the archive has it up to slot {newest}")
-    return _compare_heads(state, blocks)
+            return Finding(Condition.UNKNOWN, "neither Redis nor the archive has this ledger", "none")
+        return Finding(Condition.LOST, f"Redis has no such ledger, the archive has it up to slot {newest}", "none")
+
+
+def _same(one: State, other: State) -> bool:
+    """Whether nothing was sealed between the two."""
+    return (one.epoch, one.finalized, one.closing) == (other.epoch, other.finalized, other.closing)
 
 
 def _compare_heads(state: State, blocks: BlockStore) -> Finding:
+    epoch = str(state.epoch)
     try:
         header = blocks.header(state.finalized)
     except NotFound:
@@ -64,10 +76,11 @@ def _compare_heads(state: State, blocks: BlockStore) -> Finding:
         return Finding(
             Condition.ARCHIVE_BEHIND,
             f"Redis is final up to slot {state.finalized}, the archive ends at {newest}; put the right archive back",
+            epoch,
         )
     if header.ledger_id != state.ledger_id or header.hash() != state.blockhash:
-        return Finding(Condition.DIVERGED, f"the archive has another block in slot {state.finalized}")
+        return Finding(Condition.DIVERGED, f"the archive has another block in slot {state.finalized}", epoch)
     # One block more is a seal that was cut off before Redis heard of it; the next seal settles that.
     if blocks.exists(state.finalized + 2) or (blocks.exists(state.finalized + 1) and not state.closing):
-        return Finding(Condition.BEHIND, f"Redis knows slot {state.finalized}, the archive goes on behind it")
-    return Finding(Condition.HEALTHY, f"epoch {state.epoch}, final up to slot {state.finalized}")
+        return Finding(Condition.BEHIND, f"Redis knows slot {state.finalized}, the archive goes on behind it", epoch)
+    return Finding(Condition.HEALTHY, f"epoch {state.epoch}, final up to slot {state.finalized}", epoch)

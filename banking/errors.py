@@ -57,9 +57,21 @@ class RestoreFailed(TransientError):
     """What was restored is not what it must be; it is not served."""
 
 
-class LeaseLost(TransientError):
+class RestoreInterrupted(TransientError):
+    """The restore was cut off by what happened beside it; it starts over by itself."""
+
+
+class LeaseLost(RestoreInterrupted):
     """Another process restores the ledger, or has done so."""
+
+
+class ArchiveBehind(TransientError):
+    """The archive lacks blocks that this ledger builds on; nothing is sealed onto a chain with a hole."""
 
 
 class VmPanic(TrunklineError):
     """The VM broke down over a transaction; it was made anew, and nothing was committed."""
+
+
+class StillInConflict(TransientError):
+    """Other transactions on the same accounts won every round; try again."""

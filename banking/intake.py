@@ -20,6 +20,7 @@ class Acceptance(StrEnum):
     DUPLICATE_RESOLVED = "P"
     DUPLICATE_DEAD = "X"
     FULL = "F"
+    UNSEALED = "U"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,10 @@ class Sweep:
 class Intake:
     """Intake of one ledger. All methods raise LedgerUnavailable, LedgerMissing, StaleEpoch."""
 
-    def __init__(self, ledger: Ledger, *, limit: int = 1_000_000) -> None:
+    def __init__(self, ledger: Ledger, *, limit: int = 1_000_000, unsealed_limit: int = 100_000) -> None:
         self._ledger = ledger
         self._limit = limit
+        self._unsealed_limit = unsealed_limit
 
     def accept(self, pairs: Sequence[tuple[bytes, bytes]]) -> Accepted:
         """Record up to 256 (signature, raw transaction) pairs, all in one atomic step."""
@@ -55,7 +57,7 @@ class Intake:
         at, codes = self._ledger.run(
             "accept",
             [keys.meta, epoch_keys.state, epoch_keys.status, keys.intake, keys.queued, keys.dead],
-            [self._ledger.epoch, self._limit, *(part for pair in pairs for part in pair)],
+            [self._ledger.epoch, self._limit, self._unsealed_limit, *(part for pair in pairs for part in pair)],
         )
         return Accepted(int(at), [Acceptance(letter) for letter in codes.decode()])
 

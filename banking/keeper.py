@@ -6,24 +6,25 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
-from banking.blockstore import BlockStore, ledger_folder
-from banking.checkpointing import COMPONENT, LedgerSnapshot, newest_chain
+from banking.blockstore import BlockStore
+from banking.checkpointing import COMPONENT, LedgerSnapshot, checkpoint_store, newest_chain
 from banking.consistency import Condition, Finding, compare
-from banking.errors import LeaseLost
+from banking.errors import LeaseLost, RestoreInterrupted
 from banking.intake import MOST_AT_ONCE, Intake
 from banking.journal import read_journal
-from banking.ledger import Ledger
+from banking.ledger import BLOCKHASH_HISTORY, Ledger
 from banking.restoring import LedgerRestore
 from config.clock import SYSTEM_CLOCK, Clock
-from recovery.checkpoints import BadCheckpoint, CheckpointStore, Manifest, NoUsableCheckpoint, Part
+from recovery import crash_points
+from recovery.checkpoints import BadCheckpoint, Manifest, NoUsableCheckpoint, Part
 from recovery.checkpoints.components import Component, ComponentLayer
 from recovery.manager import RecoveryManager
 
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.25
-#: How far back `tidy` looks for left-over epochs; each boot looks again.
-_OLD_EPOCHS = 100
+#: They were accepted before: no backpressure may turn them away now.
+_NO_LIMIT = 2**52
 
 
 class LedgerComponent:
@@ -68,13 +69,7 @@ class LedgerKeeper:
     ) -> None:
         self.ledger = ledger
         self.blocks = blocks
-        self.store = CheckpointStore(
-            blocks.archive,
-            blocks.identity,
-            folder=f"{ledger_folder(ledger.keys.name)}/checkpoints",
-            trusted_keys=blocks.trusted_keys,
-            clock=clock,
-        )
+        self.store = checkpoint_store(blocks, clock=clock)
         self._others = others or {}
         self._clock = clock
 
@@ -100,7 +95,7 @@ class LedgerKeeper:
             if finding.detail != told:
                 logger.warning("Ledger %s is %s: %s", self.ledger.keys.name, finding.condition, finding.detail)
                 told = finding.detail
-            if finding.needs_restore and self._restore_once():
+            if finding.needs_restore and self._restore_once(finding.epoch):
                 continue
             if not keep_waiting(finding):
                 return finding
@@ -108,29 +103,31 @@ class LedgerKeeper:
 
     def restore_from(self, checkpoint_id: str) -> None:
         """Restore one checkpoint and the blocks behind it. Raises UnknownCheckpoint, BadCheckpoint, LeaseLost."""
-        restore = self._begin()
+        # Nothing is fenced for a checkpoint that cannot be restored.
+        report = self.store.verify(checkpoint_id)
+        if not report.ok:
+            raise BadCheckpoint(f"checkpoint {checkpoint_id}: {report.explain()}")
+        restore = LedgerRestore.begin(self.ledger, self.blocks, clock=self._clock)
+        if restore is None:
+            raise LeaseLost("another process is restoring this ledger")
         try:
-            self._manager(LedgerComponent(None, (), restore)).restore_system_checkpoint(checkpoint_id)
+            manager = self._manager(LedgerComponent(None, (), restore))
+            manager.restore_system_checkpoint(checkpoint_id)
         finally:
             restore.give_up()
         self.tidy()
 
-    def _begin(self) -> LedgerRestore:
-        restore = LedgerRestore.begin(self.ledger, self.blocks)
-        if restore is None:
-            raise LeaseLost("another process is restoring this ledger")
-        return restore
-
-    def _restore_once(self) -> bool:
+    def _restore_once(self, observed: str) -> bool:
         """One attempt; False when another process has the lease or took it over."""
-        restore = LedgerRestore.begin(self.ledger, self.blocks)
+        restore = LedgerRestore.begin(self.ledger, self.blocks, observed=observed, clock=self._clock)
         if restore is None:
             return False
         logger.warning("Restoring ledger %s under epoch %d", self.ledger.keys.name, restore.epoch)
         try:
             self._run_restore(restore)
-        except LeaseLost as error:
+        except RestoreInterrupted as error:
             logger.warning("The restore was not finished: %s", error)
+            restore.discard_restored()
             return False
         except BaseException:
             restore.discard_restored()
@@ -205,23 +202,46 @@ class LedgerKeeper:
     # ---- epochs that are no more
 
     def tidy(self) -> None:
-        """Drop the keys of older epochs; what was processed there and never became final goes back into intake."""
-        current = self.ledger.epoch
-        highest = int(self.ledger.call(lambda: self.ledger.client.get(self.ledger.keys.epochs)) or current)
-        for number in range(max(1, highest - _OLD_EPOCHS), current):
-            old = self.ledger.keys.epoch(number)
-            if self.ledger.call(lambda keys=old: self.ledger.client.exists(*keys.all())):
-                self._drop_epoch(number)
+        """Drop what fenced epochs and cut-off restores left; what was processed there and never final runs again."""
+        current, client, keys = self.ledger.epoch, self.ledger.client, self.ledger.keys
+        names = cast("set[bytes]", self.ledger.call(lambda: client.smembers(keys.leftovers)))
+        # Read behind the names: a restore whose name is among them took the lease before.
+        holder = cast("bytes", self.ledger.call(lambda: client.get(keys.restorer)) or b"")
+        for name in sorted(name.decode() for name in names - {b"load-" + holder}):
+            if name.startswith("load-"):
+                old = keys.staging(name.removeprefix("load-"))
+                self.ledger.call(lambda gone=old: client.unlink(*gone.all()))
+            elif int(name.removeprefix("e")) < current:
+                self._drop_epoch(int(name.removeprefix("e")))
+            else:
+                continue
+            self.ledger.call(lambda gone=name: client.srem(keys.leftovers, gone))
 
     def _drop_epoch(self, number: int) -> None:
         old = Ledger(self.ledger.client, self.ledger.keys.name, epoch=number)
-        final = cast("bytes | None", old.call(lambda: old.client.hget(old.epoch_keys.state, "finalized_seq")))
-        intake, again = Intake(self.ledger), 0
-        pairs: list[tuple[bytes, bytes]] = []
-        if final is not None:
-            pairs = [(entry.signature, entry.raw) for entry in read_journal(old, after_seq=int(final))]
+        state = cast("dict[bytes, bytes]", old.call(lambda: old.client.hgetall(old.epoch_keys.state)))
+        pairs: dict[bytes, bytes] = {}
+        if state:
+            entries = read_journal(old, after_seq=int(state[b"finalized_seq"]))
+            pairs = {entry.signature: entry.raw for entry in entries}
+        if pairs:
+            self._leave_out_final(pairs, int(state[b"finalized"]))
+        again = self._accept_again(list(pairs.items()))
+        crash_points.reach("restore.accepted-again")
+        old.call(lambda: old.client.unlink(*old.epoch_keys.all()))
+        logger.warning("Dropped epoch %d; %d of its transactions were not final and run again", number, again)
+
+    def _leave_out_final(self, pairs: dict[bytes, bytes], slot: int) -> None:
+        """Rolled back by more than 300 slots: the statuses no longer know what became final since, the blocks do."""
+        until = self.ledger.state().finalized - BLOCKHASH_HISTORY
+        if slot < until:
+            for block in self.blocks.follow(slot + 1, None, until=until):
+                for entry in block.entries:
+                    pairs.pop(entry.signature, None)
+
+    def _accept_again(self, pairs: Sequence[tuple[bytes, bytes]]) -> int:
+        intake, again = Intake(self.ledger, limit=_NO_LIMIT, unsealed_limit=_NO_LIMIT), 0
         for first in range(0, len(pairs), MOST_AT_ONCE):
             answers = intake.accept(pairs[first : first + MOST_AT_ONCE]).answers
             again += sum(answer.value == "A" for answer in answers)
-        old.call(lambda: old.client.unlink(*old.epoch_keys.all()))
-        logger.warning("Dropped epoch %d; %d of its transactions were not final and run again", number, again)
+        return again

@@ -66,6 +66,15 @@ class LedgerKeys:
         """Counter: the highest epoch number ever used on this Redis."""
         return f"{self.prefix}:epochs"
 
+    @cached_property
+    def leftovers(self) -> str:
+        """Set: what `epoch` and `staging` call epochs and loads that may be left over, for dropping them."""
+        return f"{self.prefix}:leftovers"
+
+    def staging(self, token: str) -> EpochKeys:
+        """The keys into which the holder of restore lease `token` loads; nobody else ever writes there."""
+        return EpochKeys(f"{self.prefix}:load-{token}")
+
     def epoch(self, number: int) -> EpochKeys:
         """The keys of one epoch."""
         return EpochKeys(f"{self.prefix}:e{number}")
@@ -112,6 +121,10 @@ class EpochKeys:
     def journal(self) -> str:
         """Stream: `slot-seq` to the transaction, its outcome and the records it wrote."""
         return f"{self.prefix}:journal"
+
+    def loaded(self) -> list[str]:
+        """The keys that a restore fills from the archive."""
+        return [self.accounts, self.versions, self.status, self.messages, self.blockhashes]
 
     def all(self) -> list[str]:
         """Every key of the epoch, for dropping it."""

@@ -194,14 +194,7 @@ class Ledger:
 
     def state(self) -> State:
         """The counters, read in one atomic step. Raises LedgerMissing, LedgerUnavailable."""
-
-        def read() -> Any:
-            pipe = self.client.pipeline(transaction=True)
-            pipe.hgetall(self.keys.meta)
-            pipe.hgetall(self.epoch_keys.state)
-            return pipe.execute()
-
-        meta, state = self.call(read)
+        meta, state = map(_pairs, self.run("state", [self.keys.meta, self.epoch_keys.state], []))
         if not meta:
             raise LedgerMissing(self.keys.name)
         if meta[b"epoch"] != str(self.epoch).encode():
@@ -247,11 +240,16 @@ class Ledger:
             if text.endswith(RESTORING.decode()):
                 raise LedgerRestoring(f"ledger {self.keys.name!r} is being restored from its archive") from error
             raise StaleEpoch(f"ledger {self.keys.name!r} was restored: {text}") from error
-        if text.startswith("OOM") or "OOM command not allowed" in text:
+        # redis-py knows it by type and drops the word; from inside a script it is somewhere in the text.
+        if isinstance(error, redis.OutOfMemoryError) or "OOM" in text:
             raise LedgerUnavailable("Redis is out of memory and refused the write; nothing of it was done") from error
         if text.startswith(("LOADING", "BUSY", "READONLY", "MISCONF", "MASTERDOWN")):
             raise LedgerUnavailable(f"Redis cannot write now: {text}") from error
         raise error
+
+
+def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _state(meta: dict[bytes, bytes], state: dict[bytes, bytes]) -> State:

@@ -35,6 +35,17 @@ class Processed:
     buried: int = 0
     malformed: int = 0
 
+    def words(self) -> str:
+        """The counts that are not 0. (A text, because Celery makes a safe copy of any other result for its log.)"""
+        counts = (
+            ("committed", self.committed),
+            ("duplicate", self.duplicates),
+            ("parked", self.parked),
+            ("dead", self.buried),
+            ("malformed", self.malformed),
+        )
+        return ", ".join(f"{count} {name}" for name, count in counts if count) or "nothing"
+
 
 class Processor:
     """Runs messages: a batch whole, a redelivered one transaction by transaction."""

@@ -10,11 +10,12 @@ from solders.transaction import VersionedTransaction
 
 from banking.blocks import BlockHeader, encode_entries
 from banking.blockstore import BlockStore
-from banking.errors import JournalGap
+from banking.errors import ArchiveBehind, JournalGap
 from banking.journal import JournalEntry, read_journal
 from banking.ledger import BLOCKHASH_HISTORY, Ledger
 from recovery import crash_points
 
+CRASH_POINTS = ("seal.closed", "seal.archived", "seal.finalized", "seal.pruning")
 logger = logging.getLogger(__name__)
 
 _PRUNE_PAIRS = 1_000
@@ -44,8 +45,8 @@ class Sealer:
     def seal(self, *, interval: float = 0.0) -> Sealed | None:
         """Seal the open slot if it is at least `interval` seconds old, or finish what another sealer began.
 
-        Raises ArchiveUnavailable (nothing became final; try again), Diverged and JournalGap (the ledger must be
-        restored), LedgerUnavailable, StaleEpoch.
+        Raises ArchiveUnavailable, ArchiveBehind (nothing became final; try again), Diverged and JournalGap (the
+        ledger must be restored), LedgerUnavailable, StaleEpoch.
         """
         epoch, keys = self._ledger.epoch, self._ledger.epoch_keys
         closed = self._ledger.run("close", [self._ledger.keys.meta, keys.state], [epoch, int(interval * 1000)])
@@ -59,6 +60,8 @@ class Sealer:
                 # Another sealer finished this slot, and it was pruned, while this one slept.
                 return None
             raise JournalGap(f"the journal of slot {slot} lacks entries: {len(entries)} of {first_seq}-{last_seq}")
+        if not self._blocks.exists(slot - 1):
+            raise ArchiveBehind(f"the archive lacks the block of slot {slot - 1}; put the right archive back")
         body = encode_entries(entries)
         header = _header(closed, epoch, body)
         self._blocks.put(header, body)
@@ -91,6 +94,7 @@ class Sealer:
         names = [self._ledger.keys.meta, keys.state, keys.status, keys.messages, keys.journal]
         step = 2 * _PRUNE_PAIRS
         for first in range(0, max(1, len(pairs)), step):
+            crash_points.reach("seal.pruning")
             last = int(first + step >= len(pairs))
             self._ledger.run("prune", names, [self._ledger.epoch, slot, last, *pairs[first : first + step]])
 

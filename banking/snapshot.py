@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple, TypeVar
@@ -112,11 +112,19 @@ class Fold:
                 yield BlockhashRow(blockhash, slot)
 
 
-def fold_blocks(blocks: BlockStore, slot: int, parent: bytes | None, *, until: int | None = None) -> Fold:
-    """Fold the blocks from `slot` on. Raises BadBlock for the first that is damaged, missing or out of place."""
+def fold_blocks(
+    blocks: BlockStore,
+    slot: int,
+    parent: bytes | None,
+    *,
+    until: int | None = None,
+    visit: Callable[[Block], None] = lambda _: None,
+) -> Fold:
+    """Fold the blocks from `slot` on; `visit` sees each. Raises BadBlock for the first that is bad or missing."""
     fold = Fold()
     for block in blocks.follow(slot, parent, until=until):
         fold.add(block)
+        visit(block)
     return fold
 
 

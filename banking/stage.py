@@ -10,12 +10,14 @@ from solders.hash import Hash
 from banking.accounts import Touched, program_data_key, static_accounts, with_lookups
 from banking.cache import ProgramCache
 from banking.detail import Detail, pack_detail
+from banking.errors import StillInConflict
 from banking.executor import SvmExecutor
 from banking.ledger import Entry, Ledger, Loaded
 from banking.native import ADDRESS_LOOKUP_TABLE
-from banking.records import Result, pack_result
+from banking.records import Outcome, Result, pack_result
 from banking.solana_errors import ALREADY_PROCESSED, BLOCKHASH_NOT_FOUND
-from banking.wire import WireTransaction
+from banking.tolerance import Protection
+from banking.wire import TransactionInput, WireTransaction, decode, verify
 
 _LOOKUP_PROGRAM = bytes(ADDRESS_LOOKUP_TABLE)
 
@@ -46,8 +48,16 @@ class Simulation:
 class BankingStage:
     """Executes transactions against a ledger. One to a process; not for use from several threads."""
 
-    def __init__(self, ledger: Ledger, executor: SvmExecutor, *, conflict_rounds: int = 8) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        executor: SvmExecutor,
+        *,
+        conflict_rounds: int = 8,
+        protection: Protection | None = None,
+    ) -> None:
         self.ledger = ledger
+        self._protection = protection or Protection()
         self._executor = executor
         self._rounds = conflict_rounds
         self._native = executor.native_keys()
@@ -68,6 +78,22 @@ class BankingStage:
             self._round(pending, report, enqueued_at)
         report.conflicts = pending.wires
         return report
+
+    def process_transaction_with_fault_tolerance(self, transaction: TransactionInput) -> Outcome:
+        """The whole way of one transaction, without Celery: verify, gate, breaker, execute, commit, with retries.
+
+        A transaction that was processed before keeps its outcome. Raises InvalidTransaction, OperationRefused,
+        CircuitOpenError, and the last transient error when the retry policy has enough.
+        """
+        wire = verify(decode(transaction))
+        return self._protection.run(lambda: self._process_one(wire))
+
+    def _process_one(self, wire: WireTransaction) -> Outcome:
+        self.process([wire])
+        outcome = self.ledger.outcomes([wire.signature])[0]
+        if outcome is None:
+            raise StillInConflict("other transactions on the same accounts won every round")
+        return outcome
 
     def simulate(self, wire: WireTransaction, *, check_blockhash: bool = True) -> Simulation:
         """What `wire` would come to now; nothing is recorded. Raises LedgerUnavailable, StaleEpoch."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import threading
 import time
-from typing import Any
+from typing import Any, cast
 
 from solders.hash import Hash
 from solders.keypair import Keypair
@@ -52,13 +52,13 @@ def run(*, turns: int = 3, single: int = 4_000, batch: int = 30_000, hot: int = 
 def _bare(count: int) -> float:
     with bench() as it:
         app = bare_app
-        app.conf.broker_url = it.settings.celery_url()
+        app.conf.update(broker_url=it.settings.celery_url())
         with app.connection_for_write() as connection:
             producer = app.amqp.Producer(connection)
             for _ in range(count):
                 app.send_task("bare.incr", producer=producer)
         it.worker("benchmarks.bare", "bare", processes=_PROCESSES)
-        return rate(lambda: int(it.client.get("bench:bare") or 0), count)
+        return rate(lambda: int(cast(Any, it.client.get("bench:bare")) or 0), count)
 
 
 def _outcomes(it: Bench) -> Any:
@@ -66,7 +66,7 @@ def _outcomes(it: Bench) -> Any:
     key = ledger.epoch_keys.state
 
     def done() -> int:
-        processed, failed = it.client.hmget(key, "processed", "failed")
+        processed, failed = cast(Any, it.client.hmget(key, "processed", "failed"))
         return int(processed) + int(failed)
 
     return done

@@ -9,6 +9,7 @@ from typing import Any
 
 from celery import Celery
 
+from config import serialization, transport
 from config.celery_settings import celery_settings
 from config.settings import get_settings
 
@@ -17,6 +18,8 @@ def _settings() -> dict[str, Any]:
     return celery_settings(get_settings())
 
 
+serialization.install()
+transport.install()
 app = Celery("trunkline")
 # A callable is read when the app is first used, not when this module is imported: by then the command line has
 # said which instance is meant.

@@ -11,13 +11,12 @@ from enum import StrEnum
 import structlog
 
 from config.clock import SYSTEM_CLOCK, Clock
-from recovery.archive import ArchiveUnavailable
+from recovery.archive import ArchiveReadError, ArchiveUnavailable
 from recovery.checkpoints.components import Component
 from recovery.checkpoints.errors import BadCheckpoint, NoUsableCheckpoint, RestoreRefused, UnknownCheckpoint
 from recovery.checkpoints.facade import Checkpoint, Kind
 from recovery.checkpoints.manifest import Facts, Manifest
 from recovery.checkpoints.store import CheckpointStore
-from recovery.checkpoints.verification import VerificationReport
 
 _COMPONENT_NAME = re.compile(r"[a-z0-9-]{1,32}")
 _log = structlog.get_logger(__name__)
@@ -90,6 +89,7 @@ class RecoveryManager:
     def auto_recover(self) -> Manifest | None:
         """Restore the newest checkpoint that verifies completely and that every component accepts.
 
+        It is read once: every byte is verified while it is loaded, and nothing is activated before the last one was.
         None when there are no checkpoints at all. Bad ones are passed over, told and never deleted. Raises
         NoUsableCheckpoint when all are bad, ArchiveUnavailable when that cannot be known now.
         """
@@ -97,15 +97,19 @@ class RecoveryManager:
             refused: list[str] = []
             unreadable: list[str] = []
 
-            def on_bad(report: VerificationReport) -> None:
-                (unreadable if report.unreadable else refused).append(f"{report.checkpoint_id}: {report.explain()}")
-
-            for manifest in self.checkpoints.store.verified_newest_first(on_bad):
-                problem = self._try_restore(manifest)
-                self._status = replace(self._status, bad=tuple(refused + unreadable))
-                if problem is None:
-                    return manifest
-                refused.append(f"{manifest.id}: {problem}")
+            for checkpoint_id in reversed(self.checkpoints.store.ids()):
+                try:
+                    restored = self._try_restore(checkpoint_id)
+                except UnknownCheckpoint:  # deleted since the listing
+                    continue
+                except ArchiveReadError as error:
+                    unreadable.append(_told(checkpoint_id, error))
+                except (BadCheckpoint, RestoreRefused) as error:
+                    refused.append(_told(checkpoint_id, error))
+                else:
+                    return restored
+                finally:
+                    self._status = replace(self._status, bad=tuple(refused + unreadable))
             self._status = replace(self._status, bad=tuple(refused + unreadable))
             _raise_unless_empty(refused, unreadable)
             return None
@@ -119,17 +123,13 @@ class RecoveryManager:
         left = max(0, status.total_bytes - status.done_bytes) * elapsed / status.done_bytes
         return replace(status, seconds_left=left)
 
-    def _try_restore(self, manifest: Manifest) -> str | None:
-        """None when restored, else why the checkpoint was refused."""
-        try:
-            self._expect(manifest, readings=1)
-            self.checkpoints.restore_verified(manifest.id, self._progress)
-        except (BadCheckpoint, RestoreRefused, UnknownCheckpoint) as error:
-            _log.error("recovery.checkpoint-refused", checkpoint=manifest.id, error=str(error))
-            return str(error)
-        self._status = replace(self._status, last_restored=manifest.id)
-        _log.warning("recovery.restored", checkpoint=manifest.id, sequence=manifest.sequence)
-        return None
+    def _try_restore(self, checkpoint_id: str) -> Manifest:
+        manifest = self.checkpoints.store.manifest(checkpoint_id)
+        self._expect(manifest, readings=1)
+        self.checkpoints.restore_reading(checkpoint_id, self._progress)
+        self._status = replace(self._status, last_restored=checkpoint_id)
+        _log.warning("recovery.restored", checkpoint=checkpoint_id, sequence=manifest.sequence)
+        return manifest
 
     def _expect(self, manifest: Manifest, readings: int) -> None:
         layers = self.checkpoints.store.layers(manifest.id)
@@ -152,6 +152,11 @@ class RecoveryManager:
             raise
         finally:
             self._status = replace(self._status, state=RecoveryState.IDLE, restoring=None)
+
+
+def _told(checkpoint_id: str, error: Exception) -> str:
+    _log.error("recovery.checkpoint-refused", checkpoint=checkpoint_id, error=str(error))
+    return f"{checkpoint_id}: {error}"
 
 
 def _raise_unless_empty(refused: Sequence[str], unreadable: Sequence[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from banking.errors import LedgerMissing, LedgerUnavailable, StaleEpoch
 from banking.processor import Processed
@@ -47,11 +46,11 @@ class TransactionTask(FaultTolerantTask):
         """Where messages go that are no transactions; the base class keeps here what it gives up."""
         return runtime().burial.letters
 
-    def process_payload(self, payload: object, *, enqueued_at: object, isolate: object) -> dict[str, int]:
-        """Decode and run; returns counts for the log and for Flower. Raises InvalidMessage."""
+    def process_payload(self, payload: object, *, enqueued_at: object, isolate: object) -> str:
+        """Decode and run; returns what it came to, for the log and for Flower. Raises InvalidMessage."""
         texts, sent_at = _texts(payload), _milliseconds(enqueued_at)
         try:
-            return asdict(self._process(texts, sent_at, bool(isolate)))
+            return self._process(texts, sent_at, bool(isolate)).words()
         except LedgerMissing as error:
             # Emptied or not restored yet: no attempt can help until somebody acts, and nothing may be lost.
             raise PutOff(str(error), retry_after=self.park_delay) from error
@@ -72,7 +71,7 @@ class TransactionTask(FaultTolerantTask):
         ran.malformed = done.malformed
         return ran
 
-    def park(self, delay: float, exc: Exception) -> None:  # noqa: ARG002
+    def park(self, delay: float, exc: Exception) -> None:
         """Put the batch back into intake; the sweeper brings it when its time has come.
 
         With the ledger away the message itself is put off: published again, or handed back to the broker.
@@ -80,9 +79,9 @@ class TransactionTask(FaultTolerantTask):
         try:
             runtime().processor.park(self._wires(), delay)
         except (LedgerUnavailable, LedgerMissing, StaleEpoch) as error:
-            longest = runtime().settings.longest_countdown
-            logger.warning("Cannot park in intake (%s); the message comes again in %.1f s", error, min(delay, longest))
-            self.publish_again(min(delay, longest))
+            delay = min(delay, runtime().settings.longest_countdown)
+            logger.warning("%s; cannot park in intake (%s): the message comes again in %.1f s", exc, error, delay)
+            self.publish_again(delay)
 
     def _wires(self) -> list[WireTransaction]:
         known: list[WireTransaction] | None = getattr(self.request, "wires", None)

@@ -8,6 +8,7 @@ from banking.errors import Diverged, LedgerMissing, LedgerRestoring
 from config.app import app
 from config.queues import SEAL
 from recovery.archive import ArchiveUnavailable
+from tasks.errors import LEDGER_AWAY
 from tasks.runtime import Runtime, runtime
 
 logger = logging.getLogger(__name__)
@@ -16,7 +17,7 @@ logger = logging.getLogger(__name__)
 _ARCHIVE_ERROR_SECONDS = 5
 
 
-@app.task(name=SEAL)
+@app.task(name=SEAL, throws=LEDGER_AWAY)
 def seal() -> int | None:
     """Seal the open slot; its number, or None when it is too early, another sealer was first, or it was restored."""
     here = runtime()

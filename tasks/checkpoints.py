@@ -9,6 +9,7 @@ from config.app import app
 from config.clock import SYSTEM_CLOCK
 from config.queues import CREATE_CHECKPOINT, SCRUB_CHECKPOINTS
 from recovery.checkpoints import Manifest
+from tasks.errors import LEDGER_AWAY
 from tasks.runtime import Runtime, runtime
 
 logger = logging.getLogger(__name__)
@@ -19,7 +20,7 @@ _LEASE_SECONDS = 600
 _CLEAN_UP_EVERY = 5
 
 
-@app.task(name=CREATE_CHECKPOINT)
+@app.task(name=CREATE_CHECKPOINT, throws=LEDGER_AWAY)
 def create(*, force: bool = False, full: bool = False) -> str | None:
     """Write a checkpoint if one is due (or `force`); its id. One at a time in the whole fleet."""
     here = runtime()
@@ -62,7 +63,7 @@ def _clean_up(here: Runtime) -> None:
     logger.info("Cleaned the archive up: %d blocks dropped", dropped)
 
 
-@app.task(name=SCRUB_CHECKPOINTS)
+@app.task(name=SCRUB_CHECKPOINTS, throws=LEDGER_AWAY)
 def scrub() -> dict[str, Any]:
     """Read back and verify every checkpoint, and the chain of blocks behind the oldest good one; tell what is bad."""
     keeper = runtime().keeper

@@ -14,10 +14,11 @@ from recovery.breaker import CircuitState
 from recovery.degradation.evaluator import SharedRules
 from recovery.degradation.rules import rules_from
 from recovery.degradation.signals import CallableSignal, DiskFreeRatio, RedisMemoryRatio, Signal, collect
+from tasks.errors import LEDGER_AWAY
 from tasks.runtime import Runtime, runtime
 
 
-@app.task(name=EVALUATE_HEALTH)
+@app.task(name=EVALUATE_HEALTH, throws=LEDGER_AWAY)
 def evaluate() -> dict[str, float]:
     """Measure the signals and apply the rules; returns what was measured."""
     here = runtime()

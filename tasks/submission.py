@@ -35,6 +35,8 @@ _DUPLICATES = {
 }
 _FULL = "intake is full: too many unresolved transactions; submit again later"
 _POLL_SECONDS = 0.05
+#: Seconds without another try once the broker did not take messages: each try may last as long as its timeouts.
+_BROKER_PAUSE = 5.0
 
 
 class SubmissionFailed(LedgerUnavailable):
@@ -58,6 +60,7 @@ class Submitter:
         self._app = app
         self._batch_size = settings.batch_size
         self._clock = clock
+        self._broker_again_at = 0.0
 
     def submit(
         self, transactions: Iterable[TransactionInput], *, wait: Wait | None = None, timeout: float = 60.0
@@ -116,15 +119,21 @@ class Submitter:
         pairs = [(wire.signature, wire.raw) for wire in wires]
         accepted = self._accept_in_current_epoch(pairs)
         raws = [wire.raw for wire, answer in zip(wires, accepted.answers, strict=True) if answer is Acceptance.ACCEPTED]
-        try:
-            enqueue(self._app, raws, batch_size=self._batch_size, enqueued_at=accepted.at)
-        except BrokerUnavailable as error:
-            logger.warning(
-                "%d transactions are accepted, but %s; the sweeper will enqueue them",
-                len(raws),
-                error,
-            )
+        self._enqueue(raws, accepted.at)
         return accepted.answers
+
+    def _enqueue(self, raws: Sequence[bytes], accepted_at: int) -> None:
+        if self._clock.monotonic() < self._broker_again_at:
+            return
+        try:
+            enqueue(self._app, raws, batch_size=self._batch_size, enqueued_at=accepted_at)
+        except BrokerUnavailable as error:
+            self._broker_again_at = self._clock.monotonic() + _BROKER_PAUSE
+            logger.warning(
+                "Transactions are accepted, but %s. The sweeper will enqueue them, and those of the next %g s.",
+                error,
+                _BROKER_PAUSE,
+            )
 
     def _accept_in_current_epoch(self, pairs: Sequence[tuple[bytes, bytes]]) -> Accepted:
         try:

@@ -12,26 +12,25 @@ from config.app import app
 from config.queues import PROCESS, PROCESS_BATCH, SWEEP, TRANSACTIONS
 from tasks.base import TransactionTask
 from tasks.enqueue import enqueue
+from tasks.errors import LEDGER_AWAY
 from tasks.runtime import runtime
 
 logger = logging.getLogger(__name__)
 
 
 @app.task(name=PROCESS, base=TransactionTask, bind=True)
-def process(self: TransactionTask, transaction: str) -> dict[str, int]:
+def process(self: TransactionTask, transaction: str) -> str:
     """Execute one signed transaction (base64). Any Celery client may send this by name."""
     return self.process_payload([transaction], enqueued_at=0, isolate=False)
 
 
 @app.task(name=PROCESS_BATCH, base=TransactionTask, bind=True)
-def process_batch(
-    self: TransactionTask, transactions: list[str], enqueued_at: int = 0, isolate: bool = False
-) -> dict[str, int]:
+def process_batch(self: TransactionTask, transactions: list[str], enqueued_at: int = 0, isolate: bool = False) -> str:
     """Execute signed transactions (base64 each). `enqueued_at` is Redis time in milliseconds."""
     return self.process_payload(transactions, enqueued_at=enqueued_at, isolate=isolate)
 
 
-@app.task(name=SWEEP)
+@app.task(name=SWEEP, throws=LEDGER_AWAY)
 def sweep() -> dict[str, int]:
     """Re-enqueue accepted transactions that no message speaks for, and parked ones whose time has come."""
     here = runtime()

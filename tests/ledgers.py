@@ -22,7 +22,7 @@ from banking.records import lamports_of
 from banking.sealer import Sealer
 from banking.stage import BankingStage
 from banking.wire import WireTransaction, verify
-from recovery.archive import MemoryArchive
+from recovery.archive import Archive, MemoryArchive
 from recovery.identity import Identity
 
 SOL = 10**9
@@ -60,10 +60,12 @@ class World:
         return keypairs
 
 
-def new_world(client: redis.Redis, name: str = "test") -> World:
+def new_world(
+    client: redis.Redis, name: str = "test", *, archive: Archive | None = None, identity: Identity | None = None
+) -> World:
     """A fresh ledger on `client`."""
     ledger, faucet = Ledger(client, name), Keypair()
-    blocks = BlockStore(MemoryArchive(), name, Identity.generate())
+    blocks = BlockStore(archive or MemoryArchive(), name, identity or Identity.generate())
     create_ledger(ledger, blocks, genesis_accounts(faucet.pubkey(), GENESIS_LAMPORTS))
     return World(ledger, blocks, faucet, BankingStage(ledger, SvmExecutor()))
 

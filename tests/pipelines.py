@@ -76,6 +76,13 @@ class WorkerProcess:
         )
         assert self.alive(), self.output()[-3000:]
 
+    def pause(self) -> None:
+        """SIGSTOP to the worker and its children."""
+        self._signal_group(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal_group(signal.SIGCONT)
+
     def kill(self) -> None:
         """SIGKILL to the worker and all its children, as a power cut would."""
         self._signal_group(signal.SIGKILL)
@@ -105,24 +112,31 @@ class Pipeline:
             "sweep_grace": 1.0,
             **options,
         }
-        self.settings = Settings(**values)
         self._environment = {f"TRUNKLINE_{name.upper()}": str(value) for name, value in values.items() if value}
-        self.app = Celery("test-producer", set_as_current=False)
-        self.app.conf.update(celery_settings(self.settings))
-        self.client = ledger_client(self.settings)
-        self.ledger = Ledger(self.client, self.settings.ledger)
-        self.intake = Intake(self.ledger)
-        self.burial = Burial(self.ledger)
-        self.submitter = self.new_submitter()
+        self._connect(Settings(**values))
         self.faucet = Keypair()
         self.workers: list[WorkerProcess] = []
         self.blocks = open_blocks(self.settings)
         create_ledger(self.ledger, self.blocks, genesis_accounts(self.faucet.pubkey(), GENESIS_LAMPORTS))
 
-    # ---- producing
+    @classmethod
+    def attach(cls, other: Pipeline) -> Pipeline:
+        """A producer with connections of its own on `other`'s ledger, for a forked process."""
+        attached = cls.__new__(cls)
+        attached._connect(other.settings)
+        return attached
 
-    def new_submitter(self) -> Submitter:
-        return Submitter(self.ledger, self.app, self.settings)
+    def _connect(self, settings: Settings) -> None:
+        self.settings = settings
+        self.app = Celery("test-producer", set_as_current=False)
+        self.app.conf.update(celery_settings(settings))
+        self.client = ledger_client(settings)
+        self.ledger = Ledger(self.client, settings.ledger)
+        self.intake = Intake(self.ledger, limit=settings.intake_limit)
+        self.burial = Burial(self.ledger)
+        self.submitter = Submitter(self.ledger, self.app, settings)
+
+    # ---- producing
 
     def blockhash(self) -> Hash:
         return Hash.from_bytes(self.ledger.state().blockhash)
@@ -176,7 +190,7 @@ class Pipeline:
         ready: bool = True,
         pool: str = "prefork",
         extra: Sequence[str] = (),
-        **options: object,
+        **options: Any,
     ) -> WorkerProcess:
         """A worker of its own process group; `options` are settings for it alone."""
         number = len(self.workers)
@@ -190,7 +204,7 @@ class Pipeline:
         return worker
 
     def start(
-        self, workers: int = 2, *, pool: str = "prefork", extra: Sequence[str] = (), **options: str
+        self, workers: int = 2, *, pool: str = "prefork", extra: Sequence[str] = (), **options: Any
     ) -> list[WorkerProcess]:
         """Transaction workers, and a maintenance worker with beat in it; returns the former."""
         started = [self.start_worker(ready=False, pool=pool, extra=extra, **options) for _ in range(workers)]
@@ -205,6 +219,11 @@ class Pipeline:
             worker.kill()
         self.app.close()
         self.client.close()
+
+    def assert_alive(self, workers: Sequence[WorkerProcess]) -> None:
+        """None of them has ended; else the end of its log is shown."""
+        for worker in workers:
+            assert worker.alive(), worker.output()[-5000:]
 
     def logs(self) -> str:
         """The end of every worker's log, for the message of a failure."""

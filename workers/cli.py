@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from workers.console.base import Program
 
+if TYPE_CHECKING:
+    from recovery.degradation import DegradationManager
+
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="trunkline", prog_name="trunkline")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Trunkline: a fault-tolerant Solana transaction pipeline on Celery and Redis."""
+    # What `mode` works on; tests put another in its place.
+    context.obj = context.obj or _modes
+
+
+def _modes() -> DegradationManager:
+    from tasks.runtime import runtime
+
+    return runtime().degradation
 
 
 def _add_commands() -> None:
-    from workers.console import audit, deadletter, demo, instance, lamports, load, status, submit
+    from workers.console import audit, breaker, deadletter, demo, instance, lamports, load, mode, rpc, status, submit
 
     for command in (
         instance.init,
@@ -28,6 +42,9 @@ def _add_commands() -> None:
         lamports.balance,
         load.load,
         deadletter.deadletter,
+        breaker.breaker,
+        mode.mode,
+        rpc.rpc,
     ):
         main.add_command(command)
 

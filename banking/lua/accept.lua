@@ -1,10 +1,11 @@
 -- Take signed transactions in: the durable record that makes "accepted" true.
 --
 -- KEYS  1 meta  2 state  3 status  4 intake  5 queued  6 dead
--- ARGV  epoch, limit (most unresolved transactions), then pairs: signature, raw transaction
+-- ARGV  epoch, limit (most unresolved transactions), most outcomes not yet in the archive, then pairs: signature, raw transaction
 -- RESULT {now (ms), codes}, codes one letter a transaction:
 --       A accepted   D duplicate of one not yet resolved   P duplicate of one that has its outcome
 --       X duplicate of one in the dead letters   F refused: intake is full
+--       U refused: the archive cannot keep up
 -- ERRORS STALE_EPOCH <current>
 
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
@@ -15,10 +16,12 @@ local clock = redis.call('TIME')
 local now = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
 
 local signatures = {}
-for i = 3, #ARGV, 2 do signatures[#signatures + 1] = ARGV[i] end
+for i = 4, #ARGV, 2 do signatures[#signatures + 1] = ARGV[i] end
 local status = redis.call('HMGET', KEYS[3], unpack(signatures))
 local waiting = redis.call('HMGET', KEYS[4], unpack(signatures))
 local dead = redis.call('HMGET', KEYS[6], unpack(signatures))
+local counters = redis.call('HMGET', KEYS[2], 'seq', 'finalized_seq')
+local unsealed = tonumber(counters[1]) - tonumber(counters[2]) > tonumber(ARGV[3])
 local room = tonumber(ARGV[2]) - redis.call('HLEN', KEYS[4])
 
 local codes, records, scores, taken = {}, {}, {}, {}
@@ -27,13 +30,14 @@ for i = 1, #signatures do
   if status[i] then codes[i] = 'P'
   elseif waiting[i] or taken[signature] then codes[i] = 'D'
   elseif dead[i] then codes[i] = 'X'
+  elseif unsealed then codes[i] = 'U'
   elseif room <= 0 then codes[i] = 'F'
   else
     codes[i] = 'A'
     room = room - 1
     taken[signature] = true
     records[#records + 1] = signature
-    records[#records + 1] = ARGV[2 + i * 2]
+    records[#records + 1] = ARGV[3 + i * 2]
     scores[#scores + 1] = now
     scores[#scores + 1] = signature
   end

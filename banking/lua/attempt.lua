@@ -13,4 +13,7 @@ if redis.call('HEXISTS', KEYS[2], ARGV[2]) == 0 then
   redis.call('HDEL', KEYS[3], ARGV[2])
   return -1
 end
-return redis.call('HINCRBY', KEYS[3], ARGV[2], ARGV[3])
+local count = redis.call('HINCRBY', KEYS[3], ARGV[2], ARGV[3])
+-- An end told late may meet a count that was dropped meanwhile.
+if count < 0 then count = redis.call('HINCRBY', KEYS[3], ARGV[2], -count) end
+return count

@@ -1,14 +1,21 @@
 -- Take the lease on restoring a ledger, and stop everybody from serving what is about to be replaced.
 --
--- KEYS  1 meta  2 lease  3 epoch counter
--- ARGV  token, lease (ms), highest epoch known from the archive
--- RESULT the number of the new epoch, never used before on this Redis nor in the archive; 0: another has the lease
+-- KEYS  1 meta  2 lease  3 epoch counter  4 leftovers
+-- ARGV  token, lease (ms), highest epoch known from the archive, the epoch as it was when the restore was found
+--       necessary ('none', 'restoring' or a number; '' = restore in any case)
+-- RESULT the number of the new epoch, never used before on this Redis nor in the archive
+--        0 another has the lease   -1 the epoch is another one meanwhile: look again before restoring
 --
 -- Until `switch` the ledger's epoch reads "restoring", which fences every commit, submit and seal.
 
-if not redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end
 local known = redis.call('HGET', KEYS[1], 'epoch')
-if known and known ~= 'restoring' then redis.call('HSET', KEYS[1], 'fenced', known) end
+if ARGV[4] ~= '' and (known or 'none') ~= ARGV[4] then return -1 end
+if not redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end
+if known and known ~= 'restoring' then
+  redis.call('HSET', KEYS[1], 'fenced', known)
+  redis.call('SADD', KEYS[4], 'e' .. known)
+end
+redis.call('SADD', KEYS[4], 'load-' .. ARGV[1])
 redis.call('HSET', KEYS[1], 'epoch', 'restoring')
 local highest = math.max(tonumber(redis.call('GET', KEYS[3]) or '0'), tonumber(ARGV[3]),
   tonumber(redis.call('HGET', KEYS[1], 'fenced') or '0'))

@@ -40,6 +40,11 @@ def check_new_name(name: str) -> str:
     return name
 
 
+def is_name(text: str) -> bool:
+    """True for a valid object name."""
+    return bool(_NAME_PATTERN.fullmatch(text))
+
+
 def check_folder(folder: str) -> str:
     """`folder` when it is valid; the empty text is the archive's root. Raises InvalidName."""
     if folder and not _FOLDERS_PATTERN.fullmatch(folder):

@@ -22,11 +22,13 @@ from recovery.archive.errors import (
     ArchiveWriteError,
     NotFound,
     TooLarge,
+    UnsafeArchive,
 )
 
 if TYPE_CHECKING:
     from obstore.store import S3Config
 
+_PROBE = ".trunkline/create-once"
 REQUEST_SECONDS = 10.0
 RETRY_SECONDS = 20.0
 
@@ -51,13 +53,30 @@ class ObjectArchive:
             retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
         )
 
+        self._creates_once = False
+
     def put(self, name: str, data: bytes) -> None:
         names.check_new_name(name)
         if len(data) > MAX_OBJECT_BYTES:
             raise TooLarge(f"{name}: {len(data)} bytes")
+        if not self._creates_once:
+            self._probe()
+        self._create(name, data)
+
+    def _create(self, name: str, data: bytes) -> None:
         with _translated(name, ArchiveWriteError):
             # One PUT, never a multipart upload: only a single PUT can be conditional.
             obstore.put(self._store, name, data, mode="create", use_multipart=False)
+
+    def _probe(self) -> None:
+        """Some stores ignore If-None-Match and overwrite: the fence would be no fence, so they are refused."""
+        for _ in range(2):
+            try:
+                self._create(_PROBE, b"This store was asked to create this object twice.\n")
+            except AlreadyExists:
+                self._creates_once = True
+                return
+        raise UnsafeArchive("this object store ignores If-None-Match: it overwrites objects that were to be created")
 
     def get(self, name: str, max_bytes: int) -> bytes:
         with _translated(names.check_name(name), ArchiveReadError):
@@ -101,7 +120,8 @@ class ObjectArchive:
         with _translated(folder, ArchiveReadError):
             found = obstore.list_with_delimiter(self._store, names.check_folder(folder) or None)
             segments = sorted(path.rpartition("/")[2] for path in found["common_prefixes"])
-        return [segment for segment in segments if folder or segment != names.QUARANTINE]
+        hidden = "" if folder else names.QUARANTINE
+        return [segment for segment in segments if segment != hidden and names.is_folder_segment(segment)]
 
     def delete(self, name: str) -> None:
         with _translated(names.check_name(name), ArchiveWriteError):
@@ -117,7 +137,7 @@ class ObjectArchive:
 
 
 def _is_listed(folder: str, name: str, start_after: str | None) -> bool:
-    if start_after is not None and name <= start_after:
+    if not names.is_name(name) or (start_after is not None and name <= start_after):
         return False
     return bool(folder) or not name.startswith(f"{names.QUARANTINE}/")
 

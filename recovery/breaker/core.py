@@ -19,7 +19,8 @@ CLOSED, OPEN, HALF_OPEN = CircuitState.CLOSED, CircuitState.OPEN, CircuitState.H
 class BreakerCore:
     """One breaker's state. `now` is milliseconds of any clock; `step` is what a generation grows by.
 
-    The fallback counts its generations downwards from 0 (`step=-1`), so they never equal one from Redis.
+    `probes` are calls in flight with the end of their leases; they outlive their half-open spell, because so do the
+    calls. The fallback counts its generations downwards from 0 (`step=-1`), so they never equal one from Redis.
     """
 
     config: CircuitBreakerConfig
@@ -46,18 +47,18 @@ class BreakerCore:
     def sync(self, request: Request, now: int) -> Snapshot:
         """Apply one request at time `now` and return the state after it."""
         self._pass_time(now)
+        held = self.probes.pop(request.lease, None) is not None
         if request.generation == self.generation:
             if self.state is CLOSED:
                 self._report(request, now)
-            elif self.state is HALF_OPEN and self._ruled and request.lease in self.probes:
-                self._finish(request, now)
+            elif self.state is HALF_OPEN and self._ruled and held:
+                self._judge(request, now)
         granted = self._grant(request.acquire, now) if request.acquire and self._ruled else False
         return self._snapshot(now, granted)
 
     def set_override(self, action: str, now: int, *, for_ms: int, reason: str, by: str) -> Snapshot:
         """Do what `Store.override` says."""
         self._new_generation(now)
-        self.probes.clear()
         if action in ("closed", "reset"):
             self.state, self.since, self.until, self.length, self.trips = CLOSED, now, 0, 0, 0
             self.failures, self.successes, self.reason = 0, 0, reason
@@ -81,7 +82,6 @@ class BreakerCore:
         self.state, self.since, self.reason = state, now, reason
         self.failures, self.successes = 0, 0
         self.window.clear()
-        self.probes.clear()
 
     def _open(self, reason: str, draw: float, now: int) -> None:
         rules = self.config
@@ -117,8 +117,7 @@ class BreakerCore:
         if reason:
             self._open(reason, request.draw, now)
 
-    def _finish(self, request: Request, now: int) -> None:
-        del self.probes[request.lease]
+    def _judge(self, request: Request, now: int) -> None:
         if request.verdict is Verdict.FAIL:
             self._open("probe failed", request.draw, now)
         elif request.verdict is Verdict.OK:

@@ -158,17 +158,20 @@ class Gate:
 
     def _settle(self, admission: Admission, verdict: Verdict, slow: bool, *, failed: bool = False) -> None:
         with self._lock:
-            if admission.key != self.passing.key:
-                return  # the state it was admitted under is over
             before = self.view
-            view = self._sync(
-                failures=int(failed),
-                slow_failures=int(failed and slow),
-                successes=int(not failed and verdict is not Verdict.VOID),
-                slow_successes=int(not failed and slow),
-                lease=admission.lease,
-                verdict=verdict,
-            )
+            if admission.key == self.passing.key:
+                view = self._sync(
+                    failures=int(failed),
+                    slow_failures=int(failed and slow),
+                    successes=int(not failed and verdict is not Verdict.VOID),
+                    slow_successes=int(not failed and slow),
+                    lease=admission.lease,
+                    verdict=verdict,
+                )
+            elif admission.lease:  # its state is over, but its place among the probes is to be freed
+                view = self._sync(lease=admission.lease)
+            else:
+                return
         self._tell(before, view)
 
     def _sync(

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 #: Seconds to wait for a connection or a reply. A call does at most one exchange that fails: below 50 ms in all.
 TIMEOUT = 0.04
 #: Seconds without a new attempt after a failure; doubled with each failure in a row.
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 0.5
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 #: What counts as "Redis is away": also its refusals (LOADING, READONLY, OOM), since no caller may suffer from them.
 LINK_ERRORS = (redis.RedisError, OSError)
 

@@ -69,8 +69,11 @@ class SharedStore:
         return int(self._clock.monotonic() * 1000)
 
     def _opened_alone(self) -> bool:
+        """Whether this process, cut off, found out by itself what the others should know, and it is not stale."""
         core = self._stand_in
-        return core is not None and core.state is CircuitState.OPEN and core.generation != self._seed_generation
+        if core is None or core.generation == self._seed_generation:
+            return False
+        return core.state is CircuitState.OPEN and self._now() < core.until
 
     def _leave_stand_in(self) -> None:
         if self._stand_in is not None:

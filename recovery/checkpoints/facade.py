@@ -15,7 +15,7 @@ from recovery.checkpoints.manifest import Facts, Manifest
 from recovery.checkpoints.parts import Part
 from recovery.checkpoints.reading import Progress
 from recovery.checkpoints.retention import CleanupReport
-from recovery.checkpoints.store import CheckpointStore, next_base
+from recovery.checkpoints.store import CheckpointStore, Layer, next_base
 from recovery.checkpoints.verification import VerificationReport
 from recovery.crash_points import reach
 
@@ -68,19 +68,22 @@ class Checkpoint:
             raise ArchiveReadError(f"checkpoint {checkpoint_id}: {report.explain()}")
         if report.manifest is None or not report.ok:
             raise BadCheckpoint(f"checkpoint {checkpoint_id}: {report.explain()}")
-        self.restore_verified(checkpoint_id, progress)
+        self.restore_reading(checkpoint_id, progress)
         return report.manifest
 
-    def restore_verified(self, checkpoint_id: str, progress: Progress | None = None) -> None:
-        """As `restore_checkpoint`, for one that was verified just now; reading still checks every byte."""
+    def restore_reading(self, checkpoint_id: str, progress: Progress | None = None) -> None:
+        """Restore in one reading: every byte is checked before its component gets it, and all before any activates.
+
+        Raises UnknownCheckpoint, BadCheckpoint, RestoreRefused, ArchiveReadError; nothing has been switched then.
+        """
         layers = self.store.layers(checkpoint_id, progress)
-        self._tell_unknown_parts(checkpoint_id, {name for layer in layers for name in layer.part_names})
         begun: list[Component] = []
         try:
             for name, component in self._components.items():
                 reach("recovery.before-restore")
                 begun.append(component)
                 component.restore_parts([ComponentLayer(layer, name) for layer in layers])
+            self._read_unknown_parts(checkpoint_id, layers)
         except BaseException:
             for component in begun:
                 component.discard_restored()
@@ -115,7 +118,14 @@ class Checkpoint:
         except UnknownCheckpoint:  # deleted since the listing
             return None
 
-    def _tell_unknown_parts(self, checkpoint_id: str, names: set[str]) -> None:
-        unknown = sorted(name for name in names if name.split("/")[0] not in self._components)
+    def _read_unknown_parts(self, checkpoint_id: str, layers: Sequence[Layer]) -> None:
+        """What no component takes is verified all the same: a checkpoint is good as a whole or not at all."""
+        unknown = [
+            (layer, name) for layer in layers for name in layer.part_names if name.split("/")[0] not in self._components
+        ]
         if unknown:
-            _log.warning("checkpoint.parts-of-no-component", checkpoint=checkpoint_id, parts=unknown)
+            names = sorted({name for _, name in unknown})
+            _log.warning("checkpoint.parts-of-no-component", checkpoint=checkpoint_id, parts=names)
+        for layer, name in unknown:
+            for _ in layer.read(name):
+                pass

@@ -21,6 +21,7 @@ local existed = redis.call('EXISTS', KEYS[1]) == 1
 local gen = tonumber(redis.call('HGET', KEYS[1], 'gen') or 0)
 gen = string.format('%.0f', math.max(gen + 1, now, tonumber(ARGV[7]) + 1))
 redis.call('HSET', KEYS[1], 'gen', gen)
+redis.call('HSETNX', KEYS[1], 'state', 'closed')
 
 if action == 'closed' or action == 'reset' then
   redis.call('HSET', KEYS[1], 'state', 'closed', 'since', string.format('%.0f', now), 'until', 0, 'length', 0,
@@ -29,15 +30,15 @@ end
 if action == 'reset' then
   redis.call('HSET', KEYS[1], 'calls', 0, 'failures', 0, 'slow', 0, 'rejected', 0)
 end
-redis.call('HSET', KEYS[1], 'probes', '') -- their results would belong to an earlier generation
 
 if action == 'clear' or action == 'reset' then
-  redis.call('HSET', KEYS[1], 'override', '', 'override_until', 0, 'override_reason', '', 'override_by', '')
+  redis.call('HSET', KEYS[1], 'override', '', 'override_until', 0, 'override_length', 0,
+    'override_reason', '', 'override_by', '')
   redis.call('PEXPIRE', KEYS[1], ARGV[6])
 else
   local ends = for_ms < 0 and '0' or string.format('%.0f', now + for_ms)
-  redis.call('HSET', KEYS[1], 'override', action, 'override_until', ends, 'override_reason', ARGV[4],
-    'override_by', ARGV[5])
+  redis.call('HSET', KEYS[1], 'override', action, 'override_until', ends, 'override_length', math.max(0, for_ms),
+    'override_reason', ARGV[4], 'override_by', ARGV[5])
   if for_ms < 0 then
     redis.call('PERSIST', KEYS[1])
   else

@@ -18,9 +18,9 @@
 -- that it grows even over a lost key; a key made without any knowledge has generation 0.
 
 local FIELDS = {'gen', 'state', 'since', 'until', 'length', 'trips', 'fails', 'oks', 'nodes', 'buckets', 'probes',
-  'override', 'override_until', 'override_reason', 'override_by', 'reason', 'calls', 'failures', 'slow', 'rejected'}
+  'override', 'override_until', 'override_length', 'override_reason', 'override_by', 'reason', 'calls', 'failures', 'slow', 'rejected'}
 local NUMERIC = {gen = true, since = true, ['until'] = true, length = true, trips = true, fails = true, oks = true,
-  override_until = true, calls = true, failures = true, slow = true, rejected = true}
+  override_until = true, override_length = true, calls = true, failures = true, slow = true, rejected = true}
 local BUCKETS = 10
 
 local function arg(i) return tonumber(ARGV[i]) end
@@ -54,7 +54,7 @@ end
 local function move(state, reason)
   b.gen = math.max(b.gen + 1, now)
   b.state, b.since, b.reason = state, now, reason
-  b.fails, b.oks, b.nodes, b.buckets, b.probes = 0, 0, '', '', ''
+  b.fails, b.oks, b.nodes, b.buckets = 0, 0, '', ''
   changed = true
 end
 local function open(reason)
@@ -70,22 +70,28 @@ end
 if arg(29) > b.gen then
   move(ARGV[30], 're-asserted')
   b.gen, b.trips, b.since = arg(29), arg(32), (ARGV[30] == 'closed') and 0 or now
-  if b.state ~= 'closed' then
+  if ARGV[33] == 'open' then -- what was underneath is not known: when the override ends, a probe shall tell
+    b.state, b['until'] = 'open', now
+  elseif b.state ~= 'closed' then
     b.state, b['until'], b.length = 'open', now + arg(31), math.max(b.length, arg(31), arg(3))
   end
   b.override, b.override_reason, b.override_by = ARGV[33], ARGV[35], ARGV[36]
   b.override_until = arg(34) < 0 and 0 or now + arg(34)
+  b.override_length = math.max(0, arg(34))
 end
 
 -- 2. What time alone has changed. Spans are clamped, so that a server clock set back cannot stretch them.
 if b.override ~= '' and b.override_until > 0 and now >= b.override_until then
-  b.override, b.override_until, b.override_reason, b.override_by = '', 0, '', ''
+  b.override, b.override_until, b.override_length, b.override_reason, b.override_by = '', 0, 0, '', ''
   b.gen, changed = math.max(b.gen + 1, now), true
+end
+if b.override_until - now > b.override_length then
+  b.override_until, changed = now + b.override_length, true
 end
 if b['until'] - now > b.length then b['until'], changed = now + b.length, true end
 if b.since > now then b.since, changed = now, true end
 local probes = {}
-for _, probe in ipairs(unpack_list(b.probes)) do
+for _, probe in ipairs(unpack_list(b.probes)) do -- of any generation: a call in flight stays one
   if probe[2] > now then
     probes[#probes + 1] = {probe[1], math.min(probe[2], now + arg(9))}
   else
@@ -149,30 +155,34 @@ local function report(successes, slow_successes, failures, slow_failures, streak
   if b.fails >= arg(2) then reason = 'consecutive failures' end
   if quorum_reached(failures) and reason then open(reason) end
 end
-local function finish(lease, verdict)
+local function give_back(lease)
   for i, probe in ipairs(probes) do
     if probe[1] == lease then
       table.remove(probes, i)
       b.probes, changed = pack_list(probes), true
-      if verdict == 'void' then return end
-      b.calls = b.calls + 1
-      if verdict == 'fail' then
-        b.failures = b.failures + 1
-        return open('probe failed')
-      end
-      b.oks = b.oks + 1
-      if b.oks >= arg(4) then move('closed', 'probes succeeded') end
-      return
+      return true
     end
   end
+  return false
+end
+local function judge(verdict)
+  if verdict == 'void' then return end
+  b.calls, changed = b.calls + 1, true
+  if verdict == 'fail' then
+    b.failures = b.failures + 1
+    return open('probe failed')
+  end
+  b.oks = b.oks + 1
+  if b.oks >= arg(4) then move('closed', 'probes succeeded') end
 end
 
 if arg(23) > 0 then b.rejected, changed = b.rejected + arg(23), true end
+local held = ARGV[24] ~= '' and give_back(ARGV[24])
 if arg(17) == b.gen then
   if b.state == 'closed' then
     if arg(18) + arg(20) > 0 then report(arg(18), arg(19), arg(20), arg(21), arg(22)) end
-  elseif b.state == 'half_open' and ARGV[24] ~= '' and ruled then
-    finish(ARGV[24], ARGV[25])
+  elseif b.state == 'half_open' and held and ruled then
+    judge(ARGV[25])
   end
 end
 if ARGV[27] == '1' and b.state == 'closed' and ruled then report(0, 0, arg(2), 0, arg(2)) end
@@ -182,7 +192,6 @@ local granted = 0
 if ARGV[26] ~= '' and ruled then
   if b.state == 'open' and now >= b['until'] then
     move('half_open', 'open time over')
-    probes = {}
   end
   if b.state == 'half_open' and #probes < arg(8) then
     probes[#probes + 1] = {ARGV[26], now + arg(9)}

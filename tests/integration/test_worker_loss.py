@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import psutil
 import pytest
 
 from banking.wire import WireTransaction
@@ -42,8 +41,7 @@ def test_killed_worker_under_load_holds_nothing_back(make_pipeline: MakePipeline
     pipeline.submit(wires)
     wait_until(lambda: pipeline.resolved() > 100, "the first transactions are processed", interval=0.005)
     # Stopped first, so that it dies with messages in hand.
-    for process in (psutil.Process(victim.pid), *victim.children()):
-        process.suspend()
+    victim.pause()
     held = pipeline.client.hlen("unacked")
     victim.kill()
     assert held > 0
@@ -63,10 +61,10 @@ def test_killed_pool_child_under_load(make_pipeline: MakePipeline) -> None:
         worker.children()[0].kill()
     assert pipeline.resolved() < len(wires)
     pipeline.assert_sound(wires)
-    assert all(worker.alive() for worker in workers)
+    pipeline.assert_alive(workers)
 
 
-def test_transaction_that_kills_its_pool_child_each_time_becomes_a_dead_letter(make_pipeline: MakePipeline) -> None:
+def test_transaction_that_kills_its_pool_child_becomes_a_dead_letter(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline()
     wires = pipeline.transfers(200)
     killer = wires[70]
@@ -76,7 +74,7 @@ def test_transaction_that_kills_its_pool_child_each_time_becomes_a_dead_letter(m
     assert worker.alive()
 
 
-def test_transaction_that_kills_the_whole_worker_each_time_becomes_a_dead_letter(
+def test_transaction_that_kills_the_whole_worker_becomes_a_dead_letter(
     make_pipeline: MakePipeline,
 ) -> None:
     """Without a parent that hands the message back, the sweeper's count finds the killer."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import base58
 import click
+from kombu.exceptions import OperationalError
 
 from banking.burial import TRANSACTION, Burial, Revival
 from config.app import app
@@ -118,7 +119,10 @@ def _revive(burial: Burial, letter: DeadLetter) -> str:
             return f"{_name(letter.id)} has its outcome already; the letter is dropped."
         case Revival.REVIVED:
             # From here on the sweeper would bring it as well; one by one, for it may kill its worker again.
-            enqueue(app, [letter.payload], batch_size=1, enqueued_at=revived.at, isolate=True)
+            try:
+                enqueue(app, [letter.payload], batch_size=1, enqueued_at=revived.at, isolate=True)
+            except OperationalError as error:
+                click.echo(f"The broker does not answer ({error}); the sweeper will enqueue it.", err=True)
             return f"{_name(letter.id)} is back in intake."
 
 

@@ -52,8 +52,10 @@ def demo(count: int, accounts: int, workers: int) -> None:
         _Demo(console, LoadOrder(count, accounts), workers).run()
         passed = time.monotonic() - started
     console.print(f"\nAll held, in {passed:.0f} s. What you may type next:\n", highlight=False)
-    for command, meaning in _next_commands():
-        console.print(f"  {command:<52} {meaning}", highlight=False, soft_wrap=True)
+    commands = _next_commands()
+    width = max(len(command) for command, _ in commands)
+    for command, meaning in commands:
+        console.print(f"  {command:<{width}}  {meaning}", highlight=False, soft_wrap=True)
 
 
 class _Demo:

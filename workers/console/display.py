@@ -96,7 +96,7 @@ def summary(report: LoadReport) -> Table:
             row(name, f"{count:,}")
     row("seconds", f"{report.seconds:.1f}")
     row("transactions a second", f"{report.rate:,.0f}")
-    for name, quantile in (("median", 0.5), ("99th percentile", 0.99)):
+    for name, quantile in (("median", 0.5), ("99th percentile", 0.99), ("slowest", 1.0)):
         if (latency := report.latency(quantile)) is not None:
             row(f"submit to outcome, {name}", f"{latency * 1000:,.0f} ms")
     for reason, count in sorted(report.reasons.items()):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from recovery.archive import ArchiveWriteError, LocalArchive
-from recovery.checkpoints import Batch, CheckpointStore, Part
+from recovery.checkpoints import Batch, CheckpointStore, Part, WriteOptions
 from recovery.identity import Identity
 from tests.integration.archive import scenario
 
@@ -138,10 +138,11 @@ def test_a_disk_that_is_full_keeps_what_it_has_and_resumes(small_disk: Path) -> 
 
 
 def test_a_checkpoint_that_does_not_fit_makes_room_again(small_disk: Path) -> None:
-    store = CheckpointStore(LocalArchive(small_disk / "archive"), Identity.generate())
+    options = WriteOptions(chunk_bytes=100_000)
+    store = CheckpointStore(LocalArchive(small_disk / "archive"), Identity.generate(), options=options)
     small = store.create(sequence=1, parts=[Part("a", [Batch(os.urandom(100_000), 1)])])
     with pytest.raises(ArchiveWriteError):
-        store.create(sequence=2, parts=[Part("a", [Batch(os.urandom(300_000), 1) for _ in range(40)])])
+        store.create(sequence=2, parts=[Part("a", [Batch(os.urandom(90_000), 1) for _ in range(40)])])
     assert store.ids() == [small.id]
     again = store.create(sequence=3, parts=[Part("a", [Batch(os.urandom(600_000), 1)])])
     assert store.newest_verified() == again

@@ -4,11 +4,17 @@ import socket
 import subprocess
 import sys
 import textwrap
+from typing import Any
+from urllib.parse import parse_qs
 
+import boto3
+import obstore
+import psutil
 import pytest
 
 from config.errors import ConfigurationError
-from recovery.archive import Archive, ArchiveUnavailable, open_archive
+from recovery.archive import Archive, ArchiveReadError, ArchiveUnavailable, UnsafeArchive, open_archive
+from recovery.archive.relay import Relay
 from tests.unit.archive.contract import ArchiveContract
 
 
@@ -22,6 +28,28 @@ def test_objects_stay_below_their_prefix(s3_url: str) -> None:
     open_archive(s3_url).put("a/x.blk", b"1")
     other = open_archive(s3_url.replace("/deep/prefix", "/deep/other"))
     assert list(other.list()) == []
+
+
+def test_a_store_that_would_overwrite_is_refused(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    put = obstore.put
+
+    def overwrite(*arguments: Any, mode: str, **options: Any) -> Any:
+        return put(*arguments, **options)
+
+    monkeypatch.setattr(obstore, "put", overwrite)
+    with pytest.raises(UnsafeArchive, match="overwrites"):
+        open_archive(s3_url).put("a/x.blk", b"1")
+
+
+def test_foreign_objects_are_not_listed(s3_url: str, s3_endpoint: str) -> None:
+    archive = open_archive(s3_url)
+    archive.put("a/x.blk", b"1")
+    bucket = s3_url.split("/")[2]
+    client = boto3.client("s3", endpoint_url=s3_endpoint, region_name="us-east-1")
+    for key in ("README", "a/Upper.blk", "Folder/x.blk"):
+        client.put_object(Bucket=bucket, Key=f"deep/prefix/{key}", Body=b"mine")
+    assert list(archive.list()) == ["a/x.blk"]
+    assert archive.folders() == ["a"]
 
 
 def test_a_store_that_is_away_is_reported_as_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,12 +76,30 @@ def test_urls_that_cannot_be_used_are_explained(url: str) -> None:
         open_archive(url)
 
 
+def kill_helper() -> None:
+    (helper,) = [child for child in psutil.Process().children() if "recovery.archive.relay" in child.cmdline()]
+    helper.kill()
+    helper.wait()
+
+
+def test_a_killed_helper_is_reported_and_replaced(s3_url: str) -> None:
+    bucket, _, options = s3_url.partition("?")
+    relay = Relay(bucket, {key: values[0] for key, values in parse_qs(options).items()})
+    relay.put("a/x.blk", b"1")
+    kill_helper()
+    with pytest.raises(ArchiveReadError, match="helper"):
+        relay.get("a/x.blk", 1)
+    assert relay.get("a/x.blk", 1) == b"1"
+    kill_helper()
+
+
 def test_a_forked_worker_can_use_what_its_parent_used(s3_url: str) -> None:
     script = f"""
-        import os, signal
+        import os, psutil, signal, time
         from recovery.archive import AlreadyExists, NotFound, open_archive
         archive = open_archive({s3_url!r})
         archive.put("a/x.blk", b"parent")
+        told, telling = os.pipe()
         child = os.fork()
         if not child:
             signal.alarm(30)
@@ -64,8 +110,16 @@ def test_a_forked_worker_can_use_what_its_parent_used(s3_url: str) -> None:
             except AlreadyExists:
                 archive.set_aside("a/x.blk")
             assert list(open_archive({s3_url!r}).list()) == ["a/y.blk"]
-            os._exit(0)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            os.write(telling, b"%d" % psutil.Process().children()[0].pid)
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.close(telling)
+        assert -signal.SIGKILL == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         assert archive.get("a/y.blk", 10) == b"child"
+        helper = int(os.read(told, 20))
+        try:
+            while psutil.Process(helper).status() != psutil.STATUS_ZOMBIE:
+                time.sleep(0.01)  # the helper ends with the killed worker
+        except psutil.NoSuchProcess:
+            pass
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, timeout=60)

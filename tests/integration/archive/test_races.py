@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,20 @@ def test_of_eight_processes_exactly_one_creates_each_name(tmp_path: Path) -> Non
         for name in names:
             assert archive.get(name, 1000) == b"%d" % number * 100
     assert list((archive.root / ".tmp").iterdir()) == []
+
+
+def test_a_folder_removed_as_empty_does_not_disturb_a_writer(tmp_path: Path) -> None:
+    """Each deletion empties the folder, or would have, just as the others put into it."""
+    archive = LocalArchive(tmp_path / "archive")
+
+    def come_and_go(number: int) -> None:
+        for _ in range(100):
+            archive.put(f"deep/folder/{number}.block", b"x")
+            assert archive.get(f"deep/folder/{number}.block", 1) == b"x"
+            archive.delete(f"deep/folder/{number}.block")
+            assert set(archive.list()) <= {f"deep/folder/{other}.block" for other in range(4)}
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(come_and_go, range(4)))
+    assert list(archive.list()) == []
+    assert [path.name for path in archive.root.iterdir()] == [".tmp"]

@@ -19,7 +19,7 @@ from solders.transaction import VersionedTransaction
 from tests.integration.waiting import gone, wait_until
 from tests.ledgers import transfer_transaction
 
-PROGRAM = Path(sys.executable).parent / "trunkline"
+PROGRAM = str(Path(sys.executable).parent / "trunkline")
 
 
 def environment(**variables: str) -> dict[str, str]:

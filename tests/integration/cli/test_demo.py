@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import tempfile
@@ -63,9 +64,6 @@ def test_demo_cleans_up_on_ctrl_c(folder: Path) -> None:
             break
     family = descendants(process.pid)
     # To the whole session's group, as a terminal does: the signing processes are in it as well.
-    psutil.Process(process.pid)
-    import os
-
     os.killpg(process.pid, signal.SIGINT)
     rest, _ = process.communicate(timeout=60)
     assert process.returncode == 130, "".join(lines) + rest

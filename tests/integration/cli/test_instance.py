@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,7 +16,11 @@ import psutil
 import pytest
 from solders.keypair import Keypair
 
-from tests.integration.cli.program import Instance
+from banking.burial import Burial
+from banking.opening import open_ledger
+from banking.wire import verify
+from config.settings import Settings
+from tests.integration.cli.program import PROGRAM, Instance, environment
 from tests.integration.waiting import wait_until
 from tests.ledgers import SOL
 
@@ -24,15 +29,12 @@ pytestmark = [pytest.mark.processes, pytest.mark.real_redis]
 
 @pytest.fixture(scope="module")
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
-    """An instance with one transaction worker that dies of one transaction only (see `test_dead_letters`)."""
-    folder = tmp_path_factory.mktemp("cli") / "data"
-    killer = Keypair()
-    running = Instance(folder)
+    """One instance for most tests. The last of them ends it."""
+    running = Instance(tmp_path_factory.mktemp("cli") / "data")
     running.start("--workers", "2")
     yield running
     if running.process is not None and running.process.poll() is None:
         running.end()
-    assert killer
 
 
 def listening(url: str) -> bool:
@@ -71,7 +73,7 @@ def test_submit_lines_of_every_kind(instance: Instance) -> None:
     forged = good[:5] + bytes([good[5] ^ 1]) + good[6:]
     poor = bytes(instance.signed(Keypair(), SOL))
     raws = [good, good, forged, poor]
-    text = "# four transactions\n" + "".join(base64.b64encode(raw).decode() + "\n" for raw in raws) + "garbage\n"
+    text = "# four transactions\n" + "".join(base64.b64encode(raw).decode() + "\n" for raw in raws) + "garbage!\n"
     answer = instance("submit", "-", "--wait", stdin=text)
     assert answer.code == 1, answer.err
     assert "line 3: duplicate" in answer.out
@@ -87,6 +89,26 @@ def test_load_and_audit(instance: Instance) -> None:
     report = instance.json("audit")
     assert report["ok"], report
     assert report["transactions"] >= 400
+
+
+def test_a_load_outlives_its_redis(instance: Instance) -> None:
+    """Redis is killed in the middle; it is started again with all it had, and nothing is lost or done twice."""
+    assert instance.process is not None
+    before = instance.json("status")["processed"]
+    command = [PROGRAM, "load", "--count", "1500", "--accounts", "20", "--rate", "300", "--data", str(instance.folder)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    ) as load:
+        wait_until(lambda: instance.json("status")["processed"] > before + 300, "the load is under way")
+        server = next(
+            one for one in psutil.Process(instance.process.pid).children(recursive=True) if "redis" in one.name()
+        )
+        server.kill()
+        printed, errors = load.communicate(timeout=90)
+    assert load.returncode == 0, printed + errors
+    assert "processed 1,500" in printed
+    assert instance("status", "--wait", "30").code == 0
+    assert instance.json("audit")["ok"]
 
 
 def test_a_killed_worker_leaves_status_and_comes_back(instance: Instance) -> None:
@@ -128,37 +150,25 @@ def test_init_without_an_instance(tmp_path: Path) -> None:
     assert not (quiet.folder / "lock").exists()
 
 
-def test_dead_letters(tmp_path: Path) -> None:
-    """A transaction that kills its worker each time is buried; replayed without the crash point, it is processed."""
-    instance = Instance(tmp_path / "data")
-    # The faucet's key is known before the ledger is made, so the killer can be signed once there is a blockhash;
-    # the crash point is armed by a restart with the same folder.
-    instance.start("--workers", "1", "--no-flower")
-    transaction = instance.signed(instance.faucet(), SOL)
-    signature = str(transaction.signatures[0])
-    instance.end()
-    point = f"execute.{signature}"
-    instance.variables = {
-        "TRUNKLINE_CRASH_POINTS": point,
-        "TRUNKLINE_MAX_ATTEMPTS": "1",
-        "TRUNKLINE_SWEEP_GRACE": "0.5",
-    }
-    instance.start("--workers", "1", "--no-flower")
-    line = base64.b64encode(bytes(transaction)).decode()
-    assert instance("submit", "-", stdin=line).code == 0
-    wait_until(lambda: instance.json("status")["dead"] == 1, "the killer is buried", timeout=60)
-    shown = json.loads(instance("deadletter", "show", signature).out)
-    assert shown["payload"] == line
+def test_dead_letters(instance: Instance) -> None:
+    wire = verify(bytes(instance.signed(instance.faucet(), SOL)))
+    signature, line = str(wire.parsed.signatures[0]), base64.b64encode(wire.raw).decode()
+    settings = Settings(data_dir=instance.folder)
+    # As a worker does in the end with what kills it each time; nobody enqueues it meanwhile.
+    assert Burial(open_ledger(settings)).bury(wire.signature, wire.raw, "ended its worker without a word", 3)
     assert "without a word" in instance("deadletter", "list").out
-    instance.end()
+    assert json.loads(instance("deadletter", "show", signature).out)["payload"] == line
+    refused = instance("submit", "-", stdin=line)
+    assert "in the dead letters" in refused.out
+    before = instance.json("status")
+    assert before["dead"] == 1
 
-    instance.variables = {}
-    instance.start("--workers", "1", "--no-flower")
     assert instance("deadletter", "replay", signature).code == 0
-    wait_until(lambda: instance.json("status")["processed"] == 1, "the replayed one is processed")
+    wait_until(lambda: instance.json("status")["processed"] > before["processed"], "the replayed one is processed")
     assert instance("deadletter", "list").out == "No dead letters.\n"
+    assert instance("deadletter", "replay", signature).code == 1
+    assert instance("deadletter", "drop", signature).code == 1
     assert instance.json("audit")["ok"]
-    instance.end()
 
 
 def test_ctrl_c_leaves_nothing_and_the_state_survives(instance: Instance) -> None:

@@ -13,11 +13,14 @@ class ModelServer(BreakerCore):
     """`BreakerCore` with generations by time, re-assertion of lost state, votes and a quorum of nodes."""
 
     nodes: dict[str, int] = field(default_factory=dict)
+    override_length: int = 0
 
     def exchange(self, node: str, known: Snapshot | None, request: Request, now: int) -> Snapshot:
         """What `breaker_sync.lua` must answer."""
         if known is not None and known.generation > self.generation:
             self._reassert(known, now)
+        if self.override_until is not None:
+            self.override_until = min(self.override_until, now + self.override_length)
         self._pass_time(now)
         reason = None
         if request.generation == self.generation and self.state is CircuitState.CLOSED and self._ruled:
@@ -68,8 +71,11 @@ class ModelServer(BreakerCore):
     def _reassert(self, known: Snapshot, now: int) -> None:
         self._move(known.state, "re-asserted", now)
         self.generation, self.trips = known.generation, known.trips
+        self.override_length = max(0, known.override_remaining)
         if known.state is CircuitState.CLOSED:
             self.since = 0
+        elif known.override is Override.OPEN:
+            self.state, self.until = CircuitState.OPEN, now
         else:
             self.state = CircuitState.OPEN
             self.until = now + known.remaining

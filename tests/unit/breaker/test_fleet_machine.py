@@ -12,14 +12,21 @@ import pytest
 import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from config.clock import ManualClock
 from recovery.breaker import CircuitBreakerConfig, CircuitOpenError, CircuitState
 from recovery.breaker.errors import BreakerStoreError
 from recovery.breaker.gate import Admission, Gate
 from recovery.breaker.link import RedisLink
-from recovery.breaker.redis_store import RedisStore
+from recovery.breaker.redis_store import RedisStore, text
 from recovery.breaker.shared_store import SharedStore
 from recovery.breaker.state import Request, Snapshot
 from tests.unit.breaker.model import ModelServer
@@ -43,17 +50,13 @@ class Server:
         self.model = ModelServer(config)
         self.now = 1_700_000_000_000
         self.newest = 0
-        self.leases: dict[int, dict[str, int]] = {}
+        self.leases: dict[str, int] = {}
 
-    def granted(self, generation: int, lease: str) -> None:
-        """A probe was let out: never more than configured may be in flight under one generation."""
-        alive = {name: ends for name, ends in self.leases.get(generation, {}).items() if ends > self.now}
-        alive[lease] = self.now + round(LEASE * 1000)
-        self.leases = {generation: alive}
-        assert len(alive) <= self.config.half_open_probes
-
-    def finished(self, generation: int, lease: str) -> None:
-        self.leases.get(generation, {}).pop(lease, None)
+    def granted(self, lease: str) -> None:
+        """A probe was let out: never may more than configured be in flight, whatever happened in between."""
+        self.leases = {name: ends for name, ends in self.leases.items() if ends > self.now}
+        self.leases[lease] = self.now + round(LEASE * 1000)
+        assert len(self.leases) <= self.config.half_open_probes
 
 
 class ModelledStore(RedisStore):
@@ -83,14 +86,15 @@ class ModelledStore(RedisStore):
         model = self.server.model
         model.generation = max(model.generation, self.known.generation if self.known else 0)
         model.set_override(action, self.server.now, for_ms=for_ms, reason=reason, by=by)
+        model.override_length = max(0, for_ms)
         model.nodes = {} if action in ("closed", "reset") else model.nodes
         return super().override(action, for_ms=for_ms, reason=reason, by=by)
 
     def _watch(self, request: Request, answer: Snapshot) -> None:
         if request.lease:
-            self.server.finished(request.generation, request.lease)
+            self.server.leases.pop(request.lease, None)
         if answer.granted:
-            self.server.granted(answer.generation, request.acquire)
+            self.server.granted(request.acquire)
         known = max(self.known.generation if self.known else 0, answer.generation)
         assert answer.generation >= known, "a process that knew better was told something older"
 
@@ -122,8 +126,7 @@ class Process:
         asked_at = self.clock.monotonic()
         try:
             admission = self.gate.admit()
-        except CircuitOpenError as refused:
-            assert 0 < refused.retry_after <= max(OPEN, 8.0) * 1.5 + 30
+        except CircuitOpenError:
             return False
         view = self.gate.view
         assert view is not None
@@ -165,14 +168,14 @@ class FleetMachine(RuleBasedStateMachine):
             return
         call = process.calls.pop(which % len(process.calls))
         late = call.admission.key != process.gate.passing.key
-        before = replace(self.server.model._snapshot(self.server.now, False), age=0)
+        before = replace(self.server.model._snapshot(self.server.now, False), age=0, probes=0)
         if end == "ok":
             process.gate.succeeded(call.admission, call.started)
         elif end == "fail":
             process.gate.failed(call.admission, call.started)
         else:
             process.gate.voided(call.admission)
-        after = replace(self.server.model._snapshot(self.server.now, False), age=0)
+        after = replace(self.server.model._snapshot(self.server.now, False), age=0, probes=0)
         if late:
             assert after == before, "a result from an earlier state changed something"
 
@@ -202,6 +205,7 @@ class FleetMachine(RuleBasedStateMachine):
     @rule()
     def lose_everything(self) -> None:
         self.server.redis.flushall()
+        self.server.leases = {}
         self.server.model.lose()
 
     @rule(who=st.integers(0, PROCESSES - 1), line=st.sampled_from(["fine", "cut", "loses replies"]))
@@ -241,7 +245,7 @@ class FleetMachine(RuleBasedStateMachine):
             return
         stored: Any = self.server.redis.hmget("t:breaker:dep", "gen", "state")
         if stored[0] is not None:
-            assert (int(stored[0]), stored[1].decode()) == (self.server.model.generation, self.server.model.state)
+            assert (int(stored[0]), text(stored[1])) == (self.server.model.generation, self.server.model.state)
 
     def teardown(self) -> None:
         """Whatever happened: with everything mended it is closed again in bounded time."""
@@ -251,7 +255,8 @@ class FleetMachine(RuleBasedStateMachine):
             process.store.line = "fine"
             process.calls.clear()  # lost, as if their process had been killed
         self.advance(0.6)
-        self.processes[0].gate.exchange()
+        for process in self.processes:  # all that anybody knows, so that the newest of it is cleared
+            process.gate.exchange()
         self.processes[0].gate.override("clear", for_ms=-1, reason="", by="")
         self.advance(8.0 * 1.5 + LEASE)
         for _ in range(4):
@@ -267,7 +272,5 @@ class FleetMachine(RuleBasedStateMachine):
 @pytest.mark.parametrize("number", range(len(CONFIGS)))
 def test_fleet_against_model(number: int) -> None:
     machine = type(f"Fleet{number}", (FleetMachine,), {"config": CONFIGS[number]})
-    limits = settings(max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
-    from hypothesis.stateful import run_state_machine_as_test
-
+    limits = settings(max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(machine, settings=limits)

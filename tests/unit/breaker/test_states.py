@@ -212,3 +212,44 @@ def test_a_failure_costs_the_caller_only_its_own_error(world: World) -> None:
     breaker = world.breaker(CONFIG)
     with pytest.raises(OSError, match="ill"):
         breaker.call(fail)
+
+
+def test_a_failure_from_before_the_trip_does_not_count_after_the_recovery_either(world: World) -> None:
+    config = CircuitBreakerConfig(failure_threshold=1, timeout=1, success_threshold=1)
+    breaker = world.breaker(config)
+    early = breaker.permit()
+    early.__enter__()
+    fail_times(breaker, 1)
+    world.advance(1)
+    breaker.call(work)
+    assert breaker.state() is CircuitState.CLOSED
+    early.__exit__(OSError, OSError("early"), None)
+    assert breaker.state() is CircuitState.CLOSED
+
+
+def test_a_probe_of_an_earlier_spell_keeps_its_place_until_it_ends(world: World) -> None:
+    config = CircuitBreakerConfig(failure_threshold=1, timeout=1, half_open_probes=2)
+    breaker = world.breaker(config)
+    fail_times(breaker, 1)
+    world.advance(1)
+    early = breaker.permit()
+    early.__enter__()
+    fail_times(breaker, 1)
+    world.advance(1)
+    with breaker.permit():
+        assert_refused(breaker)
+        early.__exit__(OSError, OSError("early"), None)
+        assert breaker.call(work) == "done"
+
+
+def test_a_success_from_before_the_trip_breaks_no_later_streak(world: World) -> None:
+    breaker = world.breaker(CircuitBreakerConfig(failure_threshold=2, timeout=1, success_threshold=1))
+    early = breaker.permit()
+    early.__enter__()
+    fail_times(breaker, 2)
+    world.advance(1)
+    breaker.call(work)
+    fail_times(breaker, 1)
+    early.__exit__(None, None, None)
+    fail_times(breaker, 1)
+    assert breaker.state() is CircuitState.OPEN

@@ -171,6 +171,15 @@ class TestManifestsThatAreSignedAndStillWrong:
         assert resealed(data, identity) == data
         assert manifest.decode(data, genuine.id, [identity.public_key]) == genuine
 
+    def test_another_spelling_of_the_signature(self, genuine: Manifest, identity: Identity) -> None:
+        """One checkpoint has one manifest, byte for byte, whoever repairs the trailer."""
+        signed, _, tail = manifest.encode(genuine, identity).partition(b"signature ")
+        signature = tail.partition(b"\n")[0]
+        for line in (b"signature " + signature.upper(), b"Signature " + signature):
+            unsealed = signed + line + b"\n"
+            data = unsealed + b"end " + hashlib.sha256(unsealed).hexdigest().encode() + b"\n"
+            assert "signature line is malformed" in self.refusal(data, genuine, identity)
+
     @pytest.mark.parametrize("version", [b"0", b"2", b"11", b"", b"1 "])
     def test_other_versions(self, genuine: Manifest, identity: Identity, version: bytes) -> None:
         data = manifest.encode(genuine, identity).replace(b"checkpoint 1\n", b"checkpoint " + version + b"\n", 1)

@@ -115,6 +115,11 @@ def test_incrementals_hold_what_changed_and_are_restored_on_their_bases(
     assert manager.create_system_checkpoint(sequence=3, kind="full").kind == "full"
 
 
+def test_going_back_in_sequence_makes_a_full_checkpoint(manager: RecoveryManager) -> None:
+    manager.create_system_checkpoint(sequence=5)
+    assert manager.create_system_checkpoint(sequence=4).kind == "full"
+
+
 def test_no_checkpoints_is_no_error(manager: RecoveryManager) -> None:
     assert manager.auto_recover() is None
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import base58
 import pytest
+from kombu.exceptions import OperationalError
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
@@ -281,6 +283,18 @@ def test_a_replay_that_is_killed_before_it_publishes_loses_nothing(shell: Shell,
     shell("deadletter", "replay", dead)
     sweep = shell.intake.sweep(grace=0, queue_empty=True, limit=10)
     assert [raw[1:65] for raw in sweep.lost] == [base58.b58decode(dead)]
+
+
+def test_a_replay_without_a_broker_is_left_to_the_sweeper(shell: Shell, dead: str) -> None:
+    def away(raws: Sequence[bytes]) -> None:
+        raise OperationalError("refused")
+
+    shell.enqueue = away
+    result = shell("deadletter", "replay", dead)
+    assert result.exit_code == 0
+    assert "back in intake" in result.stdout
+    assert "sweeper" in result.stderr
+    assert shell.json("status")["backlog"] == 1
 
 
 def test_drop(shell: Shell, dead: str) -> None:

@@ -18,6 +18,7 @@ import click
 from config.errors import TrunklineError
 from recovery.degradation import SYSTEM, DegradationManager, DegradationMode, OperationType
 from recovery.degradation.status import EntryStatus
+from workers.console.base import Group
 
 ManagerFactory = Callable[[], DegradationManager]
 
@@ -40,7 +41,7 @@ class Duration(click.ParamType[float]):
         return seconds
 
 
-class _Group(click.Group):
+class _Group(Group):
     """Errors meant for people become one line and exit code 1."""
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -1,0 +1,17 @@
+-- During a restore: take out of intake and dead letters what turned out to have its outcome.
+--
+-- KEYS  1 lease  2 intake  3 queued  4 parked  5 attempts  6 dead
+-- ARGV  token, then up to 1,000 signatures
+-- RESULT 1 done, 0 the lease is lost: nothing was done
+
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+local names = {}
+for i = 2, #ARGV do names[#names + 1] = ARGV[i] end
+if #names > 0 then
+  redis.call('HDEL', KEYS[2], unpack(names))
+  redis.call('ZREM', KEYS[3], unpack(names))
+  redis.call('ZREM', KEYS[4], unpack(names))
+  redis.call('HDEL', KEYS[5], unpack(names))
+  redis.call('HDEL', KEYS[6], unpack(names))
+end
+return 1

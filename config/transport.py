@@ -1,0 +1,37 @@
+"""kombu's Redis transport, with one defect mended.
+
+After a lost connection Celery first collects the connection, which takes its parameters away, and then closes it.
+A channel whose first closing was cut short (its BRPOP was under way) and that holds unacknowledged messages asks
+for a new client then, and so does a task that ends later and wants to acknowledge: kombu 5.7 fails with an
+AttributeError, which nobody takes for a lost connection, and the worker exits with "Unrecoverable error". Here it
+is the connection error that it should be.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport import redis as kombu_redis
+
+
+class Channel(kombu_redis.Channel):
+    """A channel that knows when its connection is gone."""
+
+    def _connparams(self, asynchronous: bool = False) -> Any:
+        if getattr(self.connection, "client", None) is None:
+            raise redis.ConnectionError("the connection to the broker is closed")
+        return super()._connparams(asynchronous)  # type: ignore[misc]  # the stubs leave it out
+
+
+class Transport(kombu_redis.Transport):
+    """The transport behind `redis://` and `redis+socket://` once `install` was called."""
+
+    Channel = Channel
+
+
+def install() -> None:
+    """Use this transport in this process. (`broker_transport` would not do: a URL's own scheme goes before it.)"""
+    for scheme in ("redis", "rediss"):
+        TRANSPORT_ALIASES[scheme] = f"{__name__}:Transport"

@@ -1,0 +1,195 @@
+"""submit() against real servers: duplicates, and servers that are away, frozen or full."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections import Counter
+from typing import Any
+
+import psutil
+import pytest
+import redis
+from solders.keypair import Keypair
+
+from banking.errors import LedgerUnavailable
+from banking.executor import SvmExecutor
+from banking.stage import BankingStage
+from config.connections import connect
+from tasks.submission import SubmissionFailed
+from tests.conftest import MakeRedis
+from tests.integration.conftest import MakePipeline
+from tests.integration.waiting import wait_until
+from tests.pipelines import Pipeline
+
+pytestmark = [pytest.mark.real_redis, pytest.mark.processes]
+
+#: The issue's bound for "Redis away at submit".
+SECONDS_TO_AN_ERROR = 5.0
+
+
+def test_same_transactions_from_ten_processes_at_once(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline()
+    wires = pipeline.transfers(100)
+    pipeline.start(2)
+    context = multiprocessing.get_context("fork")
+    barrier, answers = context.Barrier(10), context.SimpleQueue()
+
+    def submit() -> None:
+        # Sockets must not be shared over a fork.
+        own = Pipeline.attach(pipeline)
+        barrier.wait()
+        answers.put([receipt.verdict.value for receipt in own.submitter.submit([wire.raw for wire in wires])])
+
+    processes = [context.Process(target=submit) for _ in range(10)]
+    for process in processes:
+        process.start()
+    counts = [Counter(verdicts) for verdicts in zip(*(answers.get() for _ in processes), strict=True)]
+    for process in processes:
+        process.join()
+    assert counts == [Counter(duplicate=9, accepted=1)] * len(wires)
+    pipeline.assert_sound(wires)
+    again = pipeline.submitter.submit([wire.raw for wire in wires])
+    assert {(receipt.verdict.value, receipt.reason) for receipt in again} == {("duplicate", "processed before")}
+    assert pipeline.ledger.state().processed == len(wires)
+
+
+def test_redis_away_at_submit_is_a_clear_error_in_bounded_time(
+    make_redis: MakeRedis, make_pipeline: MakePipeline
+) -> None:
+    server = make_redis()
+    pipeline = make_pipeline(server.url)
+    wires = pipeline.transfers(300)
+    pipeline.ledger.state()
+    server.kill()
+    began = time.monotonic()
+    with pytest.raises(SubmissionFailed, match=r"does not answer.*0 transactions were accepted"):
+        pipeline.submitter.submit([wire.raw for wire in wires])
+    assert time.monotonic() - began < SECONDS_TO_AN_ERROR
+    server.restart()
+    assert pipeline.ledger.state().accepted == 0
+    assert not pipeline.client.exists(pipeline.ledger.keys.intake, "transactions")
+    pipeline.submit(wires)
+    pipeline.start(1)
+    pipeline.assert_sound(wires)
+
+
+def test_frozen_redis_at_submit_is_a_clear_error_in_bounded_time(
+    make_redis: MakeRedis, make_pipeline: MakePipeline
+) -> None:
+    """It takes connections and answers nothing: only a timeout notices."""
+    server = make_redis()
+    pipeline = make_pipeline(server.url)
+    wires = pipeline.transfers(3)
+    frozen = psutil.Process(server.pid)
+    frozen.suspend()
+    began = time.monotonic()
+    try:
+        with pytest.raises(SubmissionFailed, match="does not answer"):
+            pipeline.submitter.submit([wire.raw for wire in wires])
+        assert time.monotonic() - began < SECONDS_TO_AN_ERROR
+    finally:
+        frozen.resume()
+    # The server may have taken the words in before it froze: then all of them, or none.
+    accepted = pipeline.ledger.state().accepted
+    assert accepted in (0, len(wires))
+    verdicts = {receipt.verdict.value for receipt in pipeline.submitter.submit([wire.raw for wire in wires])}
+    assert verdicts == ({"duplicate"} if accepted else {"accepted"})
+    pipeline.start(1)
+    pipeline.assert_sound(wires)
+
+
+@pytest.mark.parametrize("frozen", [False, True], ids=["killed", "frozen"])
+def test_broker_away_at_submit_still_accepts_in_bounded_time(
+    make_redis: MakeRedis, make_pipeline: MakePipeline, caplog: pytest.LogCaptureFixture, frozen: bool
+) -> None:
+    """Intake is what counts; the messages follow. A long submission does not pay for each of them."""
+    broker = make_redis()
+    pipeline = make_pipeline("", broker.url)
+    wires = pipeline.transfers(2000)
+    process = psutil.Process(broker.pid)
+    process.suspend()
+    if not frozen:
+        broker.kill()
+    began = time.monotonic()
+    pipeline.submit(wires)
+    assert time.monotonic() - began < 2 * SECONDS_TO_AN_ERROR
+    assert "sweeper will enqueue them" in caplog.text
+    if frozen:
+        process.resume()
+    else:
+        broker.restart()
+    pipeline.start(2)
+    pipeline.assert_sound(wires)
+
+
+def test_full_redis_refuses_whole_and_goes_on_when_there_is_room(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline()
+    stage = BankingStage(pipeline.ledger, SvmExecutor())
+    target = Keypair()
+    wires = pipeline.transfers(100, payers=[pipeline.faucet])
+    more = pipeline.transfers(100, payers=[pipeline.faucet])
+    pipeline.submit(wires)
+    before = snapshot(pipeline)
+    fill(pipeline.client)
+    with pytest.raises(LedgerUnavailable, match="out of memory"):
+        stage.process(wires[:64])
+    with pytest.raises(SubmissionFailed, match="out of memory"):
+        pipeline.submitter.submit([wire.raw for wire in more])
+    with pytest.raises(LedgerUnavailable, match="out of memory"):
+        pipeline.burial.bury(wires[0].signature, wires[0].raw, "test", 1)
+    with pytest.raises(LedgerUnavailable, match="out of memory"):
+        pipeline.intake.park([(wire.signature, wire.raw) for wire in more], 1.0)
+    assert snapshot(pipeline) == before
+    pipeline.assert_conserved()
+    assert not pipeline.ledger.account(bytes(target.pubkey()))
+    pipeline.client.config_set("maxmemory", 0)
+    pipeline.start(1)
+    pipeline.submit(more)
+    pipeline.assert_sound([*wires, *more])
+
+
+def test_workers_outlast_a_full_redis(make_pipeline: MakePipeline) -> None:
+    """The broker is full as well: it loses the messages that it gives out, and refuses to take any."""
+    pipeline = make_pipeline()
+    (worker,) = pipeline.start(1)
+    worker.pause()
+    wires = pipeline.transfers(300)
+    pipeline.submit(wires)
+    fill(pipeline.client)
+    worker.resume()
+    wait_until(lambda: "maxmemory" in worker.output(), "the worker meets the full Redis")
+    assert pipeline.resolved() == 0
+    pipeline.client.config_set("maxmemory", 0)
+    pipeline.assert_sound(wires)
+    assert not pipeline.burial.letters.list()
+    pipeline.assert_alive([worker])
+
+
+def test_intake_limit_refuses_what_does_not_fit(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline(intake_limit=70)
+    wires = pipeline.transfers(100)
+    receipts = pipeline.submitter.submit([wire.raw for wire in wires])
+    assert Counter(receipt.verdict.value for receipt in receipts) == Counter(accepted=70, rejected=30)
+    assert "intake is full" in receipts[-1].reason
+    pipeline.start(1)
+    pipeline.assert_sound(wires[:70])
+    pipeline.submit(wires[70:])
+    pipeline.assert_sound(wires)
+
+
+def fill(client: redis.Redis) -> None:
+    """No room from here on: the limit is what is used now."""
+    client.config_set("maxmemory", 1024 * 1024)
+    with connect(client_url(client)) as other, pytest.raises(redis.ResponseError, match="maxmemory"):
+        other.set("one more", b"")
+
+
+def client_url(client: redis.Redis) -> str:
+    return f"unix://{client.connection_pool.connection_kwargs['path']}"
+
+
+def snapshot(pipeline: Pipeline) -> dict[bytes, Any]:
+    """Every key of the ledger, with what is in it."""
+    client: Any = pipeline.client
+    return {key: client.dump(key) for key in client.scan_iter(f"{pipeline.ledger.keys.prefix}*")}

@@ -1,0 +1,375 @@
+"""Any interleaving of commits against a model in plain Python: no lamport is lost, no signature applies twice."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import fakeredis
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from solders.account import Account
+from solders.pubkey import Pubkey
+
+from banking.blockstore import BlockStore
+from banking.burial import Burial
+from banking.errors import StaleEpoch
+from banking.genesis import create_ledger
+from banking.intake import Intake
+from banking.ledger import MAX_BLOCKHASH_AGE, Entry, Ledger
+from banking.records import Result, lamports_of, pack_account, pack_result
+from recovery.archive import MemoryArchive
+from recovery.identity import Identity
+
+STAGES = 3
+FEE = 5000
+#: One balance that a Lua number could not hold exactly.
+BALANCES = (2**62 + 1, 10**9, 20_000, 4_999)
+KEYS = tuple(hashlib.sha256(bytes([number])).digest() for number in range(len(BALANCES) + 2))
+
+accounts = st.integers(min_value=0, max_value=len(KEYS) - 1)
+indexes = st.integers(min_value=0, max_value=30)
+batches = st.lists(indexes, min_size=1, max_size=6)
+stages = st.integers(min_value=0, max_value=STAGES - 1)
+
+
+def record(lamports: int) -> bytes:
+    if not lamports:
+        return b""
+    return pack_account(Account(lamports=lamports, data=b"", owner=Pubkey.default(), executable=False))
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A transfer; `twin` is another signature over the same message."""
+
+    number: int
+    source: int
+    target: int
+    lamports: int
+    blockhash: bytes
+    twin: int = 0
+
+    @property
+    def signature(self) -> bytes:
+        return hashlib.sha512(f"{self.number} {self.twin}".encode()).digest()
+
+    @property
+    def message_hash(self) -> bytes:
+        return hashlib.sha256(f"message {self.number}".encode()).digest()
+
+    def entry(self, view: dict[bytes, bytes], recent: set[bytes]) -> Entry:
+        """What executing it on `view` comes to; `view` is carried on."""
+        refused = self.blockhash not in recent
+        source, target = KEYS[self.source], KEYS[self.target]
+        balance = lamports_of(view[source])
+        writes: dict[bytes, bytes] = {}
+        burned, ok = 0, False
+        if not refused and balance >= FEE:
+            burned, ok = FEE, balance >= FEE + self.lamports
+            balances = {source: balance - FEE}
+            if ok:
+                balances[source] -= self.lamports
+                balances[target] = balances.get(target, lamports_of(view[target])) + self.lamports
+            writes = {key: record(lamports) for key, lamports in balances.items()}
+            view.update(writes)
+        return Entry(
+            signature=self.signature,
+            message_hash=self.message_hash,
+            blockhash=None if refused else self.blockhash,
+            reads=() if refused else tuple(dict.fromkeys((source, target))),
+            burned=burned,
+            ok=ok,
+            result=pack_result(Result(None if ok else '"Failed"', burned, 0, [])),
+            raw=b"raw" + self.signature,
+            writes=writes,
+        )
+
+
+@dataclass
+class Model:
+    """What the ledger should hold."""
+
+    records: dict[bytes, bytes]
+    slot: int = 1
+    seq: int = 1
+    accepted: int = 0
+    burned: int = 0
+    ok: int = 0
+    failed: int = 0
+    versions: dict[bytes, int] = field(default_factory=dict)
+    applied: list[bytes] = field(default_factory=list)
+    messages: set[bytes] = field(default_factory=set)
+    blockhashes: dict[bytes, int] = field(default_factory=dict)
+    intake: set[bytes] = field(default_factory=set)
+    dead: set[bytes] = field(default_factory=set)
+
+    def recent(self, blockhash: bytes) -> bool:
+        return self.slot - self.blockhashes[blockhash] <= MAX_BLOCKHASH_AGE
+
+    def settled(self, signature: bytes) -> bool:
+        return signature in self.applied or signature in self.dead
+
+    def commit(self, entries: list[Entry], versions: dict[bytes, bytes]) -> str:
+        stale = {key for key, seen in versions.items() if seen != str(self.versions.get(key, "")).encode()}
+        codes = ""
+        for entry in entries:
+            code = self._judge(entry, stale)
+            codes += code
+            if code == "A":
+                self._apply(entry)
+            else:
+                stale |= set(entry.writes)
+                if code == "D":
+                    self.intake.discard(entry.signature)
+        return codes
+
+    def _judge(self, entry: Entry, stale: set[bytes]) -> str:
+        if self.settled(entry.signature):
+            return "D"
+        if entry.blockhash is not None and entry.message_hash in self.messages:
+            return "M"
+        if entry.blockhash is not None and not self.recent(entry.blockhash):
+            return "E"
+        return "C" if stale & set(entry.reads) else "A"
+
+    def _apply(self, entry: Entry) -> None:
+        self.seq += 1
+        for key, value in entry.writes.items():
+            self.records[key] = value
+            self.versions[key] = self.seq
+            if not value:
+                del self.versions[key]
+        self.applied.append(entry.signature)
+        if entry.blockhash is not None and entry.burned:
+            self.messages.add(entry.message_hash)
+        self.burned += entry.burned
+        self.ok += entry.ok
+        self.failed += not entry.ok
+        self.take(entry.signature)
+        self.intake.discard(entry.signature)
+
+    def take(self, signature: bytes) -> bool:
+        """It comes in, unless it is here; whether it was new."""
+        if signature in self.intake:
+            return False
+        self.intake.add(signature)
+        self.accepted += 1
+        return True
+
+
+@dataclass
+class View:
+    """What a stage has read, and means to commit."""
+
+    transfers: list[Transfer]
+    entries: list[Entry]
+    versions: dict[bytes, bytes]
+
+
+class CommitMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.client: Any = fakeredis.FakeRedis(version=(6, 2))
+        genesis = {key: record(lamports) for key, lamports in zip(KEYS, BALANCES, strict=False)}
+        self.supply = sum(BALANCES)
+        self.ledgers = [Ledger(self.client, "model") for _ in range(STAGES)]
+        create_ledger(self.ledgers[0], BlockStore(MemoryArchive(), "model", Identity.generate()), genesis)
+        self.model = Model({key: genesis.get(key, b"") for key in KEYS})
+        self.model.versions = dict.fromkeys(genesis, 1)
+        self.newest = self.ledgers[0].state().blockhash
+        self.model.blockhashes[self.newest] = 1
+        self.transfers: list[Transfer] = []
+        self.views: dict[int, View] = {}
+
+    def teardown(self) -> None:
+        self.client.close()
+
+    def chosen(self, batch: list[int]) -> list[Transfer]:
+        if not self.transfers:
+            return []
+        return list(dict.fromkeys(self.transfers[index % len(self.transfers)] for index in batch))
+
+    @property
+    def current(self) -> Ledger:
+        """A view that is never stale."""
+        return Ledger(self.client, "model")
+
+    # ---- what clients and workers do
+
+    @initialize(pairs=st.lists(st.tuples(accounts, accounts), min_size=4, max_size=10))
+    def sign_some(self, pairs: list[tuple[int, int]]) -> None:
+        for payer, payee in pairs:
+            self.transfers.append(Transfer(len(self.transfers), payer, payee, 1000, self.newest))
+
+    @rule(
+        payer=accounts,
+        payee=accounts,
+        lamports=st.one_of(st.integers(0, 30_000), st.integers(2**61, 2**62)),
+    )
+    def sign(self, payer: int, payee: int, lamports: int) -> None:
+        self.transfers.append(Transfer(len(self.transfers), payer, payee, lamports, self.newest))
+
+    @rule(index=indexes)
+    def sign_the_same_message_again(self, index: int) -> None:
+        for transfer in self.chosen([index]):
+            twin = Transfer(
+                transfer.number, transfer.source, transfer.target, transfer.lamports, transfer.blockhash, twin=1
+            )
+            if twin not in self.transfers:
+                self.transfers.append(twin)
+
+    @rule(batch=batches)
+    def accept(self, batch: list[int]) -> None:
+        chosen = self.chosen(batch)
+        if chosen:
+            Intake(self.current).accept([(t.signature, b"raw" + t.signature) for t in chosen])
+            for transfer in chosen:
+                if not self.model.settled(transfer.signature):
+                    self.model.take(transfer.signature)
+
+    @rule(batch=batches, again=st.booleans())
+    def park_or_examine(self, batch: list[int], again: bool) -> None:
+        pairs = [(t.signature, b"raw" + t.signature) for t in self.chosen(batch)]
+        if not pairs:
+            return
+        if again:
+            found = Intake(self.current).examine(pairs)
+            assert [count is None for count in found] == [self.model.settled(name) for name, _ in pairs]
+        else:
+            Intake(self.current).park(pairs, 1.0)
+        for name, _ in pairs:
+            if not self.model.settled(name):
+                self.model.take(name)
+
+    @rule(index=indexes, change=st.sampled_from([1, -1]))
+    def begin_or_end_attempt(self, index: int, change: int) -> None:
+        for transfer in self.chosen([index]):
+            intake = Intake(self.current)
+            if change == 1:
+                assert (intake.begin_attempt(transfer.signature) is None) == (
+                    transfer.signature not in self.model.intake
+                )
+            else:
+                intake.end_attempt(transfer.signature)
+
+    @rule(index=indexes)
+    def bury(self, index: int) -> None:
+        for transfer in self.chosen([index]):
+            done = Burial(self.current).bury(transfer.signature, b"raw", "given up", 3)
+            assert done != self.model.settled(transfer.signature)
+            if done:
+                self.model.take(transfer.signature)
+                self.model.dead.add(transfer.signature)
+            self.model.intake.discard(transfer.signature)
+
+    @rule(queue_empty=st.booleans())
+    def sweep(self, queue_empty: bool) -> None:
+        Intake(self.current).sweep(grace=-1.0, queue_empty=queue_empty, limit=3)
+
+    @rule(stage=stages, batch=batches)
+    def load_and_execute(self, stage: int, batch: list[int]) -> None:
+        """A stage reads and executes; its commit comes whenever it comes."""
+        chosen = self.chosen(batch)
+        if not chosen:
+            return
+        blockhashes = list(dict.fromkeys(t.blockhash for t in chosen))
+        try:
+            loaded = self.ledgers[stage].load([t.signature for t in chosen], blockhashes, KEYS, {})
+        except StaleEpoch:
+            return
+        assert loaded.resolved == [self.model.settled(t.signature) for t in chosen]
+        assert loaded.recent == [self.model.recent(blockhash) for blockhash in blockhashes]
+        recent = {blockhash for blockhash, valid in zip(blockhashes, loaded.recent, strict=True) if valid}
+        # Those with an end are executed, too: a stage may have read before they had it.
+        entries = [t.entry(loaded.records, recent) for t in chosen]
+        self.views[stage] = View(chosen, entries, loaded.versions)
+
+    @rule(which=indexes, reply_lost=st.booleans(), enqueued_at=st.sampled_from([0, 1, 2**52]))
+    def commit(self, which: int, reply_lost: bool, enqueued_at: int) -> None:
+        """With its reply lost, the very same commit comes again."""
+        if not self.views:
+            return
+        stage = sorted(self.views)[which % len(self.views)]
+        view, ledger = self.views[stage], self.ledgers[stage]
+        if ledger.epoch != self.current.epoch:
+            with pytest.raises(StaleEpoch):
+                ledger.commit(view.entries, view.versions, enqueued_at)
+            del self.views[stage]
+            return
+        read = {key: view.versions[key] for entry in view.entries for key in entry.reads}
+        expected = self.model.commit(view.entries, read)
+        assert ledger.commit(view.entries, view.versions, enqueued_at).codes == expected
+        if not reply_lost:
+            del self.views[stage]
+
+    @rule(stage=stages, batch=batches)
+    def process_at_once(self, stage: int, batch: list[int]) -> None:
+        """The usual case: nobody comes between reading and committing."""
+        self.load_and_execute(stage, batch)
+        self.commit(sorted(self.views).index(stage) if stage in self.views else 0, False, 1)
+
+    @rule(slots=st.sampled_from([1, 70, MAX_BLOCKHASH_AGE + 1]))
+    def time_passes(self, slots: int) -> None:
+        self.model.slot += slots
+        self.newest = hashlib.sha256(self.newest).digest()
+        self.model.blockhashes[self.newest] = self.model.slot
+        keys = self.current.epoch_keys
+        self.client.hset(keys.state, mapping={"slot": self.model.slot, "blockhash": self.newest})
+        self.client.hset(keys.blockhashes, self.newest, self.model.slot)
+
+    @rule()
+    def restore(self) -> None:
+        """The same state under a new epoch: whoever knows only the old one is fenced."""
+        ledger = self.current
+        old, new = ledger.epoch_keys, ledger.keys.epoch(ledger.epoch + 1)
+        for before, after in zip(old.all(), new.all(), strict=True):
+            if self.client.exists(before):
+                self.client.rename(before, after)
+        self.client.hset(ledger.keys.meta, "epoch", ledger.epoch + 1)
+
+    # ---- what must hold after each step
+
+    @invariant()
+    def ledger_is_as_in_the_model(self) -> None:
+        ledger, model = self.current, self.model
+        state, records = ledger.state(), self.client.hgetall(ledger.epoch_keys.accounts)
+        assert sum(map(lamports_of, records.values())) + state.burned == self.supply
+        assert records == {key: value for key, value in model.records.items() if value}
+        assert (state.seq, state.slot, state.burned) == (model.seq, model.slot, model.burned)
+        assert (state.processed, state.failed, state.accepted) == (model.ok, model.failed, model.accepted)
+        versions = self.client.hgetall(ledger.epoch_keys.versions)
+        assert versions == {key: str(seq).encode() for key, seq in model.versions.items()}
+        self._check_places(ledger)
+        self._check_journal(ledger)
+
+    def _check_places(self, ledger: Ledger) -> None:
+        """Each transaction is in one place only, and only what waits is spoken for."""
+        keys, model = ledger.keys, self.model
+        assert set(self.client.hkeys(keys.intake)) == model.intake
+        assert set(self.client.hkeys(keys.dead)) == model.dead
+        assert set(self.client.hkeys(ledger.epoch_keys.status)) == set(model.applied)
+        assert not model.dead & set(model.applied)
+        assert model.accepted == len(model.applied) + len(model.dead) + len(model.intake)
+        spoken_for = {*self.client.zrange(keys.queued, 0, -1), *self.client.zrange(keys.parked, 0, -1)}
+        assert spoken_for == model.intake
+        assert set(self.client.hkeys(keys.attempts)) <= model.intake
+
+    def _check_journal(self, ledger: Ledger) -> None:
+        entries = self.client.xrange(ledger.epoch_keys.journal)
+        raws = [fields[b"t"] for _, fields in entries]
+        assert raws == [b"raw" + signature for signature in self.model.applied]
+        assert [int(name.split(b"-")[1]) for name, _ in entries] == list(range(2, self.model.seq + 1))
+
+
+CommitMachine.TestCase.settings = settings(
+    max_examples=60,
+    stateful_step_count=40,
+    deadline=None,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+TestCommitModel = CommitMachine.TestCase
