@@ -14,7 +14,7 @@ from banking.errors import LedgerUnavailable, StaleEpoch
 from banking.intake import Intake
 from banking.processor import Processor
 from banking.stage import BatchReport
-from banking.wire import WireTransaction
+from banking.wire import WireTransaction, parse
 from tests.ledgers import SOL, World, new_world
 
 Act = Callable[[list[WireTransaction]], BatchReport | None]
@@ -173,3 +173,39 @@ def test_a_panic_of_the_vm_is_this_transactions_alone(bench: Bench) -> None:
     done = bench.run(wires)
     assert (done.committed, done.buried) == (2, 1)
     assert "VmPanic" in bench.burial.letters.list()[0].reason
+
+
+def forged(bench: Bench) -> WireTransaction:
+    """A transfer out of the faucet that the faucet never signed."""
+    wire = bench.accepted(1)[0]
+    raw = wire.raw[:1] + bytes(64) + wire.raw[65:]
+    return parse(raw)
+
+
+def test_forged_transaction_has_no_effect_however_it_comes(bench: Bench) -> None:
+    """Signatures are checked in the worker unless intake holds the very same bytes."""
+    for isolate in (False, True):
+        wire = forged(bench)
+        done = bench.run([wire], isolate=isolate)
+        assert (done.committed, done.malformed) == (0, 1)
+        assert bench.world.ledger.outcomes([wire.signature]) == [None]
+        assert not bench.client.hexists(bench.keys.intake, wire.signature)
+    assert bench.world.ledger.state().processed == 0
+
+
+def test_intake_vouches_only_for_the_very_same_bytes(bench: Bench) -> None:
+    """A message that carries the signature of an accepted transaction, but other instructions."""
+    good, other = bench.accepted(2)
+    mixed = parse(good.raw[:65] + other.raw[65:])
+    assert mixed.signature == good.signature
+    assert bench.run([mixed]).malformed == 1
+    assert bench.run([parse(good.raw)]).committed == 1
+    assert bench.world.ledger.state().processed == 1
+
+
+def test_forged_transaction_cannot_be_parked(bench: Bench) -> None:
+    """What stands in intake is believed later, so nothing unverified may get there."""
+    wire = forged(bench)
+    waiting = bench.client.hlen(bench.keys.intake)
+    assert bench.processor.park([wire], 1.0) == 0
+    assert bench.client.hlen(bench.keys.intake) == waiting
