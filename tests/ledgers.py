@@ -61,12 +61,18 @@ class World:
 
 
 def new_world(
-    client: redis.Redis, name: str = "test", *, archive: Archive | None = None, identity: Identity | None = None
+    client: redis.Redis,
+    name: str = "test",
+    *,
+    archive: Archive | None = None,
+    identity: Identity | None = None,
+    programs: bool = True,
 ) -> World:
-    """A fresh ledger on `client`."""
+    """A fresh ledger on `client`; without `programs` it holds nothing but the faucet."""
     ledger, faucet = Ledger(client, name), Keypair()
     blocks = BlockStore(archive or MemoryArchive(), name, identity or Identity.generate())
-    create_ledger(ledger, blocks, genesis_accounts(faucet.pubkey(), GENESIS_LAMPORTS))
+    accounts = genesis_accounts(faucet.pubkey(), GENESIS_LAMPORTS)
+    create_ledger(ledger, blocks, accounts if programs else {bytes(faucet.pubkey()): accounts[bytes(faucet.pubkey())]})
     return World(ledger, blocks, faucet, BankingStage(ledger, SvmExecutor()))
 
 
