@@ -28,7 +28,22 @@ def _modes() -> DegradationManager:
 
 
 def _add_commands() -> None:
-    from workers.console import audit, breaker, deadletter, demo, instance, lamports, load, mode, status, submit
+    from workers.console import (
+        archive,
+        audit,
+        block,
+        breaker,
+        checkpoint,
+        deadletter,
+        demo,
+        instance,
+        lamports,
+        ledgers,
+        load,
+        mode,
+        status,
+        submit,
+    )
 
     for command in (
         instance.init,
@@ -42,6 +57,10 @@ def _add_commands() -> None:
         lamports.balance,
         load.load,
         deadletter.deadletter,
+        block.block,
+        checkpoint.checkpoint,
+        archive.archive,
+        ledgers.ledger,
         breaker.breaker,
         mode.mode,
     ):
