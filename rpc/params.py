@@ -106,7 +106,7 @@ def to_uint(value: Any, most: int = U64_MAX) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise wrong_type(value, "u64")
     if not 0 <= value <= most:
-        raise invalid_params(f"Invalid params: invalid value: integer `{value}`, expected u64.")
+        raise invalid_params(f"Invalid params: invalid value: {kind_of(value)}, expected u64.")
     return value
 
 
