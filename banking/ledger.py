@@ -37,6 +37,7 @@ class Loaded:
     recent: list[bool]
     versions: dict[bytes, bytes]
     records: dict[bytes, bytes]
+    accepted: list[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,7 @@ class Ledger:
                 keys.status,
                 keys.blockhashes,
                 self.keys.dead,
+                self.keys.intake,
             ],
             [
                 self.epoch,
@@ -158,7 +160,7 @@ class Ledger:
                 *wanted,
             ],
         )
-        slot, slot_time, resolved, valid, versions, records = answer
+        slot, slot_time, resolved, valid, versions, records, accepted = answer
         return Loaded(
             slot=int(slot),
             slot_time_ms=int(slot_time),
@@ -166,6 +168,7 @@ class Ledger:
             recent=[letter == ord("1") for letter in valid],
             versions=dict(zip(accounts, versions, strict=True)),
             records=dict(zip(accounts, records, strict=True)),
+            accepted=accepted,
         )
 
     def commit(self, entries: Sequence[Entry], versions: Mapping[bytes, bytes], enqueued_at: int = 0) -> Committed:
@@ -208,6 +211,27 @@ class Ledger:
             return []
         values = self.call(lambda: self.client.hmget(self.epoch_keys.status, list(signatures)))
         return [unpack_outcome(value) if value else None for value in values]
+
+    def settled(self, signatures: Sequence[bytes]) -> list[tuple[Outcome, bool] | None]:
+        """The outcomes, and whether each is final (its block is in the archive), all of one moment.
+
+        Ask for both together: an outcome read before a restore must not be compared with the slots after it.
+        """
+
+        def read() -> Any:
+            pipe = self.client.pipeline(transaction=True)
+            pipe.hget(self.keys.meta, "epoch")
+            pipe.hget(self.epoch_keys.state, "finalized")
+            pipe.hmget(self.epoch_keys.status, list(signatures))
+            return pipe.execute()
+
+        while True:
+            epoch, finalized, values = self.call(read)
+            if epoch == str(self.epoch).encode():
+                break
+            self.forget_epoch()
+        found = [unpack_outcome(value) if value else None for value in values]
+        return [(outcome, outcome.slot <= int(finalized or -1)) if outcome else None for outcome in found]
 
     def account(self, key: bytes) -> bytes:
         """The record of one account, b"" when it is absent."""

@@ -16,20 +16,47 @@ class Verdict(StrEnum):
     REJECTED = "rejected"
 
 
+class Level(StrEnum):
+    """How much is promised of a transaction; each level includes those before it."""
+
+    #: Its intake record is written: it reaches exactly one outcome, unless Redis loses its data.
+    ACCEPTED = "accepted"
+    #: Its outcome is committed in the ledger.
+    PROCESSED = "processed"
+    #: Its block is in the archive: losing all of Redis does not touch it.
+    FINALIZED = "finalized"
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """Answer for one submitted transaction.
 
     `signature` is base58, None when the bytes held none. `reason` says why it was rejected, or which kind of
-    duplicate it is. `outcome` is there when `submit(wait=...)` saw one.
+    duplicate it is. `outcome` is there when `submit(wait=...)` saw one, `finalized` says whether its block was in the
+    archive then.
     """
 
     verdict: Verdict
     signature: str | None
     reason: str = ""
     outcome: Outcome | None = None
+    finalized: bool = False
 
     @property
     def accepted(self) -> bool:
         """True for ACCEPTED: from here on it reaches exactly one outcome."""
         return self.verdict is Verdict.ACCEPTED
+
+    @property
+    def slot(self) -> int | None:
+        """The slot of its outcome, None as long as none was seen."""
+        return self.outcome.slot if self.outcome else None
+
+    @property
+    def level(self) -> Level | None:
+        """The level that was seen; None when nothing is promised: rejected, or a dead letter."""
+        if self.finalized:
+            return Level.FINALIZED
+        if self.outcome:
+            return Level.PROCESSED
+        return Level.ACCEPTED if self.accepted else None

@@ -16,7 +16,6 @@ from banking.opening import open_blocks, open_ledger
 from banking.processor import Processor
 from banking.sealer import Sealer
 from banking.stage import BankingStage
-from config.policies import PIPELINE_OPERATIONS
 from config.settings import Settings, get_settings
 from recovery.breaker import CircuitBreaker, CircuitBreakerConfig
 from recovery.breaker.predicates import NEVER_FAILURES
@@ -24,6 +23,7 @@ from recovery.budget import RetryBudget
 from recovery.degradation import DegradationManager
 from recovery.retryable import is_retryable
 from tasks.announce import announce_breaker, announce_mode
+from tasks.modes import open_modes
 
 TRANSACTION_BREAKER = "transaction"
 
@@ -71,11 +71,7 @@ class Runtime:
 
     @cached_property
     def degradation(self) -> DegradationManager:
-        manager = DegradationManager(
-            self.settings.ledger_url(), namespace=f"{self._prefix}:modes", retry_after=self.settings.longest_countdown
-        )
-        for component, operations in PIPELINE_OPERATIONS.items():
-            manager.register(component, operations)
+        manager = open_modes(self.settings)
         manager.subscribe(announce_mode)
         return manager
 

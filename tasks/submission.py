@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
 from celery import Celery
 from solders.signature import Signature
 
-from banking.errors import InvalidTransaction, LedgerUnavailable, StaleEpoch
+from banking.errors import InvalidTransaction, LedgerMissing, LedgerRestoring, LedgerUnavailable, StaleEpoch
 from banking.intake import MOST_AT_ONCE, Acceptance, Accepted, Intake
 from banking.ledger import Ledger
 from banking.records import Outcome
@@ -21,20 +21,26 @@ from config.app import app as default_app
 from config.clock import SYSTEM_CLOCK, Clock
 from config.connections import ledger_client
 from config.settings import Settings, get_settings
+from recovery.degradation import DegradationManager
+from recovery.degradation.errors import OperationRefused
 from tasks.enqueue import BrokerUnavailable, enqueue
+from tasks.modes import open_modes
 from tasks.receipts import Receipt, Verdict
 
 logger = logging.getLogger(__name__)
 
-Wait = Literal["processed"]
+Wait = Literal["processed", "finalized"]
 
 _DUPLICATES = {
     Acceptance.DUPLICATE_PENDING: "accepted before, not yet processed",
     Acceptance.DUPLICATE_RESOLVED: "processed before",
     Acceptance.DUPLICATE_DEAD: "in the dead letters; `trunkline deadletter replay` runs it again",
 }
+_UNSEALED = "the archive cannot keep up: too many outcomes are not in it yet; submit again later"
 _FULL = "intake is full: too many unresolved transactions; submit again later"
 _POLL_SECONDS = 0.05
+#: Seconds for which `submit` and `wait_for` wait for a ledger that is being restored.
+_RESTORE_PATIENCE = 5.0
 #: Seconds without another try once the broker did not take messages: each try may last as long as its timeouts.
 _BROKER_PAUSE = 5.0
 
@@ -54,9 +60,20 @@ class SubmissionFailed(LedgerUnavailable):
 class Submitter:
     """Submits to one ledger through one Celery app."""
 
-    def __init__(self, ledger: Ledger, app: Celery, settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        app: Celery,
+        settings: Settings,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        modes: DegradationManager | None = None,
+    ) -> None:
         self.ledger = ledger
-        self._intake = Intake(ledger, limit=settings.intake_limit)
+        self._intake = Intake(ledger, limit=settings.intake_limit, unsealed_limit=settings.unsealed_limit)
+        self._settings = settings
+        self._modes = modes
+        self._knew_ledger = False
         self._app = app
         self._batch_size = settings.batch_size
         self._clock = clock
@@ -67,53 +84,74 @@ class Submitter:
     ) -> list[Receipt]:
         """A receipt for each transaction, in order.
 
-        With `wait="processed"` it returns once each accepted or duplicate one has its outcome, or after `timeout`
-        seconds with `outcome` None for the rest. Raises SubmissionFailed when the ledger does not answer.
+        With `wait` it returns once each accepted or duplicate one has its outcome (`"processed"`), and that is in
+        the archive (`"finalized"`), or after `timeout` seconds with lower levels for the rest. While the intake is
+        degraded each is rejected with the reason. Raises SubmissionFailed when the ledger does not answer, or is
+        still being restored after some seconds.
         """
         receipts: list[Receipt] = []
         source = iter(transactions)
         while chunk := list(islice(source, MOST_AT_ONCE)):
             try:
                 receipts += self._submit_chunk(chunk)
-            except LedgerUnavailable as error:
-                message = f"{error}. {sum(r.accepted for r in receipts)} transactions were accepted before that."
+            except (LedgerUnavailable, LedgerRestoring, LedgerMissing) as error:
+                if isinstance(error, LedgerMissing) and not self._knew_ledger:
+                    raise
+                message = (
+                    f"{_explain(error)}. {sum(r.accepted for r in receipts)} transactions were accepted before that."
+                )
                 raise SubmissionFailed(message, receipts) from error
-        return self.wait_for(receipts, timeout=timeout) if wait else receipts
+        return self.wait_for(receipts, timeout=timeout, level=wait) if wait else receipts
 
     def submit_verified(self, wires: Sequence[WireTransaction]) -> list[Receipt]:
         """As `submit`, for at most 256 transactions that `banking.wire.verify` has returned.
 
-        Raises LedgerUnavailable.
+        Raises LedgerUnavailable, LedgerRestoring, LedgerMissing.
         """
+        refusal = self._refusal()
+        if refusal:
+            return [Receipt(Verdict.REJECTED, _name(wire), refusal) for wire in wires]
         return [_receipt(wire, answer) for wire, answer in zip(wires, self._accept(wires), strict=True)]
 
-    def wait_for(self, receipts: Sequence[Receipt], *, timeout: float) -> list[Receipt]:
-        """The receipts with the outcomes that are known within `timeout` seconds."""
+    def wait_for(self, receipts: Sequence[Receipt], *, timeout: float, level: Wait = "processed") -> list[Receipt]:
+        """The receipts with the outcomes that are known within `timeout` seconds, waiting for `level`."""
         deadline = self._clock.monotonic() + timeout
-        outcomes: dict[str, Outcome] = {}
-        open_signatures = list(dict.fromkeys(r.signature for r in receipts if _has_outcome(r)))
-        while open_signatures:
-            found = self._outcomes([name for name in open_signatures if name])
-            outcomes |= found
-            open_signatures = [name for name in open_signatures if name not in found]
-            if not open_signatures or self._clock.monotonic() >= deadline:
+        seen: dict[str, tuple[Outcome, bool]] = {}
+        waiting = list(dict.fromkeys(r.signature for r in receipts if _has_outcome(r)))
+        while waiting:
+            found = self._settled([name for name in waiting if name])
+            # What was seen and is no more (Redis was lost before its block was written) is waited for again.
+            seen = {name: pair for name, pair in seen.items() if name not in waiting} | found
+            waiting = [name for name in waiting if name not in found or (level == "finalized" and not found[name][1])]
+            if not waiting or self._clock.monotonic() >= deadline:
                 break
             self._clock.sleep(_POLL_SECONDS)
-        return [replace(r, outcome=outcomes.get(r.signature or "")) for r in receipts]
+        return [_with_outcome(receipt, seen.get(receipt.signature or "")) for receipt in receipts]
 
-    def _outcomes(self, names: Sequence[str]) -> dict[str, Outcome]:
-        found: dict[str, Outcome] = {}
+    def _settled(self, names: Sequence[str]) -> dict[str, tuple[Outcome, bool]]:
+        found: dict[str, tuple[Outcome, bool]] = {}
         for first in range(0, len(names), 1000):
             some = names[first : first + 1000]
-            answers = self.ledger.outcomes([bytes(Signature.from_string(name)) for name in some])
-            found |= {name: outcome for name, outcome in zip(some, answers, strict=True) if outcome}
+            signatures = [bytes(Signature.from_string(name)) for name in some]
+            answers = self._patiently(partial(self.ledger.settled, signatures))
+            found |= {name: pair for name, pair in zip(some, answers, strict=True) if pair}
         return found
+
+    def _refusal(self) -> str:
+        """Why the intake takes nothing now, "" when it does."""
+        if self._modes is None:
+            self._modes = open_modes(self._settings)
+        try:
+            self._modes.check("intake", "WRITE")
+        except OperationRefused as error:
+            return str(error)
+        return ""
 
     def _submit_chunk(self, chunk: Sequence[TransactionInput]) -> list[Receipt]:
         checked = [_check(transaction) for transaction in chunk]
         wires = [item for item in checked if isinstance(item, WireTransaction)]
-        answers = iter(self._accept(wires) if wires else [])
-        return [item if isinstance(item, Receipt) else _receipt(item, next(answers)) for item in checked]
+        receipts = iter(self.submit_verified(wires) if wires else [])
+        return [item if isinstance(item, Receipt) else next(receipts) for item in checked]
 
     def _accept(self, wires: Sequence[WireTransaction]) -> list[Acceptance]:
         pairs = [(wire.signature, wire.raw) for wire in wires]
@@ -136,11 +174,28 @@ class Submitter:
             )
 
     def _accept_in_current_epoch(self, pairs: Sequence[tuple[bytes, bytes]]) -> Accepted:
-        try:
-            return self._intake.accept(pairs)
-        except StaleEpoch:
-            # Restored meanwhile; the ledger has looked the new epoch up.
-            return self._intake.accept(pairs)
+        def accept() -> Accepted:
+            try:
+                return self._intake.accept(pairs)
+            except StaleEpoch:
+                # Restored meanwhile; the ledger has looked the new epoch up.
+                return self._intake.accept(pairs)
+
+        accepted: Accepted = self._patiently(accept)
+        self._knew_ledger = True
+        return accepted
+
+    def _patiently(self, ask: Callable[[], Any]) -> Any:
+        """`ask()`, again for some seconds while the ledger is being restored: that is over soon, or not for long."""
+        deadline = self._clock.monotonic() + _RESTORE_PATIENCE
+        while True:
+            try:
+                return ask()
+            except (LedgerRestoring, LedgerMissing) as error:
+                lost = isinstance(error, LedgerRestoring) or self._knew_ledger
+                if not lost or self._clock.monotonic() >= deadline:
+                    raise
+            self._clock.sleep(_POLL_SECONDS)
 
 
 def _check(transaction: TransactionInput) -> WireTransaction | Receipt:
@@ -151,12 +206,30 @@ def _check(transaction: TransactionInput) -> WireTransaction | Receipt:
 
 
 def _receipt(wire: WireTransaction, answer: Acceptance) -> Receipt:
-    signature = str(wire.parsed.signatures[0])
+    signature = _name(wire)
     if answer is Acceptance.ACCEPTED:
         return Receipt(Verdict.ACCEPTED, signature)
     if answer is Acceptance.FULL:
         return Receipt(Verdict.REJECTED, signature, _FULL)
+    if answer is Acceptance.UNSEALED:
+        return Receipt(Verdict.REJECTED, signature, _UNSEALED)
     return Receipt(Verdict.DUPLICATE, signature, _DUPLICATES[answer])
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, LedgerMissing):
+        return "Redis has lost the ledger; a running worker restores it from the archive"
+    return str(error)
+
+
+def _name(wire: WireTransaction) -> str:
+    return str(wire.parsed.signatures[0])
+
+
+def _with_outcome(receipt: Receipt, found: tuple[Outcome, bool] | None) -> Receipt:
+    if found is None or receipt.verdict is Verdict.REJECTED:
+        return receipt
+    return replace(receipt, outcome=found[0], finalized=found[1])
 
 
 def _has_outcome(receipt: Receipt) -> bool:

@@ -61,12 +61,17 @@ class World:
 
 
 def new_world(
-    client: redis.Redis, name: str = "test", *, archive: Archive | None = None, identity: Identity | None = None
+    client: redis.Redis,
+    name: str = "test",
+    *,
+    archive: Archive | None = None,
+    identity: Identity | None = None,
+    lamports: int = GENESIS_LAMPORTS,
 ) -> World:
-    """A fresh ledger on `client`."""
+    """A fresh ledger on `client`, with `lamports` in its faucet."""
     ledger, faucet = Ledger(client, name), Keypair()
     blocks = BlockStore(archive or MemoryArchive(), name, identity or Identity.generate())
-    create_ledger(ledger, blocks, genesis_accounts(faucet.pubkey(), GENESIS_LAMPORTS))
+    create_ledger(ledger, blocks, genesis_accounts(faucet.pubkey(), lamports))
     return World(ledger, blocks, faucet, BankingStage(ledger, SvmExecutor()))
 
 

@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 BESIDE = {"tests", "benchmarks", "examples"}
 OURS = set(MAY_IMPORT) | BESIDE
 #: The command line may start the RPC server.
-EXCEPTIONS = {("workers/cli", "rpc"), ("workers/launcher", "rpc")}
+EXCEPTIONS = {("workers/console/", "rpc")}
 
 
 def modules(room: str) -> list[Path]:

@@ -1,0 +1,20 @@
+"""The degradation modes of a ledger, as workers, producers and operators see them."""
+
+from __future__ import annotations
+
+from banking.keys import LedgerKeys
+from config.policies import PIPELINE_OPERATIONS
+from config.settings import Settings
+from recovery.degradation import DegradationManager
+
+
+def open_modes(settings: Settings) -> DegradationManager:
+    """The manager of the settings' ledger, with the pipeline's components registered."""
+    manager = DegradationManager(
+        settings.ledger_url(),
+        namespace=f"{LedgerKeys(settings.ledger).prefix}:modes",
+        retry_after=settings.longest_countdown,
+    )
+    for component, operations in PIPELINE_OPERATIONS.items():
+        manager.register(component, operations)
+    return manager
