@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Protocol, TypeVar
 
-from banking.errors import LedgerMissing, LedgerUnavailable, StaleEpoch
+from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable, StaleEpoch
 from config.clock import SYSTEM_CLOCK, Clock
 from recovery.errors import Refused
 from recovery.protocols import GateProtocol
@@ -132,7 +132,7 @@ class FaultTolerance:
             raise RedisAway(f"no answer within {limit:g} s") from None
         except (LedgerUnavailable, StaleEpoch) as error:
             raise RedisAway("the ledger does not answer") from error
-        except LedgerMissing as error:
+        except (LedgerMissing, LedgerRestoring) as error:
             raise RedisAway(str(error)) from error
         except Refused as error:
             raise RedisAway("the circuit to the ledger is open", retry_after=error.retry_after) from error
@@ -156,7 +156,7 @@ class FaultTolerance:
         try:
             async with asyncio.timeout(self._read_timeout):
                 await work
-        except (LedgerUnavailable, LedgerMissing, TimeoutError) as error:
+        except (LedgerUnavailable, LedgerMissing, LedgerRestoring, TimeoutError) as error:
             logger.warning("The ledger does not answer: %s", error)
 
     async def _guarded(self, operation: Callable[[], Awaitable[T]], kind: Operation) -> T:

@@ -13,12 +13,11 @@ import redis
 from redis.asyncio import Redis
 from solders.transaction import VersionedTransaction
 
-from banking.errors import LedgerMissing, LedgerUnavailable
 from banking.journal import JournalEntry
 from rpc.index.accounts import AccountIndex
 from rpc.index.backfill import Backfill
 from rpc.index.history import History
-from rpc.reader import LedgerReader
+from rpc.reader import AWAY, LedgerReader
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +95,7 @@ class Follower:
                 while await self._follow():
                     pass
                 logger.warning("The journal went on without us or under a new epoch: building the indexes anew")
-            except (LedgerUnavailable, LedgerMissing, redis.ConnectionError, redis.TimeoutError) as error:
+            except (*AWAY, redis.ConnectionError, redis.TimeoutError) as error:
                 logger.warning("Cannot follow the journal: %s", error)
                 await asyncio.sleep(_AFTER_FAILURE_SECONDS)
             except redis.ResponseError as error:

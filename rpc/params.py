@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from solders.hash import Hash
+from solders.hash import Hash, ParseHashError
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
@@ -97,7 +97,7 @@ def to_hash(value: Any) -> Hash:
         raise wrong_type(value, "a string")
     try:
         return Hash.from_string(value[:64])
-    except ValueError:
+    except (ValueError, ParseHashError):
         raise invalid_params("Invalid param: Invalid") from None
 
 
