@@ -38,12 +38,16 @@ class BatchReport:
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """A run without effect, as of `slot`: `records` are the accounts as they would be afterwards."""
+    """A run without effect, as of `slot`: `records` are the accounts as they would be afterwards.
+
+    `resolved` says that the signature has its outcome already.
+    """
 
     slot: int
     result: Result
     records: dict[bytes, bytes]
     detail: Detail | None
+    resolved: bool = False
 
 
 class BankingStage:
@@ -98,12 +102,29 @@ class BankingStage:
 
     def simulate(self, wire: WireTransaction, *, check_blockhash: bool = True) -> Simulation:
         """What `wire` would come to now; nothing is recorded. Raises LedgerUnavailable, StaleEpoch."""
-        touched = {wire.signature: static_accounts(wire)}
-        loaded = self._load([wire], touched)
-        if check_blockhash and not loaded.recent[0]:
-            return Simulation(loaded.slot, Result(BLOCKHASH_NOT_FOUND, 0, 0, []), {}, None)
-        ran = self._executor.simulate(wire, touched[wire.signature], loaded.records)
-        return Simulation(loaded.slot, ran.result, {**loaded.records, **ran.writes}, ran.detail)
+        return self.simulate_each([(wire, check_blockhash)])[0]
+
+    def simulate_each(self, asked: Sequence[tuple[WireTransaction, bool]]) -> list[Simulation]:
+        """What each transaction would come to now, each by itself, all as of one moment; see `simulate`.
+
+        Beside each stands whether its blockhash is to be checked.
+        """
+        wires = [wire for wire, _ in asked]
+        touched = {wire.signature: static_accounts(wire) for wire in wires}
+        loaded = self._load(wires, touched)
+        expired = _expired(wires, loaded)
+        return [
+            self._simulate(wire, touched[wire.signature], loaded, resolved, check and wire.blockhash in expired)
+            for (wire, check), resolved in zip(asked, loaded.resolved, strict=True)
+        ]
+
+    def _simulate(
+        self, wire: WireTransaction, touched: Touched, loaded: Loaded, resolved: bool, expired: bool
+    ) -> Simulation:
+        if expired:
+            return Simulation(loaded.slot, Result(BLOCKHASH_NOT_FOUND, 0, 0, []), {}, None, resolved)
+        ran = self._executor.simulate(wire, touched, loaded.records)
+        return Simulation(loaded.slot, ran.result, {**loaded.records, **ran.writes}, ran.detail, resolved)
 
     def _round(self, pending: _Pending, report: BatchReport, enqueued_at: int) -> None:
         touched = {wire.signature: static_accounts(wire) for wire in pending.wires}

@@ -27,7 +27,9 @@ _SUBSCRIBERS = 1000
 def run() -> dict[str, Any]:
     """Milliseconds, requests per second, MiB."""
     ports = _free_ports()
-    with bench(rpc_port=ports[0], rpc_ws_port=ports[1], rpc_in_flight=4096, rpc_rate_limit=0) as here:
+    with bench(
+        rpc_port=ports[0], rpc_ws_port=ports[1], rpc_in_flight=4096, rpc_rate_limit=0, rpc_write_limit=2**26
+    ) as here:
         here.make_ledger(_ACCOUNTS)
         here.worker("workers.app", "transactions", processes=1)
         here.worker("workers.app", "maintenance", processes=1)

@@ -8,7 +8,7 @@ import json
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import msgspec
@@ -114,7 +114,7 @@ async def sends(port: int, secrets: list[str], *, rate: int, seconds: float, pre
         "errors": len(errors),
         "first_error": errors[0].decode()[:200] if errors else None,
         "lost": sum(signature not in finalized for signature in due),
-        "finalized_per_s": round(len(due) / (last - start)),
+        "finalized_per_s": round(sum(one in finalized for one in due) / (last - start)),
         "accepted": percentiles(answered),
         **{
             name: percentiles([seen[one] - at for one, at in due.items() if one in seen])
@@ -163,7 +163,7 @@ async def subscribers(port: int, secrets: list[str], *, count: int, changes: int
         times = await asyncio.gather(*(told(socket) for socket in sockets))
         first.append(min(times) - at)
         last.append(max(times) - at)
-    result = {"subscribers": count, "opened_in_s": round(opened, 2)}
+    result: dict[str, Any] = {"subscribers": count, "opened_in_s": round(opened, 2)}
     result |= {"first": percentiles(first), "last": percentiles(last)}
     print(json.dumps(result), flush=True)
     # The parent measures the server's memory while they are open.
@@ -175,7 +175,9 @@ async def subscribers(port: int, secrets: list[str], *, count: int, changes: int
 def main() -> None:
     options = json.loads(sys.argv[1])
     kind = options.pop("kind")
-    work = {"reads": reads, "sends": sends, "subscribers": subscribers}[kind]
+    kinds: dict[str, Callable[..., Coroutine[Any, Any, Any]]]
+    kinds = {"reads": reads, "sends": sends, "subscribers": subscribers}
+    work = kinds[kind]
     result = asyncio.run(work(**options))
     if result:
         print(json.dumps(result))

@@ -9,8 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from banking.errors import LedgerMissing, LedgerUnavailable
-from rpc.reader import LedgerReader, Snapshot
+from rpc.reader import AWAY, LedgerReader, Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +82,7 @@ class Chain:
                     logger.warning("Redis answers again")
                 down = False
                 await asyncio.sleep(POLL_SECONDS)
-            except (LedgerUnavailable, LedgerMissing) as error:
+            except AWAY as error:
                 if not down:
                     logger.warning("Cannot follow the ledger: %s", error)
                 down = True

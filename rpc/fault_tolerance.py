@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Protocol, TypeVar
 
-from banking.errors import LedgerMissing, LedgerUnavailable, StaleEpoch
+from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable, StaleEpoch
 from config.clock import SYSTEM_CLOCK, Clock
 from recovery.errors import Refused
 from recovery.protocols import GateProtocol
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 #: Whose modes rule an operation: the server's own, and for what is taken in also that of the intake.
 COMPONENTS = {"WRITE": ("rpc", "intake")}
-#: A mode is known at most this late (seconds).
+#: A verdict is looked up again after this long, and not used after twice that (seconds).
 _GATE_AGE = 0.1
 
 
@@ -55,26 +55,28 @@ class _PolledGate:
         self._gate = gate
         self._clock = clock
         self._verdicts: dict[Operation, Refused | None] = {}
-        self._looked_at: dict[Operation, float] = {}
-        self._looking: dict[Operation, asyncio.Task[None]] = {}
+        self._looked_at = float("-inf")
+        self._looking: asyncio.Task[None] | None = None
 
     async def check(self, operation: Operation) -> None:
         """Raises the gate's refusal."""
-        age = self._clock.monotonic() - self._looked_at.get(operation, -_GATE_AGE)
-        if age >= _GATE_AGE and operation not in self._looking:
-            task = asyncio.create_task(self._look(operation))
-            self._looking[operation] = task
-            task.add_done_callback(lambda _: self._looking.pop(operation, None))
-        # An old verdict serves while the new one is on its way, but not a very old one.
-        if age >= 10 * _GATE_AGE and (task := self._looking.get(operation)) is not None:  # type: ignore[assignment]
-            await asyncio.shield(task)
+        age = self._clock.monotonic() - self._looked_at
+        if age >= _GATE_AGE and self._looking is None:
+            self._looking = asyncio.create_task(self._look())
+        # Under load a verdict serves a little longer, while the next one is on its way; after a pause it does not.
+        if age >= 2 * _GATE_AGE and self._looking is not None:
+            await asyncio.shield(self._looking)
         refusal = self._verdicts.get(operation)
         if refusal is not None:
             raise refusal
 
-    async def _look(self, operation: Operation) -> None:
-        self._verdicts[operation] = await asyncio.to_thread(self._ask, operation)
-        self._looked_at[operation] = self._clock.monotonic()
+    async def _look(self) -> None:
+        try:
+            # All at once, so that no two operations are judged by different modes.
+            self._verdicts = await asyncio.to_thread(lambda: {one: self._ask(one) for one in Operation})
+            self._looked_at = self._clock.monotonic()
+        finally:
+            self._looking = None
 
     def _ask(self, operation: Operation) -> Refused | None:
         try:
@@ -130,7 +132,7 @@ class FaultTolerance:
             raise RedisAway(f"no answer within {limit:g} s") from None
         except (LedgerUnavailable, StaleEpoch) as error:
             raise RedisAway("the ledger does not answer") from error
-        except LedgerMissing as error:
+        except (LedgerMissing, LedgerRestoring) as error:
             raise RedisAway(str(error)) from error
         except Refused as error:
             raise RedisAway("the circuit to the ledger is open", retry_after=error.retry_after) from error
@@ -154,7 +156,7 @@ class FaultTolerance:
         try:
             async with asyncio.timeout(self._read_timeout):
                 await work
-        except (LedgerUnavailable, LedgerMissing, TimeoutError) as error:
+        except (LedgerUnavailable, LedgerMissing, LedgerRestoring, TimeoutError) as error:
             logger.warning("The ledger does not answer: %s", error)
 
     async def _guarded(self, operation: Callable[[], Awaitable[T]], kind: Operation) -> T:

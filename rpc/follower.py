@@ -13,11 +13,11 @@ import redis
 from redis.asyncio import Redis
 from solders.transaction import VersionedTransaction
 
-from banking.errors import LedgerMissing, LedgerUnavailable
 from banking.journal import JournalEntry
 from rpc.index.accounts import AccountIndex
+from rpc.index.backfill import Backfill
 from rpc.index.history import History
-from rpc.reader import LedgerReader
+from rpc.reader import AWAY, LedgerReader
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +40,20 @@ Listener = Callable[[list[Followed]], None]
 class Follower:
     """Feeds the indexes and the listeners. After a gap, a restart or a restore it reads the ledger anew."""
 
-    def __init__(self, client: Redis, reader: LedgerReader, accounts: AccountIndex, history: History) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        reader: LedgerReader,
+        accounts: AccountIndex,
+        history: History,
+        backfill: Backfill | None = None,
+    ) -> None:
         self._client = client
         self._reader = reader
         self.accounts = accounts
         self.history = history
-        self._history_limit = history.limit
+        self._backfill = backfill
+        self._backfilling: asyncio.Task[None] | None = None
         self.listeners: list[Listener] = []
         #: The last sequence number that was followed; -1 while the indexes are being built.
         self.seq = -1
@@ -58,10 +66,11 @@ class Follower:
         self._task = asyncio.create_task(self._run(), name="rpc-follower")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        for task in (self._task, self._backfilling):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
         await self._client.aclose()
 
     async def wait_for(self, seq: int, timeout: float) -> bool:
@@ -86,7 +95,7 @@ class Follower:
                 while await self._follow():
                     pass
                 logger.warning("The journal went on without us or under a new epoch: building the indexes anew")
-            except (LedgerUnavailable, LedgerMissing, redis.ConnectionError, redis.TimeoutError) as error:
+            except (*AWAY, redis.ConnectionError, redis.TimeoutError) as error:
                 logger.warning("Cannot follow the journal: %s", error)
                 await asyncio.sleep(_AFTER_FAILURE_SECONDS)
             except redis.ResponseError as error:
@@ -140,8 +149,13 @@ class Follower:
         followed_to = int(self._last_id.partition(b"-")[2]) if newest else snapshot.seq
         self.accounts.clear()
         await self._scan_accounts()
+        if self._backfilling is not None:
+            self._backfilling.cancel()
         self.history.clear()
-        await self._read_history()
+        first = await self._read_history()
+        if self._backfill is not None:
+            slot, seq = first or (snapshot.finalized, snapshot.finalized_seq + 1)
+            self._backfilling = asyncio.create_task(self._backfill.run(slot, seq), name="rpc-backfill")
         # What is written while the scan runs comes again from the journal.
         self.seq = followed_to
         for seq, future in list(self._waiting):
@@ -160,13 +174,16 @@ class Follower:
             if not cursor:
                 return
 
-    async def _read_history(self) -> None:
-        """The newest transactions that the journal still holds, up to the limit."""
+    async def _read_history(self) -> tuple[int, int] | None:
+        """The newest transactions that the journal still holds, up to the limit.
+
+        Returns slot and sequence number of the first one, None when there is none.
+        """
         key = self._reader.keys.epoch(self._epoch).journal
         last = self._last_id.decode()
         found: list[Followed] = []
-        while len(found) < self._history_limit:
-            count = min(_PAGE, self._history_limit - len(found))
+        while len(found) < self.history.limit:
+            count = min(_PAGE, self.history.limit - len(found))
             page: Any = await self._client.xrevrange(key, last, "-", count=count)
             for name, fields in page:
                 entry = journal_entry(name, fields)
@@ -179,6 +196,7 @@ class Follower:
         for one in reversed(found):
             assert one.parsed is not None
             self.history.add(one.entry, one.parsed)
+        return (found[-1].entry.slot, found[-1].entry.seq) if found else None
 
 
 def journal_entry(name: bytes, fields: dict[bytes, bytes]) -> JournalEntry:

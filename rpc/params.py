@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from solders.hash import Hash
+from solders.hash import Hash, ParseHashError
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
@@ -97,7 +97,7 @@ def to_hash(value: Any) -> Hash:
         raise wrong_type(value, "a string")
     try:
         return Hash.from_string(value[:64])
-    except ValueError:
+    except (ValueError, ParseHashError):
         raise invalid_params("Invalid param: Invalid") from None
 
 
@@ -106,7 +106,7 @@ def to_uint(value: Any, most: int = U64_MAX) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise wrong_type(value, "u64")
     if not 0 <= value <= most:
-        raise invalid_params(f"Invalid params: invalid value: integer `{value}`, expected u64.")
+        raise invalid_params(f"Invalid params: invalid value: {kind_of(value)}, expected u64.")
     return value
 
 

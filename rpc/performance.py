@@ -7,8 +7,7 @@ import contextlib
 from collections import deque
 from dataclasses import dataclass
 
-from banking.errors import LedgerMissing, LedgerUnavailable
-from rpc.reader import LedgerReader, Snapshot
+from rpc.reader import AWAY, LedgerReader, Snapshot
 
 SAMPLE_SECONDS = 60
 #: Agave keeps twelve hours of them.
@@ -47,7 +46,7 @@ class Performance:
         while True:
             try:
                 now = await self._reader.read()
-            except (LedgerUnavailable, LedgerMissing):
+            except AWAY:
                 # A minute that was not seen whole is no sample; the chain's follower has told the log.
                 before = None
             else:

@@ -26,6 +26,7 @@ from recovery.degradation import DegradationManager
 logger = logging.getLogger(__name__)
 
 RPC_BREAKER = "rpc"
+_OPEN_SECONDS = 2.0
 #: Seconds after which a worker that gives no sign of life is not counted.
 _LONGEST_SILENCE = 5.0
 _CACHED_BLOCKS = 64
@@ -43,7 +44,8 @@ def default_plugs(settings: Settings) -> dict[str, Any]:
         "gate": DegradationManager(url, namespace=f"{prefix}:modes", retry_after=settings.longest_countdown),
         "breaker": CircuitBreaker(
             RPC_BREAKER,
-            CircuitBreakerConfig.preset("rpc"),
+            # The seed's ten seconds would be most of an outage: clients are to be served again within five.
+            CircuitBreakerConfig.preset("rpc", timeout=_OPEN_SECONDS),
             redis=url,
             namespace=prefix,
             failure=is_outage,

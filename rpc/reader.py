@@ -15,11 +15,15 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from banking.errors import LedgerMissing, LedgerUnavailable
+from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable
 from banking.keys import LedgerKeys
+from banking.ledger import RESTORING
 
 #: (Redis command, name of a key in `EpochKeys` or `LedgerKeys`, further arguments).
 Command = tuple[str, str, *tuple[Any, ...]]
+
+#: How a ledger that cannot be read now says so.
+AWAY = (LedgerUnavailable, LedgerMissing, LedgerRestoring)
 
 _MOST_TOGETHER = 512
 #: Keys that outlive an epoch; all others are looked up in `EpochKeys`.
@@ -119,9 +123,11 @@ class LedgerReader:
         self._epoch: int | None = None
         self._queue: deque[_Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
+        #: Epoch and finalized slot of the newest snapshot.
+        self._newest = (0, 0)
 
     async def read(self, *commands: Command) -> Snapshot:
-        """The answers to `commands`, all of one moment. Raises LedgerUnavailable, LedgerMissing."""
+        """The answers to `commands`, all of one moment. Raises what is in `AWAY`."""
         waiting = _Waiting(commands)
         self._queue.append(waiting)
         if self._task is None or self._task.done():
@@ -144,7 +150,7 @@ class LedgerReader:
             group = [self._queue.popleft() for _ in range(min(len(self._queue), _MOST_TOGETHER))]
             try:
                 answers = await self._read([one.commands for one in group])
-            except (LedgerUnavailable, LedgerMissing) as error:
+            except AWAY as error:
                 for one in group:
                     if not one.future.done():
                         one.future.set_exception(error)
@@ -164,7 +170,7 @@ class LedgerReader:
         for one in group:
             try:
                 snapshot = (await self._read([one.commands]))[0]
-            except (LedgerUnavailable, LedgerMissing, redis.ResponseError) as error:
+            except (*AWAY, redis.ResponseError) as error:
                 if not one.future.done():
                     one.future.set_exception(error)
             else:
@@ -176,12 +182,13 @@ class LedgerReader:
             if self._epoch is None:
                 self._epoch = await self._look_up_epoch()
             while True:
-                epoch = self._epoch
+                # Answers on several connections may overtake each other: only what was known before counts.
+                epoch, known = self._epoch, self._newest
                 meta, state, *answers = await self._round_trip(epoch, groups)
-                current = int(meta.get(b"epoch", b"0"))
+                current = self._epoch_in(meta.get(b"epoch"))
                 if current == epoch:
                     break
-                self._epoch = current or await self._look_up_epoch()
+                self._epoch = current
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise LedgerUnavailable(f"Redis does not answer: {error}") from error
         except redis.ResponseError as error:
@@ -189,7 +196,9 @@ class LedgerReader:
                 raise LedgerUnavailable(f"Redis cannot read now: {error}") from error
             raise
         found = iter(answers)
-        return [Snapshot(epoch, meta, state, [next(found) for _ in group]) for group in groups]
+        snapshots = [Snapshot(epoch, meta, state, [next(found) for _ in group]) for group in groups]
+        self._check_forward(snapshots[0], known)
+        return snapshots
 
     async def _round_trip(self, epoch: int, groups: Sequence[Sequence[Command]]) -> list[Any]:
         epoch_keys = self.keys.epoch(epoch)
@@ -205,6 +214,17 @@ class LedgerReader:
 
     async def _look_up_epoch(self) -> int:
         found: Any = await self.client.hget(self.keys.meta, "epoch")
-        if found is None:
+        return self._epoch_in(found)
+
+    def _epoch_in(self, value: bytes | None) -> int:
+        if value is None:
             raise LedgerMissing(self.keys.name)
-        return int(found)
+        if value == RESTORING:
+            raise LedgerRestoring(f"ledger {self.keys.name!r} is being restored from its archive")
+        return int(value)
+
+    def _check_forward(self, snapshot: Snapshot, known: tuple[int, int]) -> None:
+        """Raises LedgerUnavailable when Redis has lost what was `known` to be final: a worker will restore it."""
+        if snapshot.epoch == known[0] and snapshot.finalized < known[1]:
+            raise LedgerUnavailable(f"Redis is back at slot {snapshot.finalized}, and {known[1]} was final")
+        self._newest = max(self._newest, (snapshot.epoch, snapshot.finalized))

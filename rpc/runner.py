@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from rpc.server import create_app
 
 #: Connections that may wait to be accepted.
 _BACKLOG = 1024
+_SWITCH_SECONDS = 0.0005
 
 
 class _Server(uvicorn.Server):
@@ -46,6 +48,8 @@ def run_rpc(
     Raises ConfigurationError when a port is taken.
     """
     known = settings or get_settings()
+    # Threads that come back from Redis wait for the interpreter this long (5 ms by default) while others compute.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     sockets = [
         listen(host or known.rpc_host, known.rpc_port if http_port is None else http_port),
         listen(host or known.rpc_host, known.rpc_ws_port if ws_port is None else ws_port),

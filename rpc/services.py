@@ -21,6 +21,7 @@ from rpc.faucet import Faucet
 from rpc.fault_tolerance import AsyncBreakerProtocol, FaultTolerance
 from rpc.follower import Follower
 from rpc.index.accounts import AccountIndex
+from rpc.index.backfill import Backfill
 from rpc.index.history import History
 from rpc.limits import Limits
 from rpc.native import NativeAccounts
@@ -101,7 +102,8 @@ class Services:
         self.history = History(settings.rpc_history)
         # A blocking read and a scan of large records may take longer than an answer to a client.
         follower_client = async_client(url, timeout=max(5.0, timeout), connections=2)
-        self.follower = Follower(follower_client, self.reader, self.accounts, self.history)
+        backfill = Backfill(blocks.read, self.history, slots=settings.history_slots) if blocks is not None else None
+        self.follower = Follower(follower_client, self.reader, self.accounts, self.history, backfill)
         self.performance = Performance(self.reader)
         self.simulator = Simulator(self._ledger, queue_limit=settings.rpc_send_queue)
         self.sender = Sender(self._submitter, window=settings.rpc_send_window, queue_limit=settings.rpc_send_queue)

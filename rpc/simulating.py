@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from banking.errors import StaleEpoch
 from banking.executor import SvmExecutor
 from banking.ledger import Ledger
-from banking.records import Outcome
 from banking.stage import BankingStage, Simulation
 from banking.wire import WireTransaction
+from recovery.errors import TransientError
 
 _MOST_TOGETHER = 32
 
@@ -22,15 +22,7 @@ _MOST_TOGETHER = 32
 class _Waiting:
     wire: WireTransaction
     check_blockhash: bool
-    future: asyncio.Future[Simulated] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-
-
-@dataclass(frozen=True, slots=True)
-class Simulated:
-    """A simulation, and the outcome that the transaction has already, if it has one."""
-
-    simulation: Simulation
-    outcome: Outcome | None
+    future: asyncio.Future[Simulation] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class Simulator:
@@ -44,7 +36,7 @@ class Simulator:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rpc-simulate")
         self._task: asyncio.Task[None] | None = None
 
-    async def simulate(self, wire: WireTransaction, *, check_blockhash: bool = True) -> Simulated:
+    async def simulate(self, wire: WireTransaction, *, check_blockhash: bool = True) -> Simulation:
         """What `wire` would come to now. Raises LedgerUnavailable, StaleEpoch, and asyncio.QueueFull."""
         if len(self._queue) >= self._queue_limit:
             raise asyncio.QueueFull
@@ -63,6 +55,8 @@ class Simulator:
             taken = [self._queue.popleft() for _ in range(min(len(self._queue), _MOST_TOGETHER))]
             # Whoever gave up waiting needs no answer.
             group = [one for one in taken if not one.future.done()]
+            if not group:
+                continue
             answers = await loop.run_in_executor(self._thread, self._run, group)
             for one, answer in zip(group, answers, strict=True):
                 if one.future.done():
@@ -72,22 +66,21 @@ class Simulator:
                 else:
                     one.future.set_result(answer)
 
-    def _run(self, group: list[_Waiting]) -> list[Simulated | Exception]:
-        answers: list[Simulated | Exception] = []
-        for one in group:
-            try:
-                answers.append(self._simulate(one))
-            except Exception as error:  # noqa: BLE001 - handed to the one who asked
-                answers.append(error)
-        return answers
+    def _run(self, group: list[_Waiting]) -> list[Simulation | Exception]:
+        try:
+            return list(self._simulate([(one.wire, one.check_blockhash) for one in group]))
+        except TransientError as error:
+            return [error] * len(group)
+        except Exception as error:  # noqa: BLE001 - one of them has a transaction that the VM cannot stand
+            if len(group) == 1:
+                return [error]
+        return [answer for one in group for answer in self._run([one])]
 
-    def _simulate(self, one: _Waiting) -> Simulated:
+    def _simulate(self, asked: list[tuple[WireTransaction, bool]]) -> list[Simulation]:
         if self._stage is None:
             self._stage = BankingStage(self._make_ledger(), SvmExecutor())
-        stage = self._stage
         try:
-            ran = stage.simulate(one.wire, check_blockhash=one.check_blockhash)
+            return self._stage.simulate_each(asked)
         except StaleEpoch:
-            ran = stage.simulate(one.wire, check_blockhash=one.check_blockhash)
-        outcome = stage.ledger.outcomes([one.wire.signature])[0] if one.check_blockhash else None
-        return Simulated(ran, outcome)
+            # Restored meanwhile; the ledger has looked the new epoch up.
+            return self._stage.simulate_each(asked)

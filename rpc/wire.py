@@ -83,5 +83,6 @@ def unverified(raw: bytes) -> WireTransaction:
         parsed.sanitize()
     except SanitizeError as error:
         raise invalid_params(f"invalid transaction: {error}") from None
-    signature = bytes(parsed.signatures[0]) if parsed.signatures else bytes(64)
-    return WireTransaction(raw, parsed, signature, bytes(message.hash()), bytes(message.recent_blockhash))
+    # Nobody vouches for its signature, which may be another's: it goes by its message alone.
+    message_hash = bytes(message.hash())
+    return WireTransaction(raw, parsed, 2 * message_hash, message_hash, bytes(message.recent_blockhash))

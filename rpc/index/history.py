@@ -34,8 +34,6 @@ class History:
         self._by_signature: dict[bytes, Past] = {}
         self._by_address: defaultdict[bytes, deque[Past]] = defaultdict(deque)
         self._known: dict[bytes, bytes] = {}
-        #: Whether something was forgotten or was never seen, so that "not found" may mean "too old".
-        self.complete = True
 
     def __len__(self) -> int:
         return len(self._order)
@@ -47,20 +45,27 @@ class History:
 
     def add(self, entry: JournalEntry, parsed: VersionedTransaction) -> None:
         """Remember the newest transaction."""
-        past = Past(
-            entry.slot,
-            entry.seq,
-            entry.signature,
-            entry.outcome.err,
-            memo_of(parsed.message),
-            tuple(self._shared(address) for address in addresses_of(entry, parsed)) if entry.included else (),
-        )
+        past = self._past(entry, parsed)
         self._order.append(past)
         self._by_signature[past.signature] = past
         for address in past.addresses:
             self._by_address[address].append(past)
         while len(self._order) > self.limit:
             self._forget_oldest()
+
+    def add_older(self, entry: JournalEntry, parsed: VersionedTransaction) -> None:
+        """Remember a transaction from before all that are known, unless the history is full."""
+        if self.full:
+            return
+        past = self._past(entry, parsed)
+        self._order.appendleft(past)
+        self._by_signature.setdefault(past.signature, past)
+        for address in past.addresses:
+            self._by_address[address].appendleft(past)
+
+    @property
+    def full(self) -> bool:
+        return len(self._order) >= self.limit
 
     def find(self, signature: bytes) -> Past | None:
         """The transaction with this first signature."""
@@ -76,13 +81,22 @@ class History:
         self._by_address.clear()
         self._known.clear()
 
+    def _past(self, entry: JournalEntry, parsed: VersionedTransaction) -> Past:
+        return Past(
+            entry.slot,
+            entry.seq,
+            entry.signature,
+            entry.outcome.err,
+            memo_of(parsed.message),
+            tuple(self._shared(address) for address in addresses_of(entry, parsed)) if entry.included else (),
+        )
+
     def _shared(self, address: bytes) -> bytes:
         # One object for all mentions of an address.
         return self._known.setdefault(address, address)
 
     def _forget_oldest(self) -> None:
         past = self._order.popleft()
-        self.complete = False
         self._by_signature.pop(past.signature, None)
         for address in past.addresses:
             mentions = self._by_address[address]

@@ -6,7 +6,7 @@ from solders.hash import Hash
 from solders.signature import Signature
 
 from banking.wire import WireTransaction
-from rpc.errors import Overloaded, RpcError, invalid_params, invalid_request
+from rpc.errors import Overloaded, RpcError, invalid_params, invalid_request, node_unhealthy
 from rpc.methods.simulation import preflight_failure, run
 from rpc.params import Commitment, to_hash
 from rpc.registry import Call, Operation, method
@@ -59,6 +59,7 @@ async def _send(call: Call, wire: WireTransaction) -> str:
 
 
 def _refusal(receipt: Receipt) -> RpcError:
-    if "intake is full" in receipt.reason:
+    # Its signatures are verified, so what speaks against it is not in it: no room, or a mode.
+    if "submit again later" in receipt.reason:
         return Overloaded(f"Node is unhealthy: {receipt.reason}")
-    return invalid_params(f"invalid transaction: {receipt.reason}")
+    return node_unhealthy(f"Node is unhealthy: {receipt.reason}")

@@ -18,7 +18,6 @@ from rpc.errors import SEND_TRANSACTION_PREFLIGHT_FAILURE, Overloaded, RpcError,
 from rpc.methods.accounts import encode_all
 from rpc.params import Config, to_pubkey
 from rpc.registry import Call, method
-from rpc.simulating import Simulated
 from rpc.view import require_slot, with_context
 from rpc.wire import decode_text, unverified, verified
 
@@ -37,20 +36,20 @@ async def simulate_transaction(call: Call) -> Any:
     wanted = config.sub("accounts")
     asked = _asked_accounts(wanted, wire)
     done = await run(call, wire, check_blockhash=not replace)
-    require_slot(done.simulation.slot, config)
-    value = simulation_value(done.simulation, _error_of(done), inner=config.flag("innerInstructions"))
+    require_slot(done.slot, config)
+    value = simulation_value(done, _error_of(done, check=not replace), inner=config.flag("innerInstructions"))
     if wanted is not None:
-        value["accounts"] = await _accounts(call, wanted, asked, done.simulation)
+        value["accounts"] = await _accounts(call, wanted, asked, done)
     if replace:
         snapshot = await call.services.reader.read()
         value["replacementBlockhash"] = {
             "blockhash": str(Hash.from_bytes(snapshot.blockhash)),
             "lastValidBlockHeight": snapshot.slot + MAX_BLOCKHASH_AGE,
         }
-    return with_context(value, done.simulation.slot)
+    return with_context(value, done.slot)
 
 
-async def run(call: Call, wire: WireTransaction, *, check_blockhash: bool = True) -> Simulated:
+async def run(call: Call, wire: WireTransaction, *, check_blockhash: bool = True) -> Simulation:
     """Simulate in the simulator's thread. Raises Overloaded."""
     try:
         return await call.services.simulator.simulate(wire, check_blockhash=check_blockhash)
@@ -58,22 +57,22 @@ async def run(call: Call, wire: WireTransaction, *, check_blockhash: bool = True
         raise Overloaded("Too many simulations are waiting") from None
 
 
-def preflight_failure(done: Simulated) -> RpcError | None:
+def preflight_failure(done: Simulation) -> RpcError | None:
     """The -32002 of a send whose simulation failed, with the simulation in its data; None when it went well."""
-    err = _error_of(done)
+    err = _error_of(done, check=True)
     if err is None:
         return None
     return RpcError(
         SEND_TRANSACTION_PREFLIGHT_FAILURE,
         f"Transaction simulation failed: {transaction_error_text(err)}",
-        simulation_value(done.simulation, err, inner=False),
+        simulation_value(done, err, inner=False),
     )
 
 
-def _error_of(done: Simulated) -> Any:
-    if done.outcome is not None:
+def _error_of(done: Simulation, *, check: bool) -> Any:
+    if check and done.resolved:
         return _ALREADY_PROCESSED
-    return error_value(done.simulation.result.err)
+    return error_value(done.result.err)
 
 
 def simulation_value(simulation: Simulation, err: Any, *, inner: bool) -> dict[str, Any]:

@@ -9,13 +9,13 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING
 
-from banking.errors import LedgerMissing, LedgerUnavailable
 from banking.records import HEADER_SIZE, OWNER_AT, unpack_outcome
 from rpc.chain import Tip
 from rpc.filters import passes
 from rpc.follower import Followed
 from rpc.index.history import addresses_of
 from rpc.mints import decimals_of, mints_in
+from rpc.reader import AWAY
 from rpc.websocket.notify import (
     AccountPayloads,
     logs_payload,
@@ -110,7 +110,7 @@ class Hub:
                 event = self._events.popleft()
                 try:
                     await self._take(event)
-                except (LedgerUnavailable, LedgerMissing) as error:
+                except AWAY as error:
                     logger.warning("Subscribers missed something: %s", error)
                 except Exception:
                     logger.exception("Subscribers missed something")

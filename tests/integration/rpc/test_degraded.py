@@ -127,3 +127,31 @@ def test_batches_are_bounded(make_node: MakeNode) -> None:
     assert reply.body is not None
     assert json.loads(reply.body)["error"]["code"] == -32600
     assert node.post(b"[]").body is not None
+
+
+def test_a_ledger_that_is_being_restored_is_not_served(node: Node) -> None:
+    target = Keypair().pubkey()
+    node.pay(target, SOL)
+    node.seal()
+    before = node.ask("getBalance", str(target))
+    client, keys = node.world.ledger.client, node.world.ledger.keys
+    client.hset(keys.meta, "epoch", "restoring")
+    reply = node.post(_request("getBalance", str(target)))
+    assert reply.stale
+    assert reply.body is not None
+    assert json.loads(reply.body) == before
+    assert node.error("getBalance", str(Keypair().pubkey()))["code"] == -32005
+    client.hset(keys.meta, "epoch", "1")
+    assert not node.post(_request("getBalance", str(target))).stale
+
+
+def test_a_redis_that_lost_what_was_final_is_not_served(node: Node) -> None:
+    node.seal(3)
+    assert node.call("getSlot") == 3
+    state = node.world.ledger.epoch_keys.state
+    node.world.ledger.client.hset(state, "finalized", "1")
+    assert node.post(_request("getSlot")).stale
+    assert node.error("getBalance", str(Keypair().pubkey()))["code"] == -32005
+    # Under a new epoch a restored ledger may be anywhere.
+    node.world.ledger.client.hset(state, "finalized", "3")
+    assert not node.post(_request("getSlot")).stale

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
@@ -76,6 +79,26 @@ def test_a_new_server_builds_the_same_indexes(node: Node) -> None:
     for by, value in (("program", bytes(TOKEN_PROGRAM)), ("mint", bytes(tokens.mint)), ("program", bytes(32))):
         assert set(fresh.find(by, value)) == set(seen.find(by, value))
     assert node.call("getSignaturesForAddress", str(node.world.faucet.pubkey())) == listed
+
+
+def test_a_new_server_finds_older_history_in_the_archive(node: Node) -> None:
+    target = Keypair().pubkey()
+    for number in range(5):
+        node.pay(target, 10**9 + number)
+        node.pay(target, 10**8 + number)
+        node.seal()
+    listed = node.call("getSignaturesForAddress", str(target))
+    assert len(listed) == 10
+    # Redis has pruned the first blocks, the third in part.
+    journal = node.world.ledger.epoch_keys.journal
+    entries: Any = node.world.ledger.client.xrange(journal)
+    names = [name for name, _ in entries]
+    node.world.ledger.client.xdel(journal, *names[:5])
+    node.run(node.services.follower._build())
+    history = node.services.history
+    while len(history) < 10:
+        node.run(asyncio.sleep(0.01))
+    assert node.call("getSignaturesForAddress", str(target)) == listed
 
 
 def test_a_gap_in_the_journal_is_noticed(node: Node) -> None:
