@@ -29,7 +29,7 @@ class Channel(kombu_redis.Channel):
         return super()._connparams(asynchronous)  # type: ignore[misc]  # the stubs leave it out
 
     @contextmanager
-    def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:  # type: ignore[override]
+    def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:
         """A client for one command. kombu makes a new one for each publish and acknowledgement, 0.2 ms of CPU each;
         one for each connection pool does as well, since the connections are the pool's.
         """
@@ -38,7 +38,7 @@ class Channel(kombu_redis.Channel):
             return
         pool = self.pool
         if self._one is None or self._one.connection_pool is not pool:
-            self._one = self._create_client()
+            self._one = self._create_client()  # type: ignore[attr-defined]
         yield self._one
 
 
