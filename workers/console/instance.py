@@ -30,7 +30,7 @@ def init() -> None:
     """
     settings = get_settings()
     with _some_redis(settings) as url:
-        click.echo(_told(settings, initialise(settings, url)))
+        click.echo(_prepare(settings, url))
 
 
 @click.command(cls=Command)
