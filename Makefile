@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PACKAGES := config recovery banking tasks workers rpc tests benchmarks examples
 
-.PHONY: setup demo test lint format bench bench-full chaos clean
+.PHONY: setup demo test lint format bench bench-full chaos conformance clients clean
 
 setup: $(STAMP)
 
@@ -44,6 +44,13 @@ bench-full: $(VENV)/.bench
 
 chaos: $(STAMP)
 	@$(BIN)/python -m pytest tests/chaos --chaos
+
+# The Python client's own suite, and the JavaScript clients (these need node): see docs/rpc.md.
+conformance: $(STAMP)
+	@$(BIN)/python -m tests.clients.conformance
+
+clients: $(STAMP)
+	@$(BIN)/python -m tests.clients.javascript
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -37,6 +37,7 @@ class Loaded:
     recent: list[bool]
     versions: dict[bytes, bytes]
     records: dict[bytes, bytes]
+    accepted: list[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,7 @@ class Ledger:
                 keys.status,
                 keys.blockhashes,
                 self.keys.dead,
+                self.keys.intake,
             ],
             [
                 self.epoch,
@@ -160,7 +162,7 @@ class Ledger:
                 *wanted,
             ],
         )
-        slot, slot_time, resolved, valid, versions, records = answer
+        slot, slot_time, resolved, valid, versions, records, accepted = answer
         return Loaded(
             slot=int(slot),
             slot_time_ms=int(slot_time),
@@ -168,6 +170,7 @@ class Ledger:
             recent=[letter == ord("1") for letter in valid],
             versions=dict(zip(accounts, versions, strict=True)),
             records=dict(zip(accounts, records, strict=True)),
+            accepted=accepted,
         )
 
     def commit(self, entries: Sequence[Entry], versions: Mapping[bytes, bytes], enqueued_at: int = 0) -> Committed:

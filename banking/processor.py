@@ -13,7 +13,7 @@ from banking.burial import Burial
 from banking.errors import InvalidTransaction, LedgerMissing
 from banking.intake import Intake
 from banking.stage import BankingStage, BatchReport
-from banking.wire import PACKET_BYTES, WireTransaction, decode, verify
+from banking.wire import PACKET_BYTES, WireTransaction, check_signatures, decode, parse
 from recovery import crash_points
 from recovery.dead_letters import DeadLettersFullError
 from recovery.errors import TransientError
@@ -58,13 +58,16 @@ class Processor:
         self._overdue_ends: list[bytes] = []
 
     def decode(self, payload: Sequence[object], done: Processed) -> list[WireTransaction]:
-        """The well-formed transactions of a message. The others are buried: nobody is left to be told."""
+        """The well-formed transactions of a message. The others are buried: nobody is left to be told.
+
+        Signatures are checked later, where intake does not vouch for them.
+        """
         wires = []
         for item in payload:
             try:
                 if not isinstance(item, str):
                     raise InvalidTransaction(f"expected a base64 string, got {type(item).__name__}")
-                wires.append(verify(_raw(item)))
+                wires.append(parse(_raw(item)))
             except InvalidTransaction as error:
                 self._bury_malformed(item, error.reason)
                 done.malformed += 1
@@ -87,7 +90,8 @@ class Processor:
 
     def park(self, wires: Sequence[WireTransaction], delay: float) -> int:
         """Put `wires` off for `delay` seconds."""
-        return self.intake.park([(wire.signature, wire.raw) for wire in wires], delay)
+        genuine = self._genuine(wires, Processed())
+        return self.intake.park([(wire.signature, wire.raw) for wire in genuine], delay)
 
     def _run_batch(self, wires: Sequence[WireTransaction], done: Processed, enqueued_at: int) -> None:
         try:
@@ -106,11 +110,17 @@ class Processor:
         crash_points.reach("processor.committed")
         done.committed += len(report.committed)
         done.duplicates += len(report.duplicates)
+        for wire in report.invalid:
+            self._bury_forged(wire, done)
         if report.conflicts:
             done.parked += self.park(report.conflicts, CONFLICT_DELAY)
         return report
 
     def _run_one_by_one(self, wires: Sequence[WireTransaction], done: Processed, enqueued_at: int) -> None:
+        # Before anything of them is written to intake, which vouches for what it holds.
+        wires = self._genuine(wires, done)
+        if not wires:
+            return
         counts = self.intake.examine([(wire.signature, wire.raw) for wire in wires])
         waiting = [(count, wire) for count, wire in zip(counts, wires, strict=True) if count is not None]
         done.duplicates += len(wires) - len(waiting)
@@ -154,6 +164,20 @@ class Processor:
         while self._overdue_ends:
             self.intake.end_attempt(self._overdue_ends[-1])
             self._overdue_ends.pop()
+
+    def _genuine(self, wires: Sequence[WireTransaction], done: Processed) -> list[WireTransaction]:
+        """Those whose signatures are right; the others are buried."""
+        genuine = []
+        for wire in wires:
+            try:
+                genuine.append(check_signatures(wire))
+            except InvalidTransaction:
+                self._bury_forged(wire, done)
+        return genuine
+
+    def _bury_forged(self, wire: WireTransaction, done: Processed) -> None:
+        self._bury_malformed(base64.b64encode(wire.raw).decode(), "SignatureFailure")
+        done.malformed += 1
 
     def _bury_malformed(self, item: object, reason: str) -> None:
         payload = item.encode() if isinstance(item, str) else repr(item).encode()

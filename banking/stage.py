@@ -10,14 +10,14 @@ from solders.hash import Hash
 from banking.accounts import Touched, program_data_key, static_accounts, with_lookups
 from banking.cache import ProgramCache
 from banking.detail import Detail, pack_detail
-from banking.errors import StillInConflict
+from banking.errors import InvalidTransaction, StillInConflict
 from banking.executor import SvmExecutor
 from banking.ledger import Entry, Ledger, Loaded
 from banking.native import ADDRESS_LOOKUP_TABLE
 from banking.records import Outcome, Result, pack_result
 from banking.solana_errors import ALREADY_PROCESSED, BLOCKHASH_NOT_FOUND
 from banking.tolerance import Protection
-from banking.wire import TransactionInput, WireTransaction, decode, verify
+from banking.wire import TransactionInput, WireTransaction, check_signatures, decode, verify
 
 _LOOKUP_PROGRAM = bytes(ADDRESS_LOOKUP_TABLE)
 
@@ -27,12 +27,13 @@ class BatchReport:
     """What became of a batch.
 
     `committed` now; `duplicates` had their outcome before; `conflicts` lost to others in every round and must
-    come again.
+    come again; `invalid` have a wrong signature and were never in intake.
     """
 
     committed: list[WireTransaction] = field(default_factory=list)
     duplicates: list[WireTransaction] = field(default_factory=list)
     conflicts: list[WireTransaction] = field(default_factory=list)
+    invalid: list[WireTransaction] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +109,13 @@ class BankingStage:
         touched = {wire.signature: static_accounts(wire) for wire in pending.wires}
         loaded = self._load(pending.wires, touched)
         open_wires = []
-        for wire, resolved in zip(pending.wires, loaded.resolved, strict=True):
+        for wire, resolved, accepted in zip(pending.wires, loaded.resolved, loaded.accepted, strict=True):
             if resolved:
                 report.duplicates.append(wire)
-            else:
+            elif _is_genuine(wire, accepted):
                 open_wires.append(wire)
+            else:
+                report.invalid.append(wire)
         if not open_wires:
             pending.wires = []
             return
@@ -208,6 +211,21 @@ class _Pending:
                     self.wires.append(wire)
                 case _:
                     self.wires.append(wire)
+
+
+def _is_genuine(wire: WireTransaction, accepted: bytes) -> bool:
+    """Whether the signatures are right: checked before, vouched for by intake, or checked now.
+
+    What stands in intake was verified before it was written there (by `submit`, or before parking). The very same
+    bytes need no second look: whoever could forge an intake record could write accounts as well.
+    """
+    if wire.verified or accepted == wire.raw:
+        return True
+    try:
+        check_signatures(wire)
+    except InvalidTransaction:
+        return False
+    return True
 
 
 def _distinct(wires: Sequence[WireTransaction]) -> list[WireTransaction]:

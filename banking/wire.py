@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import base58
 from solders.message import Message, MessageV0
@@ -21,13 +21,14 @@ TransactionInput = bytes | str | VersionedTransaction
 
 @dataclass(frozen=True, slots=True)
 class WireTransaction:
-    """A well-formed transaction whose signatures all verify."""
+    """A well-formed transaction in its canonical form; `verified` says that its signatures were checked."""
 
     raw: bytes
     parsed: VersionedTransaction
     signature: bytes
     message_hash: bytes
     blockhash: bytes
+    verified: bool = True
 
     @property
     def lookups(self) -> bool:
@@ -75,36 +76,50 @@ def _parses(raw: bytes) -> bool:
     return True
 
 
-def verify(raw: bytes) -> WireTransaction:
-    """Parse `raw`, insist on its canonical form, and verify every ed25519 signature.
-
-    Raises InvalidTransaction with the reason.
-    """
+def parse(raw: bytes) -> WireTransaction:
+    """Parse `raw` and insist on its canonical form; the signatures are not looked at. Raises InvalidTransaction."""
     if len(raw) > PACKET_BYTES:
         raise InvalidTransaction(f"too large: {len(raw)} bytes, at most {PACKET_BYTES}")
     try:
         parsed = VersionedTransaction.from_bytes(raw)
     except ValueError as error:
         raise InvalidTransaction(f"malformed or truncated: {error}") from None
-    if not isinstance(parsed.message, Message | MessageV0):
+    message = parsed.message
+    if not isinstance(message, Message | MessageV0):
         raise InvalidTransaction("unsupported transaction version: use legacy or 0")
     # Two spellings of one transaction would be two records of one signature; trailing bytes are one such case.
     if bytes(parsed) != raw:
         raise InvalidTransaction("malformed: trailing bytes or a non-canonical encoding")
-    if len(parsed.signatures) < parsed.message.header.num_required_signatures:
+    if len(parsed.signatures) < message.header.num_required_signatures:
         raise InvalidTransaction("SignatureFailure: a required signature is missing")
     try:
         parsed.sanitize()
     except SanitizeError as error:
         raise InvalidTransaction(f"malformed: {error}") from None
-    try:
-        message_hash = parsed.verify_and_hash_message()
-    except TransactionError:
-        raise InvalidTransaction("SignatureFailure") from None
     return WireTransaction(
         raw=raw,
         parsed=parsed,
         signature=bytes(parsed.signatures[0]),
-        message_hash=bytes(message_hash),
-        blockhash=bytes(parsed.message.recent_blockhash),
+        message_hash=bytes(message.hash()),
+        blockhash=bytes(message.recent_blockhash),
+        verified=False,
     )
+
+
+def check_signatures(wire: WireTransaction) -> WireTransaction:
+    """`wire` with every ed25519 signature verified, which is most of what a transaction costs.
+
+    Raises InvalidTransaction("SignatureFailure").
+    """
+    if wire.verified:
+        return wire
+    try:
+        wire.parsed.verify_and_hash_message()
+    except TransactionError:
+        raise InvalidTransaction("SignatureFailure") from None
+    return replace(wire, verified=True)
+
+
+def verify(raw: bytes) -> WireTransaction:
+    """Parse `raw`, insist on its canonical form, and verify every signature. Raises InvalidTransaction."""
+    return check_signatures(parse(raw))

@@ -8,6 +8,7 @@ alike.
 from __future__ import annotations
 
 import gc
+import math
 import statistics
 import sys
 import tempfile
@@ -87,7 +88,7 @@ def run(*, full: bool = False) -> dict[str, Any]:
                 "closed_path": closed_path(url, repetitions=15 if full else 5),
                 "round_trips_per_call": round_trips(url),
                 "trip_reaches_8_processes_ms": {
-                    name: {f"p{p}": round(_percentile(values, p) * 1000, 1) for p in PERCENTILES}
+                    name: {f"p{p}": _milliseconds(_percentile(values, p)) for p in PERCENTILES}
                     for name, values in delays.items()
                 },
                 "probes_in_flight_of_3_allowed": probes_in_flight(url, rounds=1000 if full else 60),
@@ -107,6 +108,11 @@ def _median_and_spread(values: list[float]) -> dict[str, float]:
 
 def _percentile(ordered: list[float], percent: int) -> float:
     return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
+
+
+def _milliseconds(seconds: float) -> float | None:
+    """None when it never came: successes of other processes may reset a count before it reaches its threshold."""
+    return None if seconds == math.inf else round(seconds * 1000, 1)
 
 
 def print_tables(results: dict[str, Any]) -> None:
@@ -135,7 +141,7 @@ def print_tables(results: dict[str, Any]) -> None:
             f"{added['median']:.2f} ({added['least']:.2f}-{added['most']:.2f})",
             ", ".join(f"{share:.3f} at {at}" for at, share in results["round_trips_per_call"][name].items()),
             f"{ratio['median']:.1f} ({ratio['least']:.1f}-{ratio['most']:.1f})",
-            "/".join(str(delays[f"p{p}"]) for p in PERCENTILES),
+            "/".join(str(delays[f"p{p}"] or "never") for p in PERCENTILES),
             f"{probes['most_in_flight']} ({probes['rounds']})" if probes else "",
             f"{size / 1000:.1f}" if size else "",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from config import queues
-from config.settings import Settings
+from config.settings import DEFAULT_LEDGER, Settings
 
 
 def celery_settings(settings: Settings) -> dict[str, Any]:
@@ -73,6 +73,9 @@ def _broker(settings: Settings) -> dict[str, Any]:
             "socket_keepalive": True,
             # PING before a connection that was idle this long is used again; a BRPOP overdue by this is dropped.
             "health_check_interval": 15,
+            # Queues are named alike for all ledgers; on a shared broker each has its own all the same. The default
+            # ledger's have no prefix, so that any Celery client finds them.
+            "global_keyprefix": _key_prefix(settings.ledger),
         },
         # Wait for the broker for as long as it takes, at boot and later.
         "broker_connection_retry": True,
@@ -87,6 +90,10 @@ def _broker(settings: Settings) -> dict[str, Any]:
         # One connection per producing thread is plenty; a pool of ten would hold sockets open for nothing.
         "broker_pool_limit": 4,
     }
+
+
+def _key_prefix(ledger: str) -> str:
+    return "" if ledger == DEFAULT_LEDGER else f"tl:{{{ledger}}}:broker:"
 
 
 def _messages() -> dict[str, Any]:

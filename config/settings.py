@@ -14,6 +14,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from config.errors import ConfigurationError
 from config.instance import read_instance
 
+DEFAULT_LEDGER = "main"
+
 
 class Profile(StrEnum):
     """Where this runs; `prod` turns off what only a sandbox may offer (airdrops)."""
@@ -37,7 +39,7 @@ class Settings(BaseSettings):
 
     profile: Profile = Profile.DEV
     data_dir: Path = Path(".trunkline")
-    ledger: str = Field(default="main", pattern=r"^[a-zA-Z0-9_-]{1,64}$")
+    ledger: str = Field(default=DEFAULT_LEDGER, pattern=r"^[a-zA-Z0-9_-]{1,64}$")
 
     redis_url: str = ""
     broker_url: str = ""

@@ -63,12 +63,16 @@ async def _recent(services: Services, slot: int) -> ChainBlock | None:
     if services.blocks is not None and (not first or int(first[0][0].partition(b"-")[0]) >= slot):
         # The journal begins after it, or in the middle of it.
         return None
+    closed_ms = services.chain.closed_ms(slot)
+    if services.blocks is not None and closed_ms is None:
+        # Only its block tells when it was closed.
+        return None
     by_slot = {int(at): blockhash for blockhash, at in blockhashes.items()}
     own, parent = by_slot.get(slot + 1), by_slot.get(slot)
     if own is None or parent is None:
         return None
     entries = [journal_entry(name, fields) for name, fields in found]
-    return ChainBlock(slot, parent, own, services.chain.closed_ms(slot), entries)
+    return ChainBlock(slot, parent, own, closed_ms, entries)
 
 
 async def find_entry(services: Services, slot: int, seq: int) -> JournalEntry | None:

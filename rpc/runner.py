@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import uvicorn
+from starlette.applications import Starlette
 
 from config.errors import ConfigurationError
 from config.settings import Settings, get_settings
@@ -71,12 +72,10 @@ def listen(host: str, port: int) -> socket.socket:
     return made
 
 
-async def serve(
-    settings: Settings, sockets: list[socket.socket], *, ready: Callable[[], None] | None = None, **plugs: Any
-) -> None:
-    """Serve on `sockets` until a signal; `ready` is called once requests are answered."""
-    config = uvicorn.Config(
-        create_app(settings, **{**default_plugs(settings), **plugs}),
+def uvicorn_config(app: Starlette, settings: Settings) -> uvicorn.Config:
+    """How uvicorn serves `app`: bounded messages, no compression (it costs more than loopback saves)."""
+    return uvicorn.Config(
+        app,
         http="auto",
         ws="websockets-sansio",
         ws_max_size=settings.rpc_body_limit,
@@ -86,10 +85,18 @@ async def serve(
         lifespan="on",
         access_log=False,
         log_config=None,
+        log_level="warning",
         server_header=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=3,
     )
+
+
+async def serve(
+    settings: Settings, sockets: list[socket.socket], *, ready: Callable[[], None] | None = None, **plugs: Any
+) -> None:
+    """Serve on `sockets` until a signal; `ready` is called once requests are answered."""
+    config = uvicorn_config(create_app(settings, **{**default_plugs(settings), **plugs}), settings)
     server = _Server(config)
     loop = asyncio.get_running_loop()
 

@@ -68,7 +68,7 @@ class TransactionTask(FaultTolerantTask):
             return done
         redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
         ran = processor.run(wires, enqueued_at=enqueued_at, isolate=isolate or redelivered)
-        ran.malformed = done.malformed
+        ran.malformed += done.malformed
         return ran
 
     def park(self, delay: float, exc: Exception) -> None:

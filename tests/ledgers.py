@@ -67,11 +67,12 @@ def new_world(
     archive: Archive | None = None,
     identity: Identity | None = None,
     programs: bool = True,
+    lamports: int = GENESIS_LAMPORTS,
 ) -> World:
-    """A fresh ledger on `client`; without `programs` it holds nothing but the faucet."""
+    """A fresh ledger on `client`, with `lamports` in its faucet; without `programs` it holds nothing else."""
     ledger, faucet = Ledger(client, name), Keypair()
     blocks = BlockStore(archive or MemoryArchive(), name, identity or Identity.generate())
-    accounts = genesis_accounts(faucet.pubkey(), GENESIS_LAMPORTS)
+    accounts = genesis_accounts(faucet.pubkey(), lamports)
     create_ledger(ledger, blocks, accounts if programs else {bytes(faucet.pubkey()): accounts[bytes(faucet.pubkey())]})
     return World(ledger, blocks, faucet, BankingStage(ledger, SvmExecutor()))
 

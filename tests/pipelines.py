@@ -74,7 +74,7 @@ class WorkerProcess:
         wait_until(
             lambda: not self.alive() or " ready." in self.output(), f"worker ready\n{self.log}", timeout=PATIENCE
         )
-        assert self.alive(), self.output()[-3000:]
+        assert " ready." in self.output(), self.output()[-3000:]
 
     def pause(self) -> None:
         """SIGSTOP to the worker and its children."""

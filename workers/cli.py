@@ -45,6 +45,7 @@ def _add_commands() -> None:
         ledgers,
         load,
         mode,
+        rpc,
         status,
         submit,
     )
@@ -67,6 +68,7 @@ def _add_commands() -> None:
         ledgers.ledger,
         breaker.breaker,
         mode.mode,
+        rpc.rpc,
     ):
         main.add_command(command)
 

@@ -35,6 +35,16 @@ def flower(port: int, app: str = APP) -> list[str]:
     return [*_celery(app), "flower", f"--conf={FLOWER_CONFIG}", "--address=127.0.0.1", f"--port={port}"]
 
 
+def rpc() -> list[str]:
+    """The Solana RPC server; `rpc_ports` says where."""
+    return [sys.executable, "-m", "rpc"]
+
+
+def rpc_ports(http: int) -> dict[str, str]:
+    """The environment for an RPC server on `http`. web3.js looks for the websocket on the next port."""
+    return {"TRUNKLINE_RPC_PORT": str(http), "TRUNKLINE_RPC_WS_PORT": str(http + 1)}
+
+
 def child_environment(settings: Settings, redis_url: str) -> dict[str, str]:
     """This process's environment with every setting that was given, and the ledger's and broker's addresses."""
     given = {name: getattr(settings, name) for name in settings.model_fields_set}

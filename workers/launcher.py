@@ -19,14 +19,16 @@ from config.settings import Settings
 from workers import commands
 from workers.embedded import EmbeddedRedis
 from workers.instance_lock import InstanceLock
-from workers.ports import LOOPBACK, choose_port
+from workers.ports import LOOPBACK, choose_pair, choose_port
 from workers.processes import Child, set_aside
 from workers.stop_signals import StopSignals
 from workers.supervisor import Supervisor
 
 FLOWER_PORT = 5555
+RPC_PORT = 8899
 #: Seconds that beat gets to end, and workers to finish what they run.
 BEAT_PATIENCE = 5.0
+RPC_PATIENCE = 5.0
 WORKER_PATIENCE = 15.0
 
 
@@ -34,7 +36,8 @@ class Launcher:
     """One instance: an embedded Redis (unless the settings name a server), Celery workers, beat and Flower.
 
     `workers` transaction workers; `redis_tcp_port` puts the embedded Redis on loopback TCP (0: any free port)
-    instead of a Unix socket; `flower_port` None means 5555 or, when that is busy, some free one.
+    instead of a Unix socket; `flower_port` None means 5555 or, when that is busy, some free one. With `rpc` the Solana
+    RPC server runs, too: `rpc_port` is for HTTP (None: 8899 or some free one), the next one for websockets.
     `prepare(redis_url)` is called once Redis answers and before any worker starts: the place to initialise a
     ledger. `app` is Celery's `--app`.
 
@@ -50,6 +53,8 @@ class Launcher:
         redis_tcp_port: int | None = None,
         flower_port: int | None = None,
         flower: bool = True,
+        rpc: bool = False,
+        rpc_port: int | None = None,
         prepare: Callable[[str], None] | None = None,
         app: str = commands.APP,
     ) -> None:
@@ -61,6 +66,8 @@ class Launcher:
         self._redis_tcp_port = redis_tcp_port
         self._flower_port = flower_port
         self._with_flower = flower
+        self._with_rpc = rpc
+        self._rpc_port = rpc_port
         self._prepare = prepare
         self._app = app
         self._lock = InstanceLock(self._data)
@@ -72,9 +79,11 @@ class Launcher:
         self._maintenance: list[Child] = []
         self._beat: list[Child] = []
         self._flower: list[Child] = []
+        self._rpc: list[Child] = []
         self.redis_url = ""
         self.broker_url = ""
         self.flower_url: str | None = None
+        self.rpc_url: str | None = None
 
     @property
     def log_folder(self) -> Path:
@@ -108,6 +117,8 @@ class Launcher:
             supervisor = self._take_folder()
             if self._with_flower:
                 self.flower_url = f"http://{LOOPBACK}:{choose_port(self._flower_port, FLOWER_PORT, 'Flower')}"
+            if self._with_rpc:
+                self.rpc_url = f"http://{LOOPBACK}:{choose_pair(self._rpc_port, RPC_PORT, 'the RPC server')}"
             self._start_redis(supervisor)
             write_instance(self._data, self.note())
             if self._prepare is not None:
@@ -130,10 +141,11 @@ class Launcher:
             # Flower keeps nothing and does not end when asked to: its event thread outlives SIGTERM. Events come by
             # publish/subscribe, so nothing piles up for the one that is gone.
             self._supervisor.retire(self._flower, patience=0)
+            self._supervisor.retire(self._rpc, patience=RPC_PATIENCE)
             self._supervisor.retire([*self._workers, *self._maintenance], patience=WORKER_PATIENCE)
             self._supervisor.close()
             self._supervisor = None
-            self._workers, self._maintenance, self._beat, self._flower = [], [], [], []
+            self._workers, self._maintenance, self._beat, self._flower, self._rpc = [], [], [], [], []
         if self._lock.held:
             self._clear_scratch()
             remove_instance(self._data)
@@ -150,6 +162,7 @@ class Launcher:
             "redis_url": self.redis_url,
             "broker_url": self.broker_url,
             "flower_url": self.flower_url,
+            "rpc_url": self.rpc_url,
             "pid": os.getpid(),
             "ledger": self._settings.ledger,
             "workers": self._wanted,
@@ -235,7 +248,10 @@ class Launcher:
         if self.flower_url is not None:
             port = int(self.flower_url.rsplit(":", 1)[1])
             self._flower.append(self._child("flower", commands.flower(port, self._app)))
-        for child in (*self._maintenance, *self._beat, *self._flower):
+        if self.rpc_url is not None:
+            self._environment |= commands.rpc_ports(int(self.rpc_url.rsplit(":", 1)[1]))
+            self._rpc.append(self._child("rpc", commands.rpc()))
+        for child in (*self._maintenance, *self._beat, *self._flower, *self._rpc):
             supervisor.keep(child)
 
     def _add_worker(self, supervisor: Supervisor) -> None:

@@ -7,6 +7,7 @@ import socket
 from config.errors import TrunklineError
 
 LOOPBACK = "127.0.0.1"
+_LAST_PORT = 65535
 
 
 class PortInUse(TrunklineError):
@@ -49,3 +50,16 @@ def choose_port(asked: int | None, preferred: int, purpose: str) -> int:
             raise PortInUse(asked, purpose)
         return asked
     return preferred if asked is None and is_free(preferred) else free_port()
+
+
+def choose_pair(asked: int | None, preferred: int, purpose: str) -> int:
+    """As `choose_port`, for a port whose successor must be free as well. Raises PortInUse naming the one taken."""
+    if asked:
+        for port in (asked, asked + 1):
+            if not is_free(port):
+                raise PortInUse(port, purpose)
+        return asked
+    port = preferred if asked is None else free_port()
+    while not (port < _LAST_PORT and is_free(port) and is_free(port + 1)):
+        port = free_port()
+    return port

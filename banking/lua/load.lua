@@ -1,15 +1,16 @@
 -- Read all that a batch of transactions needs, as of one moment.
 --
--- KEYS  1 meta  2 state  3 accounts  4 versions  5 status  6 blockhashes  7 dead
+-- KEYS  1 meta  2 state  3 accounts  4 versions  5 status  6 blockhashes  7 dead  8 intake
 -- ARGV  epoch, max_age (slots that a blockhash stays valid)
 --       S, then S times: signature
 --       B, then B times: blockhash
 --       A, then A times: account key, version at hand ('' = none: send the record)
--- RESULT {slot, slot time (ms), resolved, valid, versions, records}
+-- RESULT {slot, slot time (ms), resolved, valid, versions, records, accepted}
 --       resolved  one letter a signature: 1 = it has its outcome or is a dead letter, 0 = not yet
 --       valid     one letter a blockhash: 1 = recent, 0 = unknown or expired
 --       versions  per account; '' = absent
 --       records   per account; '' = absent, or as at hand
+--       accepted  per signature, the raw transaction that intake holds; '' = none
 -- ERRORS STALE_EPOCH <current>
 
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
@@ -66,4 +67,4 @@ for i = 1, #accounts do
 end
 for i, record in ipairs(hmget(KEYS[3], wanted)) do records[place[i]] = record end
 
-return {state[1], state[2], table.concat(resolved), table.concat(valid), versions, records}
+return {state[1], state[2], table.concat(resolved), table.concat(valid), versions, records, hmget(KEYS[8], signatures)}

@@ -65,7 +65,7 @@ def encode_block(block: ChainBlock, shape: BlockShape, decimals: Mapping[bytes, 
     body: dict[str, Any] = {
         "previousBlockhash": str(Hash.from_bytes(block.parent_hash)),
         "blockhash": str(Hash.from_bytes(block.hash)),
-        "parentSlot": block.slot - 1,
+        "parentSlot": max(0, block.slot - 1),
         "blockTime": None if block.time_ms is None else block.time_ms // 1000,
         "blockHeight": block.slot,
     }

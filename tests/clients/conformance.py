@@ -77,17 +77,16 @@ def _is_bad(line: str) -> bool:
 
 def main() -> int:
     """Returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, epilog="Further arguments are given to pytest.")
     parser.add_argument("--folder", type=Path, help="prepare here and keep it, instead of a temporary folder")
-    parser.add_argument("pytest", nargs="*", help="further arguments for pytest")
-    options = parser.parse_args()
+    options, more = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         prepared = folder / "venv" / "bin" / "python"
         sources = [path for path in folder.glob("solana-*") if path.is_dir()]
         python, source = (prepared, sources[0]) if prepared.exists() and sources else prepare(folder)
         with running_stack(Path(temporary) / "stack") as stack:
-            report = run_suite(python, source, stack, options.pytest)
+            report = run_suite(python, source, stack, more)
             print(report)
             print(stack.log_tail("rpc"))
     problems = judge(report)

@@ -94,7 +94,7 @@ def full_queue(pipeline: Pipeline) -> Iterator[list[Any]]:
 
     def feed() -> None:
         while not ended.is_set():
-            if pipeline.client.llen("transactions") < 20:
+            if pipeline.client.llen("transactions") < 400:
                 wires = pipeline.transfers(320, payers=[payer])
                 pipeline.submit(wires)
                 sent.extend(wires)
@@ -103,7 +103,7 @@ def full_queue(pipeline: Pipeline) -> Iterator[list[Any]]:
     thread = threading.Thread(target=feed)
     thread.start()
     try:
-        wait_until(lambda: pipeline.client.llen("transactions") > 10, "the queue is full")
+        wait_until(lambda: pipeline.client.llen("transactions") > 300, "the queue is full")
         yield sent
     finally:
         ended.set()
@@ -147,7 +147,7 @@ def test_ledger_away_is_retried_visibly_and_nothing_is_lost(make_redis: MakeRedi
             assert client.llen("transactions") > 0
             worker.resume()
         # Past all attempts of the policy, and put off again and again.
-        wait_until(lambda: worker.output().count("cannot park in intake") > 6, "the outage outlasts the attempts")
+        wait_until(lambda: worker.output().count("cannot park in intake") > 2, "the outage outlasts the attempts")
         ledger.restart()
         wires = [*accepted, *bare, *lone]
         pipeline.assert_sound(wires)

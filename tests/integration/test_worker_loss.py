@@ -65,7 +65,7 @@ def test_killed_pool_child_under_load(make_pipeline: MakePipeline) -> None:
 
 
 def test_transaction_that_kills_its_pool_child_becomes_a_dead_letter(make_pipeline: MakePipeline) -> None:
-    pipeline = make_pipeline()
+    pipeline = make_pipeline(max_attempts=2)
     wires = pipeline.transfers(200)
     killer = wires[70]
     worker, _ = pipeline.start(2, crash_points=f"execute.{killer.parsed.signatures[0]}")
@@ -95,7 +95,7 @@ def test_transaction_that_kills_the_whole_worker_becomes_a_dead_letter(
 
 def test_bare_message_that_kills_becomes_a_dead_letter_too(make_pipeline: MakePipeline) -> None:
     """It was never in intake; its redelivery puts it there."""
-    pipeline = make_pipeline()
+    pipeline = make_pipeline(max_attempts=1)
     wires = pipeline.transfers(20)
     killer = wires[7]
     pipeline.start(1, crash_points=f"execute.{killer.parsed.signatures[0]}")

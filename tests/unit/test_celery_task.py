@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import fakeredis
@@ -30,6 +29,7 @@ from recovery import (
 from recovery.dead_letters import DeadLettersFullError
 from recovery.retry_events import RetryEvent, get_retry_hooks
 from recovery.task_letters import NotReplayableError, send_again
+from tests.unit.celery_doubles import Breaker, Gate, Work
 from tests.unit.celery_harness import Harness
 
 WRITES = {"component": "cards", "operation": "WRITE"}
@@ -57,19 +57,6 @@ def events() -> Iterator[list[RetryEvent]]:
     set_retry_hooks(before)
 
 
-class Work:
-    """What the task does: raises the errors in turn, then returns; counts its runs."""
-
-    def __init__(self, *errors: Exception) -> None:
-        self.errors, self.runs = list(errors), 0
-
-    def __call__(self) -> str:
-        self.runs += 1
-        if self.errors:
-            raise self.errors.pop(0)
-        return "done"
-
-
 def make_task(harness: Harness, work: Work, **options: Any) -> FaultTolerantTask:
     values: dict[str, Any] = {"retry_policy": POLICY, "clock": harness.clock, **options}
 
@@ -79,43 +66,6 @@ def make_task(harness: Harness, work: Work, **options: Any) -> FaultTolerantTask
 
     assert isinstance(task, FaultTolerantTask)
     return task
-
-
-class Gate:
-    """Refuses `times` times, then allows."""
-
-    def __init__(self, times: int, retry_after: float = 2.0) -> None:
-        self.times, self.retry_after, self.asked = times, retry_after, list[tuple[str, str]]()
-
-    def check(self, component: str, operation: str) -> None:
-        self.asked.append((component, operation))
-        if len(self.asked) <= self.times:
-            raise Closed(self.retry_after)
-
-
-class Closed(Exception):
-    def __init__(self, retry_after: float) -> None:
-        super().__init__("closed")
-        self.retry_after = retry_after
-
-
-class Breaker:
-    """Open for the first `times` permits; notes what leaves the context."""
-
-    def __init__(self, times: int = 0) -> None:
-        self.times, self.permits, self.saw = times, 0, list[type[BaseException] | None]()
-
-    @contextmanager
-    def permit(self) -> Iterator[None]:
-        self.permits += 1
-        if self.permits <= self.times:
-            raise Closed(1.0)
-        try:
-            yield
-        except BaseException as error:
-            self.saw.append(type(error))
-            raise
-        self.saw.append(None)
 
 
 def test_transient_errors_are_retried_with_the_policys_float_delays(harness: Harness, events: list[RetryEvent]) -> None:

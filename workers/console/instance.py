@@ -38,6 +38,10 @@ def init() -> None:
 @click.option("--flower-port", type=click.IntRange(1, 65535), help="Port of Flower [default: 5555, or a free one].")
 @click.option("--no-flower", is_flag=True, help="Do without Flower.")
 @click.option(
+    "--rpc-port", type=click.IntRange(1, 65534), help="Port of the RPC server [default: 8899, or a free one]."
+)
+@click.option("--no-rpc", is_flag=True, help="Do without the RPC server.")
+@click.option(
     "--redis-port",
     type=click.IntRange(0, 65535),
     help="Put the embedded Redis on this loopback port, with a password (0: any) [default: a Unix socket].",
@@ -47,13 +51,23 @@ def init() -> None:
     type=click.Choice([mode.value for mode in Fsync]),
     help="When the embedded Redis forces writes to disk (TRUNKLINE_FSYNC; default everysec).",
 )
-def up(workers: int, flower_port: int | None, no_flower: bool, redis_port: int | None, fsync: str | None) -> None:
-    """Run an instance until Ctrl-C: Redis, workers, beat and Flower."""
+def up(
+    workers: int,
+    flower_port: int | None,
+    no_flower: bool,
+    rpc_port: int | None,
+    no_rpc: bool,
+    redis_port: int | None,
+    fsync: str | None,
+) -> None:
+    """Run an instance until Ctrl-C: Redis, workers, beat, Flower and the Solana RPC server."""
     from workers.launcher import Launcher
     from workers.stop_signals import StopRequested
 
     if no_flower and flower_port is not None:
         raise click.UsageError("--no-flower and --flower-port exclude each other.")
+    if no_rpc and rpc_port is not None:
+        raise click.UsageError("--no-rpc and --rpc-port exclude each other.")
     if fsync is not None:
         override_environment(fsync=fsync)
     settings = get_settings()
@@ -63,6 +77,8 @@ def up(workers: int, flower_port: int | None, no_flower: bool, redis_port: int |
         redis_tcp_port=redis_port,
         flower_port=flower_port,
         flower=not no_flower,
+        rpc=not no_rpc,
+        rpc_port=rpc_port,
         prepare=lambda url: click.echo(_prepare(settings, url)),
     )
     with launcher.run():
@@ -71,6 +87,9 @@ def up(workers: int, flower_port: int | None, no_flower: bool, redis_port: int |
             click.echo(f"Broker  {masked(launcher.broker_url)}")
         if launcher.flower_url:
             click.echo(f"Flower  {launcher.flower_url}")
+        if launcher.rpc_url:
+            websocket = launcher.rpc_url.replace("http://", "ws://").rpartition(":")
+            click.echo(f"RPC     {launcher.rpc_url}  (websocket {websocket[0]}:{int(websocket[2]) + 1})")
         click.echo(f"Logs    {launcher.log_folder}")
         try:
             _announce_workers(settings, launcher.redis_url, workers)

@@ -83,6 +83,8 @@ def gather() -> dict[str, Any]:
         "redis_url": settings.ledger_url(),
         "broker_url": settings.celery_url(),
         "flower_url": note.get("flower_url"),
+        "rpc_url": note.get("rpc_url"),
+        "finalized": state.finalized,
     }
 
 
@@ -137,7 +139,7 @@ def _missing() -> str:
 def _show(facts: dict[str, Any]) -> None:
     rows = [
         ("Ledger", f"{facts['ledger']} (id {facts['ledger_id']}, epoch {facts['epoch']})"),
-        ("Slot", f"{facts['slot']}  blockhash {facts['blockhash']}"),
+        ("Slot", f"{facts['slot']}, final up to {facts['finalized']}  blockhash {facts['blockhash']}"),
         ("Processed", f"{facts['processed']:,}"),
         ("Failed", f"{facts['failed']:,}"),
         ("Backlog", f"{facts['backlog']:,}, {facts['parked']:,} of them parked"),
@@ -145,6 +147,7 @@ def _show(facts: dict[str, Any]) -> None:
         ("Redis", masked(facts["redis_url"])),
         ("Broker", masked(facts["broker_url"])),
         ("Flower", facts["flower_url"] or "not started here"),
+        ("RPC", facts["rpc_url"] or "not started here"),
     ]
     for name, value in rows:
         click.echo(f"{name:<13} {value}")

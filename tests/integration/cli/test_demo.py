@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -37,9 +39,11 @@ def nothing_left(folder: Path) -> bool:
 
 
 @pytest.fixture
-def folder() -> Path:
+def folder() -> Iterator[Path]:
     # Short enough for a Unix socket.
-    return Path(tempfile.mkdtemp(prefix="tl-"))
+    made = Path(tempfile.mkdtemp(prefix="tl-"))
+    yield made
+    shutil.rmtree(made)
 
 
 def test_demo_holds_although_a_worker_is_killed(folder: Path) -> None:
@@ -51,7 +55,6 @@ def test_demo_holds_although_a_worker_is_killed(folder: Path) -> None:
     assert "processed 2,000" in printed
     assert "trunkline up" in printed.rpartition("All held")[2]
     wait_until(lambda: nothing_left(folder), "no process and no file is left")
-    folder.rmdir()
 
 
 def test_demo_cleans_up_on_ctrl_c(folder: Path) -> None:
@@ -71,7 +74,6 @@ def test_demo_cleans_up_on_ctrl_c(folder: Path) -> None:
     assert "Traceback" not in rest
     wait_until(lambda: all(gone(pid) for pid in family), "its processes end")
     wait_until(lambda: nothing_left(folder), "no process and no file is left")
-    folder.rmdir()
 
 
 def test_demo_keeps_a_named_folder(folder: Path) -> None:

@@ -1,0 +1,1 @@
+"""The RPC server on a real Redis."""

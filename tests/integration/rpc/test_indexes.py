@@ -1,0 +1,94 @@
+"""The secondary indexes answer what a scan of the ledger would."""
+
+from __future__ import annotations
+
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+
+from rpc.encoding.token_layout import TOKEN_PROGRAM
+from rpc.index.accounts import AccountIndex
+from rpc.index.history import History
+from tests.integration.rpc.conftest import MakeNode
+from tests.integration.rpc.node import Node
+from tests.integration.rpc.tokens import close_second, make_tokens, move_tokens
+
+_PROCESSED = {"commitment": "processed", "encoding": "base64"}
+_PARSED = {"commitment": "processed", "encoding": "jsonParsed"}
+
+
+def _keys(listed: list[dict[str, str]]) -> set[str]:
+    return {one["pubkey"] for one in listed}
+
+
+def test_tokens_are_found_by_owner_mint_and_delegate(node: Node) -> None:
+    tokens = make_tokens(node)
+    both = {str(tokens.first), str(tokens.second)}
+    owner = str(tokens.owner.pubkey())
+    mint, program = {"mint": str(tokens.mint)}, {"programId": str(TOKEN_PROGRAM)}
+    assert _keys(node.call("getTokenAccountsByOwner", owner, mint, _PROCESSED)["value"]) == both
+    assert _keys(node.call("getTokenAccountsByOwner", owner, program, _PROCESSED)["value"]) == both
+    delegated = node.call("getTokenAccountsByDelegate", str(tokens.delegate), mint, _PARSED)["value"]
+    assert _keys(delegated) == {str(tokens.first)}
+    assert delegated[0]["account"]["data"]["parsed"]["info"]["delegatedAmount"]["uiAmountString"] == "2"
+    move_tokens(node, tokens, 1_500_000)
+    largest = node.call("getTokenLargestAccounts", str(tokens.mint), _PROCESSED)["value"]
+    assert [one["uiAmountString"] for one in largest] == ["3.5", "1.5"]
+    assert node.call("getTokenSupply", str(tokens.mint), _PROCESSED)["value"]["amount"] == "5000000"
+
+
+def test_a_closed_account_is_found_no_more(node: Node) -> None:
+    tokens = make_tokens(node)
+    close_second(node, tokens)
+    owner, mint = str(tokens.owner.pubkey()), {"mint": str(tokens.mint)}
+    assert _keys(node.call("getTokenAccountsByOwner", owner, mint, _PROCESSED)["value"]) == {str(tokens.first)}
+
+
+def test_program_accounts_by_filters(node: Node) -> None:
+    tokens = make_tokens(node)
+    size = {"dataSize": 165}
+    owner = {"memcmp": {"offset": 32, "bytes": str(tokens.owner.pubkey())}}
+    stranger = {"memcmp": {"offset": 32, "bytes": str(Pubkey.new_unique())}}
+
+    def find(*filters: object) -> set[str]:
+        return _keys(node.call("getProgramAccounts", str(TOKEN_PROGRAM), _PROCESSED | {"filters": list(filters)}))
+
+    assert find(size, owner) == {str(tokens.first), str(tokens.second)}
+    assert find(size, stranger) == set()
+    assert str(tokens.mint) in find({"dataSize": 82})
+    assert node.error("getProgramAccounts", str(TOKEN_PROGRAM), {"filters": [size] * 5})["code"] == -32602
+
+
+def test_a_new_server_builds_the_same_indexes(node: Node) -> None:
+    tokens = make_tokens(node)
+    move_tokens(node, tokens, 7)
+    for _ in range(3):
+        node.pay(Keypair().pubkey(), 10**9)
+    node.seal()
+    node.call("getProgramAccounts", str(TOKEN_PROGRAM), _PROCESSED)
+    follower = node.services.follower
+    seen = follower.accounts
+    listed = node.call("getSignaturesForAddress", str(node.world.faucet.pubkey()))
+    fresh = AccountIndex(1000)
+    follower.accounts, follower.history = fresh, History(1000)
+    node.services.accounts, node.services.history = fresh, follower.history
+    node.run(follower._build())
+    assert len(fresh) == len(seen)
+    for by, value in (("program", bytes(TOKEN_PROGRAM)), ("mint", bytes(tokens.mint)), ("program", bytes(32))):
+        assert set(fresh.find(by, value)) == set(seen.find(by, value))
+    assert node.call("getSignaturesForAddress", str(node.world.faucet.pubkey())) == listed
+
+
+def test_a_gap_in_the_journal_is_noticed(node: Node) -> None:
+    tokens = make_tokens(node)
+    owner, mint = str(tokens.owner.pubkey()), {"mint": str(tokens.mint)}
+    assert len(node.call("getTokenAccountsByOwner", owner, mint, _PROCESSED)["value"]) == 2
+    # While nobody follows, an account goes and the journal is trimmed behind it.
+    close_second(node, tokens)
+    node.world.ledger.client.delete(node.world.ledger.epoch_keys.journal)
+    node.pay(Keypair().pubkey(), 10**9)
+    assert _keys(node.call("getTokenAccountsByOwner", owner, mint, _PROCESSED)["value"]) == {str(tokens.first)}
+
+
+def test_too_many_accounts_are_told_instead_of_half_an_answer(make_node: MakeNode) -> None:
+    node = make_node(rpc_indexed_accounts=5)
+    assert node.error("getProgramAccounts", str(TOKEN_PROGRAM), _PROCESSED)["code"] == -32010

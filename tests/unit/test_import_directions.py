@@ -1,0 +1,76 @@
+"""Imports go only downwards, as the design's table of rooms says."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+#: Room to the rooms it may import; the rooms themselves are the folders at the root that hold Python.
+MAY_IMPORT: dict[str, set[str]] = {
+    "config": set(),
+    "recovery": {"config"},
+    "banking": {"config", "recovery"},
+    "tasks": {"config", "recovery", "banking"},
+    "workers": {"config", "recovery", "banking", "tasks"},
+    "rpc": {"config", "recovery", "banking", "tasks"},
+}
+BESIDE = {"tests", "benchmarks", "examples"}
+OURS = set(MAY_IMPORT) | BESIDE
+#: The command line may start the RPC server.
+EXCEPTIONS = {("workers/console/", "rpc")}
+
+
+def modules(room: str) -> list[Path]:
+    return sorted((ROOT / room).rglob("*.py"))
+
+
+def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: relative imports hide their direction"
+            yield node.lineno, node.module or ""
+
+
+def violations(room: str, source: str, name: str) -> list[str]:
+    allowed = MAY_IMPORT[room] | {room}
+    found = []
+    for line, module in imported(ast.parse(source)):
+        target = module.partition(".")[0]
+        excepted = any(name.startswith(start) and target == other for start, other in EXCEPTIONS)
+        if target in OURS - allowed and not excepted:
+            found.append(f"{name}:{line} imports {module}")
+    return found
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_imports_go_only_downwards(room: str) -> None:
+    found = []
+    for path in modules(room):
+        name = path.relative_to(ROOT).as_posix()
+        found += violations(room, path.read_text(), name)
+    assert not found
+
+
+def test_every_room_but_rpc_is_there_and_no_other() -> None:
+    """A new folder of modules must be given its place in the table."""
+    held = {path.parent.name for path in ROOT.glob("*/*.py")}
+    assert set(MAY_IMPORT) - {"rpc"} <= held
+    assert held <= OURS
+
+
+@pytest.mark.parametrize(
+    "source", ["import tasks", "from tasks.base import TransactionTask", "def late():\n    import workers.app"]
+)
+def test_an_upward_import_is_found(source: str) -> None:
+    assert violations("banking", source, "banking/made_up.py")
+
+
+def test_a_downward_import_is_fine() -> None:
+    assert not violations("banking", "import config.clock, recovery, redis", "banking/made_up.py")

@@ -1,0 +1,211 @@
+"""What a worker does with a message when things go wrong around one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import fakeredis
+import pytest
+from solders.keypair import Keypair
+
+from banking.burial import Burial
+from banking.errors import LedgerUnavailable, StaleEpoch
+from banking.intake import Intake
+from banking.processor import Processor
+from banking.stage import BatchReport
+from banking.wire import WireTransaction, parse
+from tests.ledgers import SOL, World, new_world
+
+Act = Callable[[list[WireTransaction]], BatchReport | None]
+
+
+class Bench:
+    """A ledger with a processor whose stage a test may disturb."""
+
+    def __init__(self) -> None:
+        self.client: Any = fakeredis.FakeRedis(version=(6, 2))
+        self.world: World = new_world(self.client)
+        self.intake = Intake(self.world.ledger)
+        self.burial = Burial(self.world.ledger)
+        self.processor = Processor(self.world.stage, self.intake, self.burial, max_attempts=2)
+        self.keys = self.world.ledger.keys
+
+    def accepted(self, count: int) -> list[WireTransaction]:
+        wires = [self.world.transfer(self.world.faucet, Keypair().pubkey(), SOL) for _ in range(count)]
+        self.intake.accept([(wire.signature, wire.raw) for wire in wires])
+        return wires
+
+    def disturb(self, act: Act) -> None:
+        """Let `act` see each batch first: it may raise, answer in the stage's place, or return None."""
+        original = self.world.stage.process
+
+        def process(wires: list[WireTransaction], *, enqueued_at: int = 0) -> BatchReport:
+            return act(list(wires)) or original(wires, enqueued_at=enqueued_at)
+
+        self.world.stage.process = process  # type: ignore[method-assign, assignment]
+
+    def run(self, wires: list[WireTransaction], *, isolate: bool = False) -> Any:
+        return self.processor.run(wires, enqueued_at=0, isolate=isolate)
+
+    def attempts(self, wire: WireTransaction) -> int:
+        return int(self.client.hget(self.keys.attempts, wire.signature) or 0)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_one_that_cannot_be_run_is_buried_alone(bench: Bench) -> None:
+    wires = bench.accepted(5)
+
+    def act(batch: list[WireTransaction]) -> None:
+        if wires[2] in batch:
+            raise ValueError("a bug")
+
+    bench.disturb(act)
+    done = bench.run(wires)
+    assert (done.committed, done.buried) == (4, 1)
+    (letter,) = bench.burial.letters.list()
+    assert (letter.id, letter.reason) == (wires[2].signature, "ValueError: a bug")
+    assert not bench.client.exists(bench.keys.intake, bench.keys.attempts, bench.keys.queued)
+
+
+def test_a_conflict_is_no_killing(bench: Bench) -> None:
+    (wire,) = bench.accepted(1)
+    bench.disturb(lambda batch: BatchReport(conflicts=batch))
+    for _ in range(5):
+        assert bench.run([wire], isolate=True).parked == 1
+    assert bench.attempts(wire) == 0
+    assert not bench.burial.letters.count()
+
+
+@pytest.mark.parametrize("error", [LedgerUnavailable("away"), StaleEpoch("restored")])
+def test_an_outage_is_no_killing(bench: Bench, error: Exception) -> None:
+    (wire,) = bench.accepted(1)
+
+    def act(batch: list[WireTransaction]) -> None:
+        raise error
+
+    bench.disturb(act)
+    for _ in range(5):
+        with pytest.raises(type(error)):
+            bench.run([wire], isolate=True)
+    assert bench.attempts(wire) == 0
+    assert not bench.burial.letters.count()
+
+
+def test_an_outage_that_swallows_the_count_is_no_killing_either(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger goes away after the run was counted: the count is taken back once it is there again."""
+    (wire,) = bench.accepted(1)
+    away = True
+
+    def act(batch: list[WireTransaction]) -> None:
+        if away:
+            monkeypatch.setattr(bench.intake, "end_attempt", unreachable)
+            raise LedgerUnavailable("away")
+
+    def unreachable(signature: bytes) -> None:
+        raise LedgerUnavailable("away")
+
+    bench.disturb(act)
+    for _ in range(4):
+        with pytest.raises(LedgerUnavailable):
+            bench.run([wire], isolate=True)
+        monkeypatch.undo()
+    away = False
+    assert bench.run([wire], isolate=True).committed == 1
+    assert not bench.client.exists(bench.keys.attempts)
+
+
+def test_silent_ends_are_counted_and_end_in_a_letter(bench: Bench) -> None:
+    """As a killed process leaves it: the count stays."""
+    killer, other = bench.accepted(2)
+
+    class Killed(BaseException):
+        pass
+
+    def act(batch: list[WireTransaction]) -> None:
+        if killer in batch:
+            raise Killed
+
+    bench.disturb(act)
+    with pytest.raises(Killed):
+        bench.run([killer, other])
+    for _ in range(2):
+        with pytest.raises(Killed):
+            bench.run([killer, other], isolate=True)
+    done = bench.run([killer, other], isolate=True)
+    assert done.buried == 1
+    outcome, good = bench.world.ledger.outcomes([killer.signature, other.signature])
+    assert outcome is None
+    assert good is not None
+    assert bench.run([killer, other], isolate=True).duplicates == 2
+
+
+def test_a_bare_transaction_that_comes_again_is_recorded(bench: Bench) -> None:
+    wire = bench.world.transfer(bench.world.faucet, bench.world.faucet.pubkey(), SOL)
+
+    def act(batch: list[WireTransaction]) -> None:
+        assert bench.client.hget(bench.keys.intake, wire.signature) == wire.raw
+
+    bench.disturb(act)
+    assert bench.run([wire], isolate=True).committed == 1
+    assert bench.world.ledger.state().accepted == 1
+
+
+def test_a_panic_of_the_vm_is_this_transactions_alone(bench: Bench) -> None:
+    wires = bench.accepted(3)
+    executor = bench.world.stage._executor
+
+    class PanicException(BaseException):
+        """As pyo3's, which is no Exception."""
+
+    sync = executor._sync
+
+    def panicking(touched: Any, view: Any) -> None:
+        sync(touched, view)
+        if any(key == bytes(wires[1].parsed.message.account_keys[1]) for key in touched.keys):
+            raise PanicException("index out of bounds")
+
+    executor._sync = panicking  # type: ignore[method-assign]
+    done = bench.run(wires)
+    assert (done.committed, done.buried) == (2, 1)
+    assert "VmPanic" in bench.burial.letters.list()[0].reason
+
+
+def forged(bench: Bench) -> WireTransaction:
+    """A transfer out of the faucet that the faucet never signed."""
+    wire = bench.accepted(1)[0]
+    raw = wire.raw[:1] + bytes(64) + wire.raw[65:]
+    return parse(raw)
+
+
+def test_forged_transaction_has_no_effect_however_it_comes(bench: Bench) -> None:
+    """Signatures are checked in the worker unless intake holds the very same bytes."""
+    for isolate in (False, True):
+        wire = forged(bench)
+        done = bench.run([wire], isolate=isolate)
+        assert (done.committed, done.malformed) == (0, 1)
+        assert bench.world.ledger.outcomes([wire.signature]) == [None]
+        assert not bench.client.hexists(bench.keys.intake, wire.signature)
+    assert bench.world.ledger.state().processed == 0
+
+
+def test_intake_vouches_only_for_the_very_same_bytes(bench: Bench) -> None:
+    """A message that carries the signature of an accepted transaction, but other instructions."""
+    good, other = bench.accepted(2)
+    mixed = parse(good.raw[:65] + other.raw[65:])
+    assert mixed.signature == good.signature
+    assert bench.run([mixed]).malformed == 1
+    assert bench.run([parse(good.raw)]).committed == 1
+    assert bench.world.ledger.state().processed == 1
+
+
+def test_forged_transaction_cannot_be_parked(bench: Bench) -> None:
+    """What stands in intake is believed later, so nothing unverified may get there."""
+    wire = forged(bench)
+    waiting = bench.client.hlen(bench.keys.intake)
+    assert bench.processor.park([wire], 1.0) == 0
+    assert bench.client.hlen(bench.keys.intake) == waiting

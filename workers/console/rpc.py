@@ -1,0 +1,26 @@
+"""`rpc`: the Solana RPC server alone, for an instance that runs elsewhere or without one."""
+
+from __future__ import annotations
+
+import logging
+
+import click
+
+from config.settings import override_environment
+from workers.console.base import Command
+
+
+@click.command(cls=Command)
+@click.option("--host", help="Address to listen on [TRUNKLINE_RPC_HOST; default 127.0.0.1].")
+@click.option("--port", type=click.IntRange(1, 65534), help="HTTP port; websockets get the next one [default: 8899].")
+def rpc(host: str | None, port: int | None) -> None:
+    """Serve Solana's JSON-RPC and websockets until Ctrl-C."""
+    # The one place that knows the room above.
+    from rpc.runner import run_rpc
+
+    if host is not None:
+        override_environment(rpc_host=host)
+    if port is not None:
+        override_environment(rpc_port=port, rpc_ws_port=port + 1)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    run_rpc()
