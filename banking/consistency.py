@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from banking.blocks import BlockHeader
 from banking.blockstore import BlockStore
 from banking.errors import LedgerMissing, LedgerRestoring
 from banking.ledger import Ledger, State
@@ -80,7 +81,18 @@ def _compare_heads(state: State, blocks: BlockStore) -> Finding:
         )
     if header.ledger_id != state.ledger_id or header.hash() != state.blockhash:
         return Finding(Condition.DIVERGED, f"the archive has another block in slot {state.finalized}", epoch)
-    # One block more is a seal that was cut off before Redis heard of it; the next seal settles that.
-    if blocks.exists(state.finalized + 2) or (blocks.exists(state.finalized + 1) and not state.closing):
-        return Finding(Condition.BEHIND, f"Redis knows slot {state.finalized}, the archive goes on behind it", epoch)
+    behind = Finding(Condition.BEHIND, f"Redis knows slot {state.finalized}, the archive goes on behind it", epoch)
+    if blocks.exists(state.finalized + 2):
+        return behind
+    if blocks.exists(state.finalized + 1) and not _is_closing(state, blocks.header(state.finalized + 1)):
+        return behind
     return Finding(Condition.HEALTHY, f"epoch {state.epoch}, final up to slot {state.finalized}", epoch)
+
+
+def _is_closing(state: State, header: BlockHeader) -> bool:
+    """Whether this block is the one that Redis waits for: a seal was cut off before Redis heard; the next ends it.
+
+    After a roll-back by one block a sealer may have closed the slot anew: then it is another one.
+    """
+    ours = (state.epoch, state.blockhash, state.closing_time_ms, state.closing_seq)
+    return state.closing and ours == (header.epoch, header.parent, header.time_ms, header.last_seq)

@@ -70,7 +70,7 @@ class State:
     """The ledger's counters. Lamports are exact; times are milliseconds since the Unix epoch.
 
     `slot` is the open one, `finalized` the newest that is in the archive, up to `finalized_seq`; `closing` says
-    that one between them waits for its block.
+    that one between them waits for its block, and `closing_time_ms` and `closing_seq` what that block must say.
     """
 
     ledger_id: str
@@ -87,6 +87,8 @@ class State:
     finalized: int
     finalized_seq: int
     closing: bool
+    closing_time_ms: int = 0
+    closing_seq: int = 0
 
 
 class Ledger:
@@ -295,6 +297,8 @@ def _state(meta: dict[bytes, bytes], state: dict[bytes, bytes]) -> State:
         finalized=number(b"finalized"),
         finalized_seq=number(b"finalized_seq"),
         closing=bool(state.get(b"closing")),
+        closing_time_ms=number(b"closing_time"),
+        closing_seq=number(b"closing_last"),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from solders.pubkey import Pubkey
 
 from banking.blockstore import BlockStore
+from banking.keeper import LedgerKeeper
 from banking.ledger import Ledger
 from config.connections import ledger_client
 from config.errors import ConfigurationError
@@ -29,6 +30,12 @@ def open_blocks(settings: Settings, *, ledger: str | None = None) -> BlockStore:
         Identity.load_or_create(settings.identity_path()),
         trusted_keys(settings),
     )
+
+
+def open_keeper(settings: Settings, *, ledger: str | None = None) -> LedgerKeeper:
+    """The keeper of the settings' ledger (or of `ledger`). Raises ConfigurationError, ArchiveError."""
+    name = ledger or settings.ledger
+    return LedgerKeeper(Ledger(ledger_client(settings), name), open_blocks(settings, ledger=name))
 
 
 def trusted_keys(settings: Settings) -> frozenset[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import base58
 from solders.message import Message, MessageV0
@@ -117,7 +117,7 @@ def check_signatures(wire: WireTransaction) -> WireTransaction:
         wire.parsed.verify_and_hash_message()
     except TransactionError:
         raise InvalidTransaction("SignatureFailure") from None
-    return replace(wire, verified=True)
+    return WireTransaction(wire.raw, wire.parsed, wire.signature, wire.message_hash, wire.blockhash)
 
 
 def verify(raw: bytes) -> WireTransaction:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import gc
+import tempfile
 import time
 import tracemalloc
+from pathlib import Path
+from typing import Any
 
 import redis
 
+from config.connections import connect
 from recovery.degradation import DegradationManager
+from workers.embedded import EmbeddedRedis
 
 COMPONENTS = 20
 
@@ -45,3 +50,18 @@ def _used(client: redis.Redis) -> DegradationManager:
         manager.set_component_mode(f"component-{i}", "READ_ONLY", actor="benchmark", reason="memory")
         manager.is_operation_allowed(f"component-{i}", "WRITE")
     return manager
+
+
+def run() -> dict[str, Any]:
+    """Microseconds for a question, bytes for a manager, on a real Redis."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = EmbeddedRedis(Path(folder))
+        server.start()
+        try:
+            with connect(server.url) as client:
+                return {
+                    "microseconds_per_question": seconds_per_question(client) * 1e6,
+                    "bytes_per_manager": manager_bytes(client),
+                }
+        finally:
+            server.stop()

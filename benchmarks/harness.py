@@ -121,7 +121,7 @@ def bench(**options: Any) -> Iterator[Bench]:
         server = EmbeddedRedis(folder / "redis")
         server.start()
         stack.callback(server.stop)
-        values = {"data_dir": folder / "data", "redis_url": server.url, "ledger": "bench", **options}
+        values = {"data_dir": folder / "data", "redis_url": server.url, **options}
         settings = Settings(**values)
         environment = dict(os.environ)
         environment |= {f"TRUNKLINE_{name.upper()}": str(value) for name, value in values.items()}

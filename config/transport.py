@@ -1,4 +1,4 @@
-"""kombu's Redis transport, with one defect mended.
+"""kombu's Redis transport, with one defect mended and one waste spared.
 
 After a lost connection Celery first collects the connection, which takes its parameters away, and then closes it.
 A channel whose first closing was cut short (its BRPOP was under way) and that holds unacknowledged messages asks
@@ -9,6 +9,8 @@ is the connection error that it should be.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import redis
@@ -17,12 +19,27 @@ from kombu.transport import redis as kombu_redis
 
 
 class Channel(kombu_redis.Channel):
-    """A channel that knows when its connection is gone."""
+    """A channel that knows when its connection is gone, and keeps its client."""
+
+    _one: Any = None
 
     def _connparams(self, asynchronous: bool = False) -> Any:
         if getattr(self.connection, "client", None) is None:
             raise redis.ConnectionError("the connection to the broker is closed")
         return super()._connparams(asynchronous)  # type: ignore[misc]  # the stubs leave it out
+
+    @contextmanager
+    def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:
+        """A client for one command. kombu makes a new one for each publish and acknowledgement, 0.2 ms of CPU each;
+        one for each connection pool does as well, since the connections are the pool's.
+        """
+        if client:
+            yield client
+            return
+        pool = self.pool
+        if self._one is None or self._one.connection_pool is not pool:
+            self._one = self._create_client()  # type: ignore[attr-defined]
+        yield self._one
 
 
 class Transport(kombu_redis.Transport):

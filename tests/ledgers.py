@@ -67,11 +67,13 @@ def new_world(
     archive: Archive | None = None,
     identity: Identity | None = None,
     lamports: int = GENESIS_LAMPORTS,
+    programs: bool = True,
 ) -> World:
-    """A fresh ledger on `client`, with `lamports` in its faucet."""
+    """A fresh ledger on `client`, with `lamports` in its faucet; without `programs` it holds nothing else."""
     ledger, faucet = Ledger(client, name), Keypair()
     blocks = BlockStore(archive or MemoryArchive(), name, identity or Identity.generate())
-    create_ledger(ledger, blocks, genesis_accounts(faucet.pubkey(), lamports))
+    accounts = genesis_accounts(faucet.pubkey(), lamports)
+    create_ledger(ledger, blocks, accounts if programs else {bytes(faucet.pubkey()): accounts[bytes(faucet.pubkey())]})
     return World(ledger, blocks, faucet, BankingStage(ledger, SvmExecutor()))
 
 

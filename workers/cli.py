@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
+import structlog
 
 from workers.console.base import Program
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 @click.pass_context
 def main(context: click.Context) -> None:
     """Trunkline: a fault-tolerant Solana transaction pipeline on Celery and Redis."""
+    # Standard output is the command's answer, which scripts read; what is logged beside it goes to the other.
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     # What `mode` works on; tests put another in its place.
     context.obj = context.obj or _modes
 
@@ -28,7 +32,23 @@ def _modes() -> DegradationManager:
 
 
 def _add_commands() -> None:
-    from workers.console import audit, breaker, deadletter, demo, instance, lamports, load, mode, rpc, status, submit
+    from workers.console import (
+        archive,
+        audit,
+        block,
+        breaker,
+        checkpoint,
+        deadletter,
+        demo,
+        instance,
+        lamports,
+        ledgers,
+        load,
+        mode,
+        rpc,
+        status,
+        submit,
+    )
 
     for command in (
         instance.init,
@@ -42,6 +62,10 @@ def _add_commands() -> None:
         lamports.balance,
         load.load,
         deadletter.deadletter,
+        block.block,
+        checkpoint.checkpoint,
+        archive.archive,
+        ledgers.ledger,
         breaker.breaker,
         mode.mode,
         rpc.rpc,

@@ -75,6 +75,13 @@ def folder_segment(text: str) -> str:
     return encoded
 
 
+def unfold_segment(segment: str) -> str:
+    """The text that `folder_segment` made `segment` from."""
+    if segment.startswith(_ENCODED):
+        return bytes.fromhex(segment.removeprefix(_ENCODED)).decode()
+    return segment
+
+
 def names_aside(name: str) -> Iterator[str]:
     """Names in the quarantine for a bad object, in the order they are tried."""
     yield f"{QUARANTINE}/{name}"

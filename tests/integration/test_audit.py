@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 from solders.keypair import Keypair
 
 from banking.audit import AuditReport, audit
+from banking.blocks import encode_entries
 from banking.blockstore import BlockStore
 from banking.intake import Intake
+from banking.keeper import LedgerKeeper
 from banking.records import lamports_of
 from banking.wire import WireTransaction
+from recovery.checkpoints import Part
+from recovery.identity import Identity
 from tests.ledgers import SOL, World, new_world
 
 
@@ -138,3 +143,80 @@ def test_slots_sealed_while_the_audit_runs_are_no_violation(world: World, monkey
     find_newest = BlockStore.newest
     monkeypatch.setattr(BlockStore, "newest", seal_then_look)
     assert broken(world) == set()
+
+
+@pytest.fixture
+def pruned(world: World) -> World:
+    """The same ledger without its oldest blocks: replays begin at a checkpoint."""
+    keeper = LedgerKeeper(world.ledger, world.blocks)
+    for _ in range(4):
+        world.stage.process([last_wire(world)])
+        world.seal()
+        keeper.create_checkpoint(full=True)
+    assert keeper.clean_up(keep=3, history_slots=0) > 0
+    assert not world.blocks.exists(0)
+    return world
+
+
+def test_healthy_ledger_without_its_oldest_blocks_passes(pruned: World) -> None:
+    pruned.stage.process([last_wire(pruned)])
+    report = audit(pruned.ledger, pruned.blocks)
+    assert [f"{check.id} {check.detail}" for check in report.checks if not check.ok] == []
+    assert "since the checkpoint of slot" in report.checks[1].detail
+
+
+def test_faults_are_found_behind_a_checkpoint_too(pruned: World) -> None:
+    wire = last_wire(pruned)
+    pruned.stage.process([wire])
+    keys = pruned.ledger.epoch_keys
+    pruned.ledger.client.delete(keys.status, keys.messages)
+    pruned.stage.process([wire])
+    assert "I2" in broken(pruned)
+    pruned.ledger.client.hdel(keys.accounts, bytes(pruned.faucet.pubkey()))
+    assert "I5" in broken(pruned)
+
+
+def test_dropped_blocks_without_a_checkpoint(world: World) -> None:
+    world.blocks.delete(0)
+    assert "I6" in broken(world)
+
+
+def test_checkpoint_of_a_stranger(world: World) -> None:
+    forger = BlockStore(world.blocks.archive, world.blocks.ledger, Identity.generate(), [own_key(world)])
+    made = LedgerKeeper(world.ledger, forger).create_checkpoint()
+    assert broken(world) == {"I7"}
+    LedgerKeeper(world.ledger, world.blocks).store.quarantine(made.id)
+    assert broken(world) == set()
+
+
+def test_checkpoint_of_another_chain(world: World) -> None:
+    """Well signed, and its slot has another block."""
+    made = LedgerKeeper(world.ledger, world.blocks).create_checkpoint()
+    facts = {**made.facts, "block_hash": bytes(32).hex()}
+    LedgerKeeper(world.ledger, world.blocks).store.create(sequence=made.sequence, parts=[], facts=facts)
+    assert broken(world) == {"I7"}
+
+
+def test_checkpoint_with_other_accounts_than_the_blocks(world: World) -> None:
+    made = LedgerKeeper(world.ledger, world.blocks).create_checkpoint()
+    parts = [Part(f"ledger/{name}", []) for name in ("accounts", "statuses", "blockhashes")]
+    LedgerKeeper(world.ledger, world.blocks).store.create(sequence=made.sequence + 1, parts=parts, facts=made.facts)
+    assert broken(world) == {"I5"}
+
+
+def test_block_of_a_fenced_epoch_behind_a_newer_one(world: World) -> None:
+    """A late sealer got in after the fence: this must be impossible, so it is planted."""
+    client, keys = world.ledger.client, world.ledger.keys
+    client.flushall()
+    LedgerKeeper(world.ledger, world.blocks).ensure()
+    world.seal()
+    head = world.blocks.header(world.ledger.state().finalized)
+    late = msgspec.structs.replace(head, epoch=1, slot=head.slot + 1, parent=head.hash())
+    world.blocks.put(late, encode_entries([]))
+    state = {"finalized": late.slot, "blockhash": late.hash(), "slot": late.slot + 1}
+    client.hset(keys.epoch(2).state, mapping=state)  # type: ignore[arg-type]
+    assert broken(world) == {"I8"}
+
+
+def own_key(world: World) -> bytes:
+    return world.blocks.identity.public_key

@@ -10,7 +10,7 @@ from solders.keypair import Keypair
 
 from banking.audit import audit
 from banking.consistency import Condition
-from banking.errors import BadBlock, LedgerRestoring
+from banking.errors import BadBlock, Diverged, LedgerRestoring
 from banking.executor import SvmExecutor
 from banking.intake import Intake
 from banking.keeper import LedgerKeeper
@@ -252,4 +252,21 @@ def test_processor_is_unharmed_by_a_restore_in_between(world: World, keeper: Led
     keeper.ensure()
     processor.run([second], enqueued_at=0, isolate=False)
     assert world.ledger.outcomes([first.signature, second.signature]).count(None) == 0
+    assert_sound(world)
+
+
+def test_rolled_back_by_one_block_and_sealed_anew(world: World, keeper: LedgerKeeper) -> None:
+    """The sealer is the first to work after the roll-back: the slot it closed waits for another block than is there."""
+    client, keys = world.ledger.client, world.ledger.epoch_keys
+    old: dict[str, Any] = {key: client.dump(key) for key in keys.all() if client.exists(key)}
+    _, target = pay(world)
+    world.seal()
+    client.delete(*keys.all())
+    for key, value in old.items():
+        client.restore(key, 0, value)
+    with pytest.raises(Diverged):
+        world.seal()
+    assert keeper.check().condition is Condition.BEHIND
+    keeper.ensure()
+    assert world.balance(target.pubkey()) == SOL
     assert_sound(world)

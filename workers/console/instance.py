@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import click
 
-from banking.errors import LedgerExists
+from banking.errors import LedgerExists, LedgerRestoring
 from config.connections import ledger_client
 from config.errors import TrunklineError
 from config.instance import read_instance
@@ -104,6 +104,8 @@ def _prepare(settings: Settings, redis_url: str) -> str:
     """Make the ledger if need be; what to say of it."""
     try:
         return _told(settings, initialise(settings, redis_url))
+    except LedgerRestoring:
+        return f"The restore of ledger {settings.ledger!r} was cut off: the workers are to finish it."
     except LedgerExists:
         return f"Redis has no ledger {settings.ledger!r}, but the archive has: the workers are to restore it."
 

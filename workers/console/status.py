@@ -9,6 +9,7 @@ from typing import Any
 import base58
 import click
 
+from banking.errors import LedgerRestoring
 from config.errors import ConfigurationError
 from config.instance import read_instance
 from config.settings import get_settings
@@ -32,7 +33,11 @@ def status(as_json: bool, wait: float | None) -> None:
     """Show the ledger's counters and the workers that consume."""
     if wait is not None:
         _wait(wait)
-    facts = gather()
+    try:
+        facts = gather()
+    except LedgerRestoring:
+        _tell_restore(as_json)
+        return
     if as_json:
         click.echo(json.dumps(facts, indent=2))
     else:
@@ -81,6 +86,30 @@ def gather() -> dict[str, Any]:
         "rpc_url": note.get("rpc_url"),
         "finalized": state.finalized,
     }
+
+
+def _tell_restore(as_json: bool) -> None:
+    """How far the restore is, as its holder of the lease told last."""
+    ledger = open_ledger()
+    found: dict[bytes, bytes] = ledger.call(lambda: ledger.client.hgetall(ledger.keys.progress))
+    facts = {name.decode(): value.decode() for name, value in found.items()}
+    told = {
+        "ledger": ledger.keys.name,
+        "restoring": True,
+        "phase": facts.get("phase"),
+        "done": int(facts.get("done", 0)),
+        "total": int(facts.get("total", 0)),
+        "seconds_left": float(facts["seconds_left"]) if "seconds_left" in facts else None,
+    }
+    if as_json:
+        click.echo(json.dumps(told, indent=2))
+    elif not facts:
+        click.echo(f"Ledger {ledger.keys.name!r} waits to be restored; a worker begins within seconds.")
+    else:
+        click.echo(
+            f"Ledger {ledger.keys.name!r} is being restored: {told['done']:,} of {told['total']:,} {told['phase']}, "
+            f"about {told['seconds_left']:.0f} s left."
+        )
 
 
 def _wait(seconds: float) -> None:

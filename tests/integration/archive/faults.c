@@ -2,7 +2,7 @@
 
    FAULT_CALL    write | short-write | fsync | folder-fsync | linkat
    FAULT_ERRNO   number to fail with
-   FAULT_PASS    which passing of that call fails (1 = the first after FAULT_ARMED exists)
+   FAULT_PASS    which passing of that call fails (1 = the first after FAULT_ARMED exists; 0 = every one while it does)
    FAULT_ARMED   nothing fails before this file exists
    FAULT_FOLDER  only files below this folder count
    FAULT_LOG     every fsync below the folder is appended here: "ok|failed PATH" */
@@ -31,7 +31,8 @@ static int is_inside(int fd, char *path, size_t size) {
 static int strikes(const char *call) {
     const char *chosen = getenv("FAULT_CALL"), *armed = getenv("FAULT_ARMED");
     if (!chosen || strcmp(chosen, call) || !armed || access(armed, F_OK)) return 0;
-    return __sync_add_and_fetch(&passes, 1) == atoi(getenv("FAULT_PASS"));
+    int number = atoi(getenv("FAULT_PASS"));
+    return number == 0 || __sync_add_and_fetch(&passes, 1) == number;
 }
 
 static int fails(void) {

@@ -1,0 +1,108 @@
+"""A ledger's archive as one file: out, and in again after everything in it was verified."""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from banking.blockstore import BlockStore, ledger_folder
+from banking.checkpointing import checkpoint_store
+from banking.errors import LedgerExists
+from config.errors import TrunklineError
+from recovery.archive import MAX_OBJECT_BYTES, LocalArchive
+
+_NAMES = re.compile(
+    r"blocks/[0-9]{9}/[0-9]{12}\.block"
+    r"|checkpoints/[0-9]{12}-[0-9a-f]{8}-[0-9a-f]{8}/(?:checkpoint\.manifest|part-[0-9]{2}-[0-9]{6}\.zst)"
+)
+
+
+class BadExport(TrunklineError):
+    """The file is not a ledger's export, or something in it does not verify."""
+
+
+def export_ledger(blocks: BlockStore, file: BinaryIO) -> int:
+    """Write all blocks and checkpoints as a tar file; returns how many objects. No key is in it.
+
+    Raises BadExport when there are none, ArchiveReadError.
+    """
+    folder, count = ledger_folder(blocks.ledger), 0
+    with tarfile.open(fileobj=file, mode="w|") as tar:
+        for name in blocks.archive.list(folder):
+            data = blocks.archive.get(name, MAX_OBJECT_BYTES)
+            entry = tarfile.TarInfo(name.removeprefix(f"{folder}/"))
+            entry.size, entry.mode = len(data), 0o600
+            tar.addfile(entry, io.BytesIO(data))
+            count += 1
+    if not count:
+        raise BadExport(f"The archive has no ledger named {blocks.ledger!r}.")
+    return count
+
+
+def import_ledger(blocks: BlockStore, file: BinaryIO, *, most_bytes: int) -> int:
+    """Verify an export completely, then put it into the archive as the ledger of `blocks`; returns how many objects.
+
+    Nothing is put before all has been verified: names, sizes (`most_bytes` in all), signatures, the chain of blocks
+    and every byte of every checkpoint. Raises BadExport, LedgerExists, ArchiveUnavailable.
+    """
+    if blocks.newest() is not None:
+        raise LedgerExists(f"The archive has a ledger named {blocks.ledger!r} already; choose another name.")
+    with tempfile.TemporaryDirectory(prefix="trunkline-import-") as folder:
+        staged = BlockStore(LocalArchive(Path(folder)), blocks.ledger, blocks.identity, blocks.trusted_keys)
+        names = _unpack(staged, file, most_bytes)
+        _verify(staged)
+        # Checkpoints last: without its blocks none of them is of use.
+        for name in sorted(names, key=lambda name: ("/checkpoints/" in name, name)):
+            blocks.archive.put(name, staged.archive.get(name, MAX_OBJECT_BYTES))
+    return len(names)
+
+
+def _unpack(staged: BlockStore, file: BinaryIO, most_bytes: int) -> list[str]:
+    names: list[str] = []
+    room = most_bytes
+    try:
+        with tarfile.open(fileobj=file, mode="r|") as tar:
+            for name, data in _members(tar):
+                room -= len(data)
+                if room < 0:
+                    raise BadExport(f"The file holds more than {most_bytes} bytes.")
+                full = f"{ledger_folder(staged.ledger)}/{name}"
+                if full in names:
+                    raise BadExport(f"The file holds {name} twice.")
+                staged.archive.put(full, data)
+                names.append(full)
+    except (tarfile.TarError, EOFError) as error:
+        raise BadExport(f"The file is not a ledger's export: {error}") from error
+    return names
+
+
+def _members(tar: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
+    for entry in tar:
+        if not entry.isreg() or not _NAMES.fullmatch(entry.name):
+            raise BadExport(f"The file holds something that is no block or checkpoint: {entry.name[:200]!r}")
+        if entry.size > MAX_OBJECT_BYTES:
+            raise BadExport(f"{entry.name} has {entry.size} bytes, the most is {MAX_OBJECT_BYTES}")
+        stream = tar.extractfile(entry)
+        data = stream.read(MAX_OBJECT_BYTES + 1) if stream else b""
+        if len(data) != entry.size:
+            raise BadExport(f"{entry.name} is cut off")
+        yield entry.name, data
+
+
+def _verify(staged: BlockStore) -> None:
+    first = next(staged.slots(), None)
+    if first is None:
+        raise BadExport("The file holds no blocks.")
+    for _ in staged.follow(first, None):
+        pass
+    store = checkpoint_store(staged)
+    bad = [report.explain() for report in map(store.verify, store.ids()) if not report.ok]
+    if bad:
+        raise BadExport(f"A checkpoint in the file does not verify: {bad[0]}")
+    if first > 0 and not any(int(store.manifest(name).facts["slot"]) >= first for name in store.ids()):
+        raise BadExport("The file holds neither the genesis nor a checkpoint to begin with.")
