@@ -156,8 +156,12 @@ class LedgerReader:
                         one.future.set_exception(error)
             except redis.ResponseError:
                 await self._serve_singly(group)
-            except BaseException:
+            except Exception as error:  # noqa: BLE001 - handed to those who asked
                 for one in group:
+                    if not one.future.done():
+                        one.future.set_exception(error)
+            except asyncio.CancelledError:
+                for one in (*group, *self._queue):
                     one.future.cancel()
                 raise
             else:
