@@ -21,7 +21,8 @@ from config.queues import MAINTENANCE, TRANSACTIONS
 from config.settings import Settings
 from recovery.archive import ArchiveError, NotFound
 from recovery.breaker import CircuitBreaker, CircuitBreakerConfig
-from recovery.degradation import DegradationManager
+from recovery.breaker.events import BreakerEvent
+from tasks.modes import open_modes
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def default_plugs(settings: Settings) -> dict[str, Any]:
     prefix = LedgerKeys(settings.ledger).prefix
     url = settings.ledger_url()
     return {
-        "gate": DegradationManager(url, namespace=f"{prefix}:modes", retry_after=settings.longest_countdown),
+        "gate": open_modes(settings),
         "breaker": CircuitBreaker(
             RPC_BREAKER,
             # The seed's ten seconds would be most of an outage: clients are to be served again within five.
@@ -49,6 +50,7 @@ def default_plugs(settings: Settings) -> dict[str, Any]:
             redis=url,
             namespace=prefix,
             failure=is_outage,
+            listeners=(_log,),
         ),
         "blocks": ArchivedBlocks(open_blocks(settings)),
         "health": WorkerHealth(connect(url, timeout=min(1.0, settings.redis_timeout)), settings.ledger),
@@ -58,6 +60,11 @@ def default_plugs(settings: Settings) -> dict[str, Any]:
 def is_outage(error: BaseException) -> bool:
     """What the breaker counts: a ledger that does not answer. A client's mistakes say nothing about it."""
     return isinstance(error, LedgerUnavailable | TimeoutError | redis.ConnectionError | redis.TimeoutError)
+
+
+def _log(event: BreakerEvent) -> None:
+    # The broker is on the same Redis, as a rule: no news can be sent of its absence.
+    logger.warning("Breaker %s: %s -> %s %s", event.name, event.before, event.after, event.reason)
 
 
 class ArchivedBlocks:

@@ -150,14 +150,12 @@ class LedgerReader:
             group = [self._queue.popleft() for _ in range(min(len(self._queue), _MOST_TOGETHER))]
             try:
                 answers = await self._read([one.commands for one in group])
-            except AWAY as error:
-                for one in group:
-                    if not one.future.done():
-                        one.future.set_exception(error)
             except redis.ResponseError:
                 await self._serve_singly(group)
-            except BaseException:
-                for one in group:
+            except Exception as error:  # noqa: BLE001 - handed to those who asked
+                _refuse(group, error)
+            except asyncio.CancelledError:
+                for one in (*group, *self._queue):
                     one.future.cancel()
                 raise
             else:
@@ -171,8 +169,7 @@ class LedgerReader:
             try:
                 snapshot = (await self._read([one.commands]))[0]
             except (*AWAY, redis.ResponseError) as error:
-                if not one.future.done():
-                    one.future.set_exception(error)
+                _refuse([one], error)
             else:
                 if not one.future.done():
                     one.future.set_result(snapshot)
@@ -228,3 +225,9 @@ class LedgerReader:
         if snapshot.epoch == known[0] and snapshot.finalized < known[1]:
             raise LedgerUnavailable(f"Redis is back at slot {snapshot.finalized}, and {known[1]} was final")
         self._newest = max(self._newest, (snapshot.epoch, snapshot.finalized))
+
+
+def _refuse(group: Iterable[_Waiting], error: Exception) -> None:
+    for one in group:
+        if not one.future.done():
+            one.future.set_exception(error)

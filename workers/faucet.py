@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,8 +51,12 @@ def read_faucet(settings: Settings) -> Keypair:
     return read_keypair(path)
 
 
-def initialise(settings: Settings, redis_url: str) -> Initialised:
+def initialise(
+    settings: Settings, redis_url: str, extra: Callable[[], Mapping[bytes, bytes]] | None = None
+) -> Initialised:
     """Make the configured ledger with a funded faucet unless it is there; safe to repeat, also after a kill.
+
+    `extra()` gives further accounts (key to record) for the first block; it is asked only when a ledger is made.
 
     Raises LedgerExists when only the archive has it (it is to be restored), LedgerUnavailable, ArchiveError, and
     KeypairError when the faucet's file is damaged.
@@ -62,6 +67,12 @@ def initialise(settings: Settings, redis_url: str) -> Initialised:
             return _found(settings, ledger)
         keypair = _keypair(settings)
         accounts = genesis_accounts(keypair.pubkey(), settings.genesis_lamports)
+        # The faucet stays the faucet, whatever a fixture says of it.
+        accounts = {
+            **accounts,
+            **(extra() if extra else {}),
+            bytes(keypair.pubkey()): accounts[bytes(keypair.pubkey())],
+        }
         try:
             made = create_ledger(ledger, open_blocks(settings), accounts)
         except LedgerExists:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -154,8 +155,6 @@ def _parse_sysvar(key: bytes, data: bytes) -> dict[str, Any] | None:
             names = ("slot", "epochStartTimestamp", "epoch", "leaderScheduleEpoch", "unixTimestamp")
             return {"type": "clock", "info": dict(zip(names, words, strict=True))}
         case "SysvarRent111111111111111111111111111111111":
-            import struct
-
             return {
                 "type": "rent",
                 "info": {

@@ -10,7 +10,7 @@ from rpc.ledger_blocks import block_time, first_available, read_block
 from rpc.mints import decimals_of
 from rpc.params import Commitment, Config
 from rpc.registry import Call, method
-from rpc.view import require_slot
+from rpc.view import require_slot, slot_at, with_context
 
 _MOST_SLOTS = 500_000
 
@@ -97,8 +97,6 @@ async def get_block_commitment(call: Call) -> Any:
 
 @method("getBlockProduction")
 async def get_block_production(call: Call) -> Any:
-    from rpc.view import slot_at, with_context
-
     config = call.params.config(0)
     snapshot = await call.services.reader.read()
     slot = slot_at(snapshot, config.commitment())

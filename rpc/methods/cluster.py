@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rpc.errors import invalid_params
+from rpc.errors import NO_SNAPSHOT, RpcError, invalid_params
 from rpc.methods.status import FEATURE_SET, SLOTS_IN_EPOCH
 from rpc.params import to_pubkey
 from rpc.registry import Call, method
@@ -126,6 +126,4 @@ async def get_max_shred_insert_slot(call: Call) -> int:
 
 @method("getHighestSnapshotSlot", local=True)
 async def get_highest_snapshot_slot(_: Call) -> Any:
-    from rpc.errors import RpcError
-
-    raise RpcError(-32008, "No snapshot")
+    raise RpcError(NO_SNAPSHOT, "No snapshot")

@@ -34,12 +34,14 @@ class Connection:
         self._waiting_bytes = 0
         self._wake = asyncio.Event()
         self._too_slow = False
+        self._writing: asyncio.Task[None] | None = None
         self._subscriptions: dict[int, Subscription] = {}
 
     async def serve(self) -> None:
         """Answer and notify until either side ends it."""
         await self._socket.accept()
         reading, writing = asyncio.create_task(self._read()), asyncio.create_task(self._write())
+        self._writing = writing
         try:
             await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -61,30 +63,22 @@ class Connection:
             return
         self._waiting_bytes += len(text)
         self._outgoing.append(text)
-        self._too_slow = self._waiting_bytes > self._services.settings.rpc_write_limit
         self._wake.set()
+        if self._waiting_bytes > self._services.settings.rpc_write_limit:
+            self._too_slow = True
+            self._outgoing.clear()
+            if self._writing is not None:
+                # It may wait for ever on a client that has stopped reading.
+                self._writing.cancel()
 
     async def _write(self) -> None:
-        while not self._too_slow:
+        while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._outgoing and not self._too_slow:
+            while self._outgoing:
                 text = self._outgoing.popleft()
-                sending = asyncio.ensure_future(self._socket.send_text(text))
-                if not sending.done():
-                    await self._sent_or_too_slow(sending)
+                await self._socket.send_text(text)
                 self._waiting_bytes -= len(text)
-
-    async def _sent_or_too_slow(self, sending: asyncio.Future[None]) -> None:
-        """Wait for a send, but not for ever on a client that has stopped reading."""
-        try:
-            while not sending.done() and not self._too_slow:
-                await asyncio.wait({sending}, timeout=0.5)
-        finally:
-            if not sending.done():
-                sending.cancel()
-        if sending.done() and not sending.cancelled():
-            sending.result()
 
     async def _read(self) -> None:
         while True:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rpc.chain import Tip
 from rpc.encoding.blocks import encode_block
+from rpc.encoding.transactions import executed
 from rpc.errors import RpcError
 from rpc.follower import Followed
 from rpc.index.history import addresses_of
@@ -123,9 +124,5 @@ class SlotNews:
 
 
 def _mentioning(block: ChainBlock, address: bytes) -> ChainBlock:
-    from dataclasses import replace
-
-    from rpc.encoding.transactions import executed
-
     entries = [entry for entry in block.entries if entry.raw and address in addresses_of(entry, executed(entry).parsed)]
     return replace(block, entries=entries)

@@ -74,7 +74,7 @@ def test_the_schema_finds_mistakes(
 
 
 def test_every_process_of_an_instance_has_its_service(services: dict[str, dict[str, Any]]) -> None:
-    assert set(services) == {"redis", "init", "worker", "maintenance", "beat", "flower"}
+    assert set(services) == {"redis", "init", "worker", "maintenance", "beat", "flower", "rpc"}
 
 
 def test_celery_commands_name_the_app_and_subcommands_that_exist(services: dict[str, dict[str, Any]]) -> None:

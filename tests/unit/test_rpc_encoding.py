@@ -180,6 +180,17 @@ def test_a_rate_is_kept_over_time() -> None:
     assert limits.connect("a")
 
 
+def test_requests_at_work_are_bounded() -> None:
+    limits = Limits(calls_per_second=0, airdrops_per_minute=0, connections=1, in_flight=2)
+    limits.begin()
+    limits.begin()
+    with pytest.raises(Overloaded):
+        limits.begin()
+    limits.end()
+    limits.begin()
+    assert limits.at_work == 2
+
+
 def test_the_last_good_answers_are_bounded() -> None:
     kept = LastGood(2)
     for number in range(3):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
+from solders.pubkey import Pubkey
 
 from banking.errors import LedgerExists, LedgerRestoring
+from banking.fixtures import read_account_dir
 from config.connections import ledger_client
 from config.errors import TrunklineError
 from config.instance import read_instance
@@ -22,15 +25,38 @@ SLOW_BOOT = 30.0
 
 
 @click.command(cls=Command)
-def init() -> None:
+@click.option(
+    "--account-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Put the accounts of this folder into the ledger (JSON files of `solana account`).",
+)
+@click.option("--clone", "clones", multiple=True, metavar="ADDRESS", help="Copy this account; may be repeated.")
+@click.option("--url", default="", help="The RPC server to clone from.")
+def init(account_dir: Path | None, clones: tuple[str, ...], url: str) -> None:
     """Make the ledger, with a faucet that owns its lamports.
 
     Uses the running instance or TRUNKLINE_REDIS_URL; without either it starts the embedded Redis for a moment.
-    Does no harm when repeated. `up` does it by itself.
+    Does no harm when repeated: accounts are taken from a folder or another cluster only when the ledger is made.
+    `up` does it by itself, without such accounts.
     """
     settings = get_settings()
-    with _some_redis(settings) as url:
-        click.echo(_prepare(settings, url))
+    with _some_redis(settings) as redis_url:
+        click.echo(_made(settings, redis_url, lambda: _extra(account_dir, clones, url)))
+
+
+def _extra(account_dir: Path | None, clones: tuple[str, ...], url: str) -> dict[bytes, bytes]:
+    accounts = read_account_dir(account_dir) if account_dir is not None else {}
+    if clones:
+        from rpc.cloning import clone_accounts
+
+        try:
+            keys = [Pubkey.from_string(address) for address in clones]
+        except ValueError as error:
+            raise click.BadParameter(f"{error}", param_hint="--clone") from None
+        if not url:
+            raise click.UsageError("--clone needs --url: say which cluster to copy from.")
+        accounts = clone_accounts(url, keys) | accounts
+    return accounts
 
 
 @click.command(cls=Command)
@@ -79,7 +105,7 @@ def up(
         flower=not no_flower,
         rpc=not no_rpc,
         rpc_port=rpc_port,
-        prepare=lambda url: click.echo(_prepare(settings, url)),
+        prepare=lambda url: click.echo(_made(settings, url, dict)),
     )
     with launcher.run():
         click.echo(f"Redis   {masked(launcher.redis_url)}")
@@ -100,10 +126,10 @@ def up(
     click.echo("Stopped.")
 
 
-def _prepare(settings: Settings, redis_url: str) -> str:
-    """Make the ledger if need be; what to say of it."""
+def _made(settings: Settings, redis_url: str, more: Callable[[], dict[bytes, bytes]]) -> str:
+    """Make the ledger if need be, with `more` accounts beside the faucet's; what to say of it."""
     try:
-        return _told(settings, initialise(settings, redis_url))
+        return _told(settings, initialise(settings, redis_url, more))
     except LedgerRestoring:
         return f"The restore of ledger {settings.ledger!r} was cut off: the workers are to finish it."
     except LedgerExists:

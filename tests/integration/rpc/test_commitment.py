@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from solders.keypair import Keypair
+from solders.message import MessageV0
+from solders.system_program import TransferParams, transfer
+from solders.transaction import VersionedTransaction
 
 from tests.integration.rpc.conftest import MakeNode
 from tests.integration.rpc.node import Node, signature_of
@@ -99,10 +101,6 @@ def test_history_is_bounded_with_a_clear_answer(make_node: MakeNode) -> None:
 
 
 def test_a_versioned_transaction_needs_a_client_that_knows_it(node: Node) -> None:
-    from solders.message import MessageV0
-    from solders.system_program import TransferParams, transfer
-    from solders.transaction import VersionedTransaction
-
     faucet = node.world.faucet
     params = TransferParams(from_pubkey=faucet.pubkey(), to_pubkey=Keypair().pubkey(), lamports=SOL)
     message = MessageV0.try_compile(faucet.pubkey(), [transfer(params)], [], node.blockhash())
@@ -128,4 +126,3 @@ def test_health_says_when_sealing_is_late(make_node: MakeNode) -> None:
     node.world.ledger.client.hincrby(state, "slot_time", 60_000)
     node.services.health = Nobody()
     assert "no worker consumes" in node.error("getHealth")["message"]
-    json.dumps(error)
