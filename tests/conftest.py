@@ -19,6 +19,10 @@ from workers.redis_binary import NoRedisServer, find_redis_binary
 MakeRedis = Callable[..., EmbeddedRedis]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--chaos", action="store_true", help="Also run the long tests in tests/chaos.")
+
+
 def _require_server() -> None:
     """Without a server program a laptop skips; in CI that would be a hole in the gate, so it fails."""
     try:

@@ -66,8 +66,8 @@ def new_world(
     *,
     archive: Archive | None = None,
     identity: Identity | None = None,
-    lamports: int = GENESIS_LAMPORTS,
     programs: bool = True,
+    lamports: int = GENESIS_LAMPORTS,
 ) -> World:
     """A fresh ledger on `client`, with `lamports` in its faucet; without `programs` it holds nothing else."""
     ledger, faucet = Ledger(client, name), Keypair()

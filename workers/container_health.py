@@ -1,4 +1,4 @@
-"""Health checks that run inside a container: `python -m workers.container_health broker|flower`.
+"""Health checks that run inside a container: `python -m workers.container_health broker|flower|rpc`.
 
 Exit code 0 when healthy, 1 with the reason on standard error when not, 2 for wrong usage.
 """
@@ -36,22 +36,25 @@ def broker_problem(url: str) -> str | None:
     return f"nothing here is connected to the broker at {host}:{port}"
 
 
-def flower_problem(url: str = FLOWER_HEALTH) -> str | None:
-    """None when Flower answers, else what is wrong."""
+def page_problem(name: str, url: str) -> str | None:
+    """None when `url` answers, else what is wrong."""
     try:
         with urllib.request.urlopen(url, timeout=5):
             return None
     except OSError as error:
-        return f"Flower does not answer at {url}: {error}"
+        return f"{name} does not answer at {url}: {error}"
 
 
 def main(arguments: list[str]) -> int:
     if arguments == ["broker"]:
         problem = broker_problem(get_settings().celery_url())
     elif arguments == ["flower"]:
-        problem = flower_problem()
+        problem = page_problem("Flower", FLOWER_HEALTH)
+    elif arguments == ["rpc"]:
+        # `behind` is an answer, too: a container must not be restarted because the workers are.
+        problem = page_problem("The RPC server", f"http://127.0.0.1:{get_settings().rpc_port}/health")
     else:
-        print("usage: python -m workers.container_health broker|flower", file=sys.stderr)
+        print("usage: python -m workers.container_health broker|flower|rpc", file=sys.stderr)
         return 2
     if problem is not None:
         print(problem, file=sys.stderr)

@@ -74,7 +74,7 @@ def test_the_schema_finds_mistakes(
 
 
 def test_every_process_of_an_instance_has_its_service(services: dict[str, dict[str, Any]]) -> None:
-    assert set(services) == {"redis", "init", "worker", "maintenance", "beat", "flower"}
+    assert set(services) == {"redis", "init", "worker", "maintenance", "beat", "flower", "rpc"}
 
 
 def test_celery_commands_name_the_app_and_subcommands_that_exist(services: dict[str, dict[str, Any]]) -> None:
@@ -143,7 +143,7 @@ def test_workers_scale(services: dict[str, dict[str, Any]]) -> None:
 
 def test_no_port_is_published_beyond_this_machine(services: dict[str, dict[str, Any]]) -> None:
     published = [port for service in services.values() for port in service.get("ports", [])]
-    assert len(published) == 1
+    assert len(published) == 3
     for port in published:
         address, _outside, _inside = port.split(":")
         assert ipaddress.ip_address(address).is_loopback

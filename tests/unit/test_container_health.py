@@ -8,7 +8,7 @@ from threading import Thread
 
 import pytest
 
-from workers.container_health import broker_problem, flower_problem, main
+from workers.container_health import broker_problem, main, page_problem
 
 
 def test_a_connection_to_the_broker_is_healthy_and_its_loss_is_not() -> None:
@@ -38,12 +38,12 @@ class _Ok(BaseHTTPRequestHandler):
         """Quiet."""
 
 
-def test_flower_answers_or_not() -> None:
+def test_page_answers_or_not() -> None:
     with HTTPServer(("127.0.0.1", 0), _Ok) as server:
         url = f"http://127.0.0.1:{server.server_port}/healthcheck"
         Thread(target=server.handle_request).start()
-        assert flower_problem(url) is None
-    problem = flower_problem(url)
+        assert page_problem("Flower", url) is None
+    problem = page_problem("Flower", url)
     assert problem is not None
     assert url in problem
 

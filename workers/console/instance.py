@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def init(account_dir: Path | None, clones: tuple[str, ...], url: str) -> None:
     """
     settings = get_settings()
     with _some_redis(settings) as redis_url:
-        click.echo(_told(settings, initialise(settings, redis_url, lambda: _extra(account_dir, clones, url))))
+        click.echo(_made(settings, redis_url, lambda: _extra(account_dir, clones, url)))
 
 
 def _extra(account_dir: Path | None, clones: tuple[str, ...], url: str) -> dict[bytes, bytes]:
@@ -105,7 +105,7 @@ def up(
         flower=not no_flower,
         rpc=not no_rpc,
         rpc_port=rpc_port,
-        prepare=lambda url: click.echo(_prepare(settings, url)),
+        prepare=lambda url: click.echo(_made(settings, url, dict)),
     )
     with launcher.run():
         click.echo(f"Redis   {masked(launcher.redis_url)}")
@@ -126,10 +126,10 @@ def up(
     click.echo("Stopped.")
 
 
-def _prepare(settings: Settings, redis_url: str) -> str:
-    """Make the ledger if need be; what to say of it."""
+def _made(settings: Settings, redis_url: str, more: Callable[[], dict[bytes, bytes]]) -> str:
+    """Make the ledger if need be, with `more` accounts beside the faucet's; what to say of it."""
     try:
-        return _told(settings, initialise(settings, redis_url))
+        return _told(settings, initialise(settings, redis_url, more))
     except LedgerRestoring:
         return f"The restore of ledger {settings.ledger!r} was cut off: the workers are to finish it."
     except LedgerExists:
