@@ -83,6 +83,7 @@ class Settings(BaseSettings):
     rpc_send_window: float = Field(default=0.002, ge=0, description="concurrent sends are grouped for this long")
     rpc_history: int = Field(default=200_000, ge=0, description="transactions remembered by address")
     rpc_indexed_accounts: int = Field(default=2_000_000, ge=0, description="most accounts in the secondary indexes")
+    rpc_listed_accounts: int = Field(default=200_000, ge=1, description="most accounts in one answer")
     rpc_stale_answers: int = Field(default=10_000, ge=0, description="answers kept for when Redis is away")
     rpc_airdrop_limit: int = Field(default=10_000 * 10**9, ge=0, description="lamports in one airdrop; 0: off")
     rpc_airdrops_per_minute: int = Field(default=600, ge=0, description="per address")

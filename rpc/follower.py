@@ -17,7 +17,7 @@ from banking.journal import JournalEntry
 from rpc.index.accounts import AccountIndex
 from rpc.index.backfill import Backfill
 from rpc.index.history import History
-from rpc.reader import AWAY, LedgerReader
+from rpc.reader import AWAY, LedgerReader, Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Follower:
         self.seq = -1
         self._epoch = 0
         self._last_id = b"0-0"
-        self._waiting: set[tuple[int, asyncio.Future[None]]] = set()
+        self._waiting: list[tuple[Snapshot, asyncio.Future[None]]] = []
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -73,20 +73,30 @@ class Follower:
                     await task
         await self._client.aclose()
 
-    async def wait_for(self, seq: int, timeout: float) -> bool:
-        """Return once `seq` was followed; False when it was not within `timeout` seconds."""
-        if self.seq >= seq:
+    async def wait_for(self, snapshot: Snapshot, timeout: float) -> bool:
+        """Return once all that `snapshot` counts was followed; False when it was not within `timeout` seconds."""
+        if self._has_reached(snapshot):
             return True
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting = (seq, future)
-        self._waiting.add(waiting)
+        waiting = (snapshot, future)
+        self._waiting.append(waiting)
         try:
             await asyncio.wait_for(future, timeout)
         except TimeoutError:
             return False
         finally:
-            self._waiting.discard(waiting)
+            self._waiting.remove(waiting)
         return True
+
+    def _has_reached(self, snapshot: Snapshot) -> bool:
+        # Sequence numbers of different epochs say nothing about each other.
+        return self._epoch == snapshot.epoch and self.seq >= snapshot.seq
+
+    def _advance(self, seq: int) -> None:
+        self.seq = seq
+        for snapshot, future in self._waiting:
+            if not future.done() and self._has_reached(snapshot):
+                future.set_result(None)
 
     async def _run(self) -> None:
         while True:
@@ -133,10 +143,7 @@ class Follower:
                 self.accounts.update(key, record)
             if one.parsed is not None:
                 self.history.add(one.entry, one.parsed)
-        self.seq = entries[-1].seq
-        for seq, future in list(self._waiting):
-            if seq <= self.seq and not future.done():
-                future.set_result(None)
+        self._advance(entries[-1].seq)
         for listener in self.listeners:
             listener(followed)
 
@@ -157,10 +164,7 @@ class Follower:
             slot, seq = first or (snapshot.finalized, snapshot.finalized_seq + 1)
             self._backfilling = asyncio.create_task(self._backfill.run(slot, seq), name="rpc-backfill")
         # What is written while the scan runs comes again from the journal.
-        self.seq = followed_to
-        for seq, future in list(self._waiting):
-            if seq <= self.seq and not future.done():
-                future.set_result(None)
+        self._advance(followed_to)
         logger.info("Indexed %d accounts and %d transactions", len(self.accounts), len(self.history))
 
     async def _scan_accounts(self) -> None:

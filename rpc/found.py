@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from banking.records import HEADER_SIZE, OWNER_AT
 from rpc.encoding.token_layout import delegate_of, is_token_account
-from rpc.errors import KEY_EXCLUDED_FROM_SECONDARY_INDEX, RpcError, node_unhealthy
+from rpc.errors import KEY_EXCLUDED_FROM_SECONDARY_INDEX, RpcError, invalid_params, node_unhealthy
 from rpc.filters import Filter, passes
 from rpc.params import Commitment
 from rpc.registry import Call
@@ -35,7 +35,7 @@ async def find_accounts(
     """
     services = call.services
     snapshot = await services.reader.read()
-    if not await services.follower.wait_for(snapshot.seq, _CATCH_UP_SECONDS):
+    if not await services.follower.wait_for(snapshot, _CATCH_UP_SECONDS):
         raise node_unhealthy("Node is unhealthy: the account index is being built")
     if services.accounts.overflowed:
         raise RpcError(
@@ -45,6 +45,7 @@ async def find_accounts(
         )
     candidates = services.accounts.find(by, value)
     slot, keys, records = slot_at(snapshot, commitment), [], []
+    most = services.settings.rpc_listed_accounts
     for first in range(0, len(candidates), _PAGE):
         page = candidates[first : first + _PAGE]
         slot, found = await records_at(services, page, commitment, alone=True)
@@ -52,6 +53,8 @@ async def find_accounts(
             if record and _is_still(record, by, value) and passes(filters, record):
                 keys.append(key)
                 records.append(record)
+        if len(keys) > most:
+            raise invalid_params(f"More than {most} accounts match, the most in one answer; ask with filters")
     return Found(slot, keys, records)
 
 

@@ -146,33 +146,34 @@ class LedgerReader:
         await self.client.aclose()
 
     async def _serve(self) -> None:
-        while self._queue:
-            group = [self._queue.popleft() for _ in range(min(len(self._queue), _MOST_TOGETHER))]
-            try:
-                answers = await self._read([one.commands for one in group])
-            except redis.ResponseError:
-                await self._serve_singly(group)
-            except Exception as error:  # noqa: BLE001 - handed to those who asked
-                _refuse(group, error)
-            except asyncio.CancelledError:
-                for one in (*group, *self._queue):
-                    one.future.cancel()
-                raise
-            else:
-                for one, snapshot in zip(group, answers, strict=True):
-                    if not one.future.done():
-                        one.future.set_result(snapshot)
+        group: list[_Waiting] = []
+        try:
+            while self._queue:
+                group = [self._queue.popleft() for _ in range(min(len(self._queue), _MOST_TOGETHER))]
+                await self._serve_group(group)
+        except asyncio.CancelledError:
+            for one in (*group, *self._queue):
+                one.future.cancel()
+            raise
+
+    async def _serve_group(self, group: Sequence[_Waiting]) -> None:
+        try:
+            answers: Sequence[Snapshot | Exception] = await self._read([one.commands for one in group])
+        except redis.ResponseError:
+            await self._serve_singly(group)
+            return
+        except Exception as error:  # noqa: BLE001 - handed to those who asked
+            answers = [error] * len(group)
+        for one, answer in zip(group, answers, strict=True):
+            _settle(one, answer)
 
     async def _serve_singly(self, group: Iterable[_Waiting]) -> None:
         # One command that Redis refuses must not spoil its neighbours' answers.
         for one in group:
             try:
-                snapshot = (await self._read([one.commands]))[0]
+                _settle(one, (await self._read([one.commands]))[0])
             except (*AWAY, redis.ResponseError) as error:
-                _refuse([one], error)
-            else:
-                if not one.future.done():
-                    one.future.set_result(snapshot)
+                _settle(one, error)
 
     async def _read(self, groups: Sequence[Sequence[Command]]) -> list[Snapshot]:
         try:
@@ -227,7 +228,10 @@ class LedgerReader:
         self._newest = max(self._newest, (snapshot.epoch, snapshot.finalized))
 
 
-def _refuse(group: Iterable[_Waiting], error: Exception) -> None:
-    for one in group:
-        if not one.future.done():
-            one.future.set_exception(error)
+def _settle(one: _Waiting, answer: Snapshot | Exception) -> None:
+    if one.future.done():  # whoever asked has given up
+        return
+    if isinstance(answer, Exception):
+        one.future.set_exception(answer)
+    else:
+        one.future.set_result(answer)

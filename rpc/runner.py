@@ -20,6 +20,8 @@ from rpc.server import create_app
 
 #: Connections that may wait to be accepted.
 _BACKLOG = 1024
+#: Open connections of all clients together, beyond which new ones get HTTP 503.
+_MOST_CONNECTIONS = 10_000
 _SWITCH_SECONDS = 0.0005
 
 
@@ -86,6 +88,7 @@ def uvicorn_config(app: Starlette, settings: Settings) -> uvicorn.Config:
         ws_ping_interval=20.0,
         ws_ping_timeout=20.0,
         lifespan="on",
+        limit_concurrency=_MOST_CONNECTIONS,
         access_log=False,
         log_config=None,
         log_level="warning",

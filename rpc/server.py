@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -25,6 +26,8 @@ _JSON = "application/json; charset=utf-8"
 #: Tells that an answer was true at its `context.slot` but could not be renewed.
 STALE_HEADER = "X-Trunkline-Stale"
 _TOO_MANY = 1008
+#: A client has this long to send the body of a request.
+_BODY_SECONDS = 10.0
 
 
 def create_app(settings: Settings | None = None, *, services: Services | None = None, **plugs: Any) -> Starlette:
@@ -75,21 +78,24 @@ class _Endpoints:
 
     async def post(self, request: Request) -> Response:
         """One JSON-RPC request."""
-        limits = self._services.limits
         try:
-            limits.begin()
+            # Only whole requests count as at work: half ones that never end must not use up the places.
+            async with asyncio.timeout(_BODY_SECONDS):
+                body = await self._body(request)
+        except RpcError as error:
+            return _refused(error, 413)
+        except TimeoutError:
+            return _refused(invalid_request("The request did not come to its end"), 408)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        try:
+            self._services.limits.begin()
         except Overloaded as error:
             return _refused(error, 429)
         try:
-            body = await self._body(request)
-            reply = await answer(self._services, body, address_of(request))
-        except RpcError as error:
-            return _refused(error, 413)
-        except ClientDisconnect:
-            return Response(status_code=400)
+            return _response(await answer(self._services, body, address_of(request)))
         finally:
-            limits.end()
-        return _response(reply)
+            self._services.limits.end()
 
     async def _body(self, request: Request) -> bytes:
         limit = self._services.settings.rpc_body_limit

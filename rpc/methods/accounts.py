@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from banking.records import lamports_of
@@ -12,6 +13,7 @@ from rpc.registry import Call, method
 from rpc.view import records_at, require_slot, with_context
 
 _MOST_ACCOUNTS = 100
+_ENCODED_TOGETHER = 500
 
 
 @method("getBalance")
@@ -47,6 +49,10 @@ async def encode_all(
 ) -> list[dict[str, Any] | None]:
     """Encoded accounts, None for those that are absent."""
     decimals = await decimals_of(call.services, mints_in(records)) if encoding.parsed else {}
-    return [
-        encoding.encode(key, record, decimals) if record else None for key, record in zip(keys, records, strict=True)
-    ]
+    values: list[dict[str, Any] | None] = []
+    for key, record in zip(keys, records, strict=True):
+        values.append(encoding.encode(key, record, decimals) if record else None)
+        if not len(values) % _ENCODED_TOGETHER:
+            # A long list must not hold up everybody else.
+            await asyncio.sleep(0)
+    return values

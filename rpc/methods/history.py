@@ -90,7 +90,7 @@ async def get_signatures_for_address(call: Call) -> Any:
     services = call.services
     snapshot = await services.reader.read()
     require_slot(snapshot.finalized, config)
-    if not await services.follower.wait_for(snapshot.seq, _CATCH_UP_SECONDS):
+    if not await services.follower.wait_for(snapshot, _CATCH_UP_SECONDS):
         raise node_unhealthy("Node is unhealthy: the history of addresses is being built")
     found = _page(call, address, snapshot.finalized, limit, (before, until))
     return [await _listed(call, past) for past in found]

@@ -46,7 +46,7 @@ class Node:
         app.conf.update(celery_settings(self.settings))
         services = Services(self.settings, app=app, **plugs)
         await services.start()
-        assert await services.follower.wait_for(1, 10)
+        assert await services.follower.wait_for(await services.reader.read(), 10)
         return services
 
     def close(self) -> None:

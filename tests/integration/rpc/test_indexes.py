@@ -112,6 +112,35 @@ def test_a_gap_in_the_journal_is_noticed(node: Node) -> None:
     assert _keys(node.call("getTokenAccountsByOwner", owner, mint, _PROCESSED)["value"]) == {str(tokens.first)}
 
 
+def test_too_long_a_list_is_refused(make_node: MakeNode) -> None:
+    node = make_node(rpc_listed_accounts=2)
+    tokens = make_tokens(node)
+    error = node.error("getProgramAccounts", str(TOKEN_PROGRAM), _PROCESSED)
+    assert (error["code"], "More than 2" in error["message"]) == (-32602, True)
+    filtered = _PROCESSED | {"filters": [{"memcmp": {"offset": 0, "bytes": str(tokens.mint)}}]}
+    assert len(node.call("getProgramAccounts", str(TOKEN_PROGRAM), filtered)) == 2
+
+
+def test_a_restored_ledger_is_indexed_anew_before_it_is_searched(node: Node) -> None:
+    tokens = make_tokens(node)
+    owner, mint = str(tokens.owner.pubkey()), {"mint": str(tokens.mint)}
+    assert len(node.call("getTokenAccountsByOwner", owner, mint, _PROCESSED)["value"]) == 2
+    # The next epoch holds the same accounts but for one, and has lower sequence numbers.
+    client, keys = node.world.ledger.client, node.world.ledger.keys
+    old, new = keys.epoch(1), keys.epoch(2)
+    client.rename(old.accounts, new.accounts)
+    client.rename(old.state, new.state)
+    client.rename(old.versions, new.versions)
+    client.rename(old.blockhashes, new.blockhashes)
+    client.hdel(new.accounts, bytes(tokens.second))
+    client.hset(new.state, mapping={"seq": 1, "finalized_seq": 1})
+    client.hset(keys.meta, "epoch", "2")
+    client.delete(old.journal)
+    found = node.call("getTokenAccountsByOwner", owner, mint, _PROCESSED)["value"]
+    assert _keys(found) == {str(tokens.first)}
+    assert bytes(tokens.second) not in node.services.accounts.find("mint", bytes(tokens.mint))
+
+
 def test_too_many_accounts_are_told_instead_of_half_an_answer(make_node: MakeNode) -> None:
     node = make_node(rpc_indexed_accounts=5)
     assert node.error("getProgramAccounts", str(TOKEN_PROGRAM), _PROCESSED)["code"] == -32010

@@ -21,6 +21,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.integration.rpc.conftest import MakeServed
 from tests.integration.rpc.served import Served, Subscriber
+from tests.integration.waiting import wait_until
 from tests.ledgers import SOL
 
 _PROCESSED = {"commitment": "processed", "encoding": "base64"}
@@ -176,6 +177,7 @@ def test_subscriptions_and_connections_are_limited(make_served: MakeServed) -> N
         assert client.ask("slotSubscribe")["error"]["code"] == -32005
         with pytest.raises(Exception, match=r"403|closed|1008"):
             Subscriber(served.ws_url).receive(2)
+    wait_until(lambda: not served.services.limits._open, "the server has seen the end of the first")
     with Subscriber(served.ws_url) as again:
         assert again.call("getVersion")
 
