@@ -104,7 +104,8 @@ def test_archive_that_takes_no_writes(
     told = pipeline.submitter.wait_for(receipts, timeout=1, level="finalized")
     final = [receipt for receipt in told if receipt.level is Level.FINALIZED]
     assert all(pipeline.blocks.exists(receipt.slot or -1) for receipt in final)
-    assert not pipeline.blocks.exists(stuck + 1)
+    # After a failed fsync of the folder the name may be there; nobody was told that it is final.
+    assert fault[0] == "folder-fsync" or not pipeline.blocks.exists(stuck + 1)
     armed.unlink()
     told = pipeline.submitter.wait_for(receipts, timeout=60, level="finalized")
     assert {receipt.level for receipt in told} == {Level.FINALIZED}, pipeline.logs()
