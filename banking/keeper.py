@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
 
 from banking.blockstore import BlockStore
@@ -64,7 +64,7 @@ class LedgerKeeper:
         ledger: Ledger,
         blocks: BlockStore,
         *,
-        others: dict[str, Component] | None = None,
+        others: Mapping[str, Component] | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.ledger = ledger

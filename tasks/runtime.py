@@ -23,6 +23,7 @@ from recovery.budget import RetryBudget
 from recovery.degradation import DegradationManager
 from recovery.retryable import is_retryable
 from tasks.announce import announce_breaker, announce_mode
+from tasks.components import ModesComponent, OverridesComponent
 from tasks.modes import open_modes
 
 TRANSACTION_BREAKER = "transaction"
@@ -52,7 +53,11 @@ class Runtime:
 
     @cached_property
     def keeper(self) -> LedgerKeeper:
-        return LedgerKeeper(self.ledger, self.blocks)
+        others = {
+            "modes": ModesComponent(self.degradation),
+            "overrides": OverridesComponent(self.ledger.client, self._prefix, self._breaker_named),
+        }
+        return LedgerKeeper(self.ledger, self.blocks, others=others)
 
     @cached_property
     def intake(self) -> Intake:
@@ -86,6 +91,12 @@ class Runtime:
             failure=_is_outage,
             listeners=(announce_breaker,),
         )
+
+    def _breaker_named(self, name: str) -> CircuitBreaker:
+        """A breaker by which to overrule `name`; overrides do not depend on its config."""
+        if name == TRANSACTION_BREAKER:
+            return self.breaker
+        return CircuitBreaker(name, redis=self.settings.ledger_url(), namespace=self._prefix)
 
     @cached_property
     def budget(self) -> RetryBudget:
