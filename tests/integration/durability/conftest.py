@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -114,11 +115,9 @@ class Node:
         return self.finish(process)
 
 
-@pytest.fixture
-def node(make_redis: MakeRedis, tmp_path: Path) -> Iterator[Node]:
-    """A ledger with a few final transfers."""
-    server = make_redis()
-    place = Place(server.url, tmp_path / "node")
+@contextmanager
+def _node(server: EmbeddedRedis, folder: Path) -> Iterator[Node]:
+    place = Place(server.url, folder)
     place.folder.mkdir()
     client = connect(server.url)
     identity = Identity.load_or_create(place.folder / "identity.json")
@@ -131,3 +130,17 @@ def node(make_redis: MakeRedis, tmp_path: Path) -> Iterator[Node]:
             process.kill()
             process.join()
     client.close()
+
+
+@pytest.fixture
+def node(redis_server: EmbeddedRedis, redis_url: str, tmp_path: Path) -> Iterator[Node]:
+    """A ledger with a few final transfers, on the session's server: it may be emptied, not stopped."""
+    with _node(redis_server, tmp_path / "node") as node:
+        yield node
+
+
+@pytest.fixture
+def own_node(make_redis: MakeRedis, tmp_path: Path) -> Iterator[Node]:
+    """The same on a server of its own, which the test may stop, kill and give other files."""
+    with _node(make_redis(), tmp_path / "node") as node:
+        yield node

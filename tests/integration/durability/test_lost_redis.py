@@ -29,42 +29,42 @@ def test_flushall_is_noticed_by_the_next_commit_and_nothing_final_is_lost(node: 
     node.assert_sound()
 
 
-def test_redis_replaced_by_an_empty_one(node: Node) -> None:
-    before = node.accounts()
-    node.server.stop()
-    shutil.rmtree(node.server.folder)
-    node.server.start()
-    assert node.keeper.check().condition is Condition.LOST
-    assert node.run("ensure") == 0
-    node.world.ledger.forget_epoch()
-    assert node.accounts() == before
-    node.assert_sound()
+def test_redis_replaced_by_an_empty_one(own_node: Node) -> None:
+    before = own_node.accounts()
+    own_node.server.stop()
+    shutil.rmtree(own_node.server.folder)
+    own_node.server.start()
+    assert own_node.keeper.check().condition is Condition.LOST
+    assert own_node.run("ensure") == 0
+    own_node.world.ledger.forget_epoch()
+    assert own_node.accounts() == before
+    own_node.assert_sound()
 
 
-def test_redis_restarted_from_an_old_file(node: Node) -> None:
+def test_redis_restarted_from_an_old_file(own_node: Node) -> None:
     """The file was copied, life went on, the copy was put back: final blocks are replayed, the fork runs again."""
-    old = node.server.folder.with_name("old")
-    early = node.world.transfer(node.world.faucet, Keypair().pubkey(), SOL)
-    Intake(node.world.ledger).accept([(early.signature, early.raw)])
-    node.server.stop()
-    shutil.copytree(node.server.folder, old)
-    node.server.start()
-    node.world.stage.process([early])
-    node.pay_finally(5)
-    node.finals.append(early)
-    node.world.seal()
-    node.server.stop()
-    shutil.rmtree(node.server.folder)
-    shutil.copytree(old, node.server.folder)
-    node.server.start()
-    (forked,) = node.pay()
-    assert node.keeper.check().condition is Condition.BEHIND
-    assert node.run("ensure") == 0
-    node.world.ledger.forget_epoch()
+    old = own_node.server.folder.with_name("old")
+    early = own_node.world.transfer(own_node.world.faucet, Keypair().pubkey(), SOL)
+    Intake(own_node.world.ledger).accept([(early.signature, early.raw)])
+    own_node.server.stop()
+    shutil.copytree(own_node.server.folder, old)
+    own_node.server.start()
+    own_node.world.stage.process([early])
+    own_node.pay_finally(5)
+    own_node.finals.append(early)
+    own_node.world.seal()
+    own_node.server.stop()
+    shutil.rmtree(own_node.server.folder)
+    shutil.copytree(old, own_node.server.folder)
+    own_node.server.start()
+    (forked,) = own_node.pay()
+    assert own_node.keeper.check().condition is Condition.BEHIND
+    assert own_node.run("ensure") == 0
+    own_node.world.ledger.forget_epoch()
     # What intake still held is final by now, and what the fork had processed waits to run again.
-    assert node.world.ledger.client.hkeys(node.world.ledger.keys.intake) == [forked.signature]
-    node.world.stage.process([forked])
-    node.assert_sound()
+    assert own_node.world.ledger.client.hkeys(own_node.world.ledger.keys.intake) == [forked.signature]
+    own_node.world.stage.process([forked])
+    own_node.assert_sound()
 
 
 def test_rolled_back_by_more_than_the_history_of_statuses(node: Node) -> None:
@@ -133,23 +133,23 @@ def test_restorer_paused_until_another_has_restored_changes_nothing(node: Node, 
 
 
 @pytest.mark.parametrize("point", ["restore.fenced", "restore.loading", "restore.loaded", "restore.opened"])
-def test_redis_restarted_from_an_older_file_in_the_middle_of_a_restore(node: Node, point: str) -> None:
+def test_redis_restarted_from_an_older_file_in_the_middle_of_a_restore(own_node: Node, point: str) -> None:
     """The fence, the lease and part of what was loaded are gone again."""
-    old = node.server.folder.with_name("old")
-    node.server.stop()
-    shutil.copytree(node.server.folder, old)
-    node.server.start()
-    node.pay_finally(3)
-    node.world.seal()
-    node.world.ledger.client.hset(node.world.ledger.epoch_keys.state, "finalized", 1)
-    restorer = node.stop_at("ensure_or_leave", point)
-    node.server.kill()
-    shutil.rmtree(node.server.folder)
-    shutil.copytree(old, node.server.folder)
-    node.server.start()
-    node.resume(restorer)
-    assert node.run("ensure") == 0
-    node.assert_sound()
+    old = own_node.server.folder.with_name("old")
+    own_node.server.stop()
+    shutil.copytree(own_node.server.folder, old)
+    own_node.server.start()
+    own_node.pay_finally(3)
+    own_node.world.seal()
+    own_node.world.ledger.client.hset(own_node.world.ledger.epoch_keys.state, "finalized", 1)
+    restorer = own_node.stop_at("ensure_or_leave", point)
+    own_node.server.kill()
+    shutil.rmtree(own_node.server.folder)
+    shutil.copytree(old, own_node.server.folder)
+    own_node.server.start()
+    own_node.resume(restorer)
+    assert own_node.run("ensure") == 0
+    own_node.assert_sound()
 
 
 def test_part_of_the_load_lost_in_a_crash_of_redis_is_not_served(node: Node) -> None:
@@ -178,13 +178,13 @@ def test_submit_during_a_restore_is_refused_whole(node: Node) -> None:
     node.assert_sound()
 
 
-def test_processed_survives_a_killed_redis_with_fsync_always(node: Node) -> None:
-    node.server.stop()
-    node.server._fsync = Fsync.ALWAYS
-    node.server.start()
-    wires = node.pay(3)
-    node.server.kill()
-    node.server.start()
-    assert node.keeper.check().condition is Condition.HEALTHY
-    assert None not in node.world.ledger.outcomes([wire.signature for wire in wires])
-    node.assert_sound()
+def test_processed_survives_a_killed_redis_with_fsync_always(own_node: Node) -> None:
+    own_node.server.stop()
+    own_node.server._fsync = Fsync.ALWAYS
+    own_node.server.start()
+    wires = own_node.pay(3)
+    own_node.server.kill()
+    own_node.server.start()
+    assert own_node.keeper.check().condition is Condition.HEALTHY
+    assert None not in own_node.world.ledger.outcomes([wire.signature for wire in wires])
+    own_node.assert_sound()

@@ -113,10 +113,10 @@ class DurableHistories(RuleBasedStateMachine):
 
     # ---- work
 
-    @rule(person=st.sampled_from(PEOPLE), lamports=st.integers(SOL, 2 * SOL))
-    def submit(self, person: Pubkey, lamports: int) -> None:
+    @rule(person=st.sampled_from(PEOPLE), thousands=st.integers(0, 1000))
+    def submit(self, person: Pubkey, thousands: int) -> None:
         # The number makes each one different, whatever hypothesis draws.
-        amount = lamports + len(self.transfers)
+        amount = SOL + 1000 * thousands + len(self.transfers)
         wire = verify(bytes(transfer_transaction(self.world.faucet, person, amount, self.blockhash)))
         self.transfers[wire.signature] = Transfer(wire, person, amount)
         self._accept(wire.signature, Acceptance.ACCEPTED)
@@ -161,7 +161,7 @@ class DurableHistories(RuleBasedStateMachine):
         """All at once, because most histories should have something to lose."""
         before = set(self.known.intake)
         for _ in range(count):
-            self.submit(person, SOL)
+            self.submit(person, 0)
         fresh = [name for name in self.transfers if name in self.known.intake - before]
         if fresh:
             self._commit(fresh)
@@ -190,8 +190,10 @@ class DurableHistories(RuleBasedStateMachine):
             known.closing = len(known.applied)
         if point != "seal.closed":
             sealed = known.applied[: known.closing]
-            assert sealed[: len(self.final)] == self.final
-            self.final = sealed
+            # A rolled back Redis may wait for a block that is there: it hears of it, and the archive stays as it is.
+            common = min(len(sealed), len(self.final))
+            assert sealed[:common] == self.final[:common]
+            self.final = max(self.final, sealed, key=len)
         if point is None:
             known.closing = None
 
@@ -286,4 +288,4 @@ class DurableHistories(RuleBasedStateMachine):
 
 
 TestDurableHistories = DurableHistories.TestCase
-TestDurableHistories.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestDurableHistories.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
