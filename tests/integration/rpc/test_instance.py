@@ -110,6 +110,8 @@ def test_a_killed_redis_under_load_gives_no_wrong_answer_and_is_over_in_seconds(
     balance = stack.call("getBalance", key)["result"]["value"]
     config = {"encoding": "base64", "skipPreflight": True}
     text = _signed(stack, source, 10**7)
+    # A send whose answer came too late may have been accepted all the same.
+    possible = (balance, balance - 10**7 - 5000)
     wrong: list[Any] = []
     stop = threading.Event()
 
@@ -117,7 +119,8 @@ def test_a_killed_redis_under_load_gives_no_wrong_answer_and_is_over_in_seconds(
         while not stop.is_set():
             status, headers, answer = _post(stack, "getBalance", key)
             stale = headers.get(_STALE) == "true"
-            right = answer.get("result", {}).get("value") == balance or (answer.get("error", {}).get("code") == -32005)
+            value = answer.get("result", {}).get("value")
+            right = value in possible or answer.get("error", {}).get("code") == -32005
             if status != 200 or not right or (stale and "result" not in answer):
                 wrong.append((status, answer))
 
