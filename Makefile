@@ -44,6 +44,7 @@ bench-full: $(VENV)/.bench
 
 chaos: $(STAMP)
 	@$(BIN)/python -m pytest tests/chaos --chaos
+	@$(BIN)/python -m tests.chaos.rpc_fuzz
 
 # The Python client's own suite, and the JavaScript clients (these need node): see docs/rpc.md.
 conformance: $(STAMP)

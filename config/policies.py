@@ -96,7 +96,7 @@ def _rule(
 PIPELINE_OPERATIONS: dict[str, tuple[str, ...]] = {
     "intake": ("WRITE", "STATUS"),
     "transactions": ("WRITE",),
-    "rpc": ("READ", "GET", "QUERY", "LIST", "WRITE", "HEALTH_CHECK"),
+    "rpc": ("READ", "GET", "QUERY", "LIST", "WRITE", "HEALTH_CHECK", "STATUS"),
     "checkpoints": ("CREATE", "READ", "DELETE"),
 }
 

@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Any
 
 import redis
+from solders.keypair import Keypair
 
 from banking.blocks import Block
 from banking.blockstore import BlockStore
@@ -35,12 +36,13 @@ _FIRST_SLOT_AGE = 10.0
 
 
 def default_plugs(settings: Settings) -> dict[str, Any]:
-    """Gate, breaker, blocks and health for `rpc.services.Services`, from `settings`.
+    """Gate, breaker, blocks, health and the node's identity for `rpc.services.Services`, from `settings`.
 
     Raises ConfigurationError, ArchiveError.
     """
     prefix = LedgerKeys(settings.ledger).prefix
     url = settings.ledger_url()
+    blocks = open_blocks(settings)
     return {
         "gate": open_modes(settings),
         "breaker": CircuitBreaker(
@@ -52,7 +54,8 @@ def default_plugs(settings: Settings) -> dict[str, Any]:
             failure=is_outage,
             listeners=(_log,),
         ),
-        "blocks": ArchivedBlocks(open_blocks(settings)),
+        "blocks": ArchivedBlocks(blocks),
+        "identity": Keypair.from_json(blocks.identity.to_json()),
         "health": WorkerHealth(connect(url, timeout=min(1.0, settings.redis_timeout)), settings.ledger),
     }
 
