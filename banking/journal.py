@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from banking.errors import JournalGap
 from banking.ledger import Ledger
 from banking.records import Outcome, unpack_outcome
 
 _PAGE = 500
+_NAMES = [b"t", b"r", b"f", b"d"]
+_FIXED = 2 * len(_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def read_journal(
     first = "-" if slot is None else f"{slot}-0"
     last = "+" if slot is None else f"{slot}"
     while True:
-        found: list[Any] = ledger.call(lambda start=first: ledger.client.xrange(key, start, last, count=page))
+        found: list[tuple[bytes, list[bytes]]] = ledger.run("journal", [key], [first, last, page])
         for name, fields in found:
             entry = _entry(name, fields)
             if entry.seq > after_seq:
@@ -64,15 +66,17 @@ def read_journal(
         first = "(" + found[-1][0].decode()
 
 
-def _entry(name: bytes, fields: dict[bytes, bytes]) -> JournalEntry:
+def _entry(name: bytes, fields: list[bytes]) -> JournalEntry:
     slot, _, seq = name.partition(b"-")
-    writes = {key: record for key, record in fields.items() if len(key) > 1}
+    # As `commit.lua` writes them: four named fields, then the accounts.
+    if fields[:_FIXED:2] != _NAMES:
+        raise JournalGap(f"journal entry {name.decode()} has fields {fields[:_FIXED:2]!r}")
     return JournalEntry(
         slot=int(slot),
         seq=int(seq),
-        raw=fields[b"t"],
-        value=fields[b"r"],
-        burned=int(fields[b"f"]),
-        detail=fields[b"d"],
-        writes=writes,
+        raw=fields[1],
+        value=fields[3],
+        burned=int(fields[5]),
+        detail=fields[7],
+        writes=dict(zip(fields[_FIXED::2], fields[_FIXED + 1 :: 2], strict=True)),
     )

@@ -147,6 +147,18 @@ class LedgerKeeper:
         if restored is None:
             restore.restore_parts(())
             restore.activate_restored()
+        self._set_bad_aside(restored)
+
+    def _set_bad_aside(self, restored: Manifest | None) -> None:
+        """Move what was passed over, because it does not verify, into the archive's quarantine: kept, and said."""
+        for checkpoint_id in reversed(self.store.ids()):
+            if restored is not None and checkpoint_id == restored.id:
+                return
+            report = self.store.verify(checkpoint_id)
+            # Without a good signature it may be another node's, and good for those who trust its key.
+            if report.manifest is not None and not report.ok and not report.unreadable:
+                logger.error("Checkpoint %s is bad and was set aside: %s", checkpoint_id, report.explain())
+                self.store.quarantine(checkpoint_id)
 
     def _manager(self, component: LedgerComponent) -> RecoveryManager:
         manager = RecoveryManager(self.store, clock=self._clock)

@@ -162,7 +162,8 @@ def test_damaged_checkpoint_is_passed_over(world: World, keeper: LedgerKeeper, d
     world.ledger.client.flushall()
     keeper.ensure()
     assert accounts(world) == before
-    assert newest.id in keeper.store.ids()
+    assert newest.id not in keeper.store.ids()
+    assert any(newest.id in name for name in world.blocks.archive.list("quarantine"))
     assert_sound(world)
 
 
