@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import statistics
@@ -50,6 +51,7 @@ class Bench:
     stack: ExitStack
     faucet: Keypair = field(default_factory=Keypair)
     accounts: list[Keypair] = field(default_factory=list)
+    _amounts: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     @property
     def ledger(self) -> Ledger:
@@ -73,12 +75,11 @@ class Bench:
             stage.process([verify(bytes(pay(self.faucet, one.pubkey(), 100 * SOL, blockhash))) for one in some])
 
     def transfers(self, count: int, *, payer: Keypair | None = None) -> list[bytes]:
-        """Signed transfers among the accounts, or all from `payer`."""
+        """Signed transfers among the accounts, or all from `payer`. No two are equal: that would be one transaction."""
         blockhash = Hash.from_bytes(self.ledger.state().blockhash)
         chosen = (random.sample(self.accounts, 2) for _ in range(count))
         return [
-            bytes(pay(payer or source, target.pubkey(), random.randrange(1, 10**6), blockhash))
-            for source, target in chosen
+            bytes(pay(payer or source, target.pubkey(), next(self._amounts), blockhash)) for source, target in chosen
         ]
 
     def worker(self, app: str, queue: str, *, processes: int, extra: Sequence[str] = ()) -> subprocess.Popen[bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import psutil
 import pytest
 from solders.keypair import Keypair
 
@@ -43,10 +42,12 @@ def test_each_chunk_asks_for_its_blockhash(plan: TransferPlan) -> None:
 
 def test_processes_end_when_the_pipe_does(plan: TransferPlan) -> None:
     signers = Signers(plan, 1).__enter__()
-    [child] = [one for one in psutil.Process().children() if "spawn_main" in " ".join(one.cmdline())]
+    [child] = signers._processes
+    assert child.pid is not None
+    pid = child.pid
     # As when the parent is killed: nobody says good-bye.
     signers._pipes[0].close()
-    wait_until(lambda: gone(child.pid), "the signing process ends")
+    wait_until(lambda: gone(pid), "the signing process ends")
     signers.__exit__(None, None, None)
 
 
