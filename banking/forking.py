@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 
-from banking.blocks import GENESIS_PARENT, BlockHeader, encode_entries
+from banking.blocks import GENESIS_PARENT
 from banking.blockstore import BlockStore
 from banking.checkpointing import COMPONENT, LedgerSnapshot, checkpoint_store
 from banking.errors import BadBlock, LedgerExists
-from banking.genesis import FIRST_EPOCH
-from banking.journal import JournalEntry
-from banking.records import Result, pack_result
+from banking.genesis import genesis_block
 from banking.snapshot import ACCOUNTS, account_rows
 from config.clock import SYSTEM_CLOCK, Clock
 from recovery.archive import NotFound
@@ -62,7 +59,7 @@ def write_genesis(blocks: BlockStore, accounts: Accounts, supply: int, *, clock:
     ledger_id, parent, slot = secrets.token_hex(16), GENESIS_PARENT, 0
     try:
         for some in _in_blocks(accounts):
-            header, body = _genesis_block(ledger_id, supply, (slot, parent), some, int(clock.time() * 1000))
+            header, body = genesis_block(ledger_id, supply, some, int(clock.time() * 1000), slot=slot, parent=parent)
             blocks.put(header, body)
             parent, slot = header.hash(), slot + 1
     except BaseException:
@@ -105,28 +102,3 @@ def _in_blocks(accounts: Accounts) -> Iterator[dict[bytes, bytes]]:
         some[key] = record
         size += len(record) + 64
     yield some
-
-
-def _genesis_block(
-    ledger_id: str, supply: int, place: tuple[int, bytes], accounts: dict[bytes, bytes], time_ms: int
-) -> tuple[BlockHeader, bytes]:
-    slot, parent = place
-    seq = slot + 1
-    value = f"{slot}:{seq}:".encode() + pack_result(Result(None, 0, 0, []))
-    body = encode_entries([JournalEntry(slot, seq, b"", value, 0, b"", accounts)])
-    header = BlockHeader(
-        ledger_id=ledger_id,
-        supply=supply,
-        epoch=FIRST_EPOCH,
-        slot=slot,
-        parent=parent,
-        first_seq=seq,
-        last_seq=seq,
-        time_ms=time_ms,
-        processed=0,
-        failed=0,
-        burned=0,
-        body_bytes=len(body),
-        body_sha256=hashlib.sha256(body).digest(),
-    )
-    return header, body

@@ -19,7 +19,6 @@ from banking.records import Result, lamports_of, pack_account, pack_result
 from config.clock import SYSTEM_CLOCK, Clock
 
 FIRST_EPOCH = 1
-_FIRST_SEQ = 1
 #: The mint of wrapped SOL for SPL Token and for Token-2022.
 NATIVE_MINTS = {
     Pubkey.from_string("So11111111111111111111111111111111111111112"): Pubkey.from_string(
@@ -65,7 +64,8 @@ def create_ledger(
     supply = sum(map(lamports_of, accounts.values()))
     if supply >= 2**63:
         raise ValueError(f"a supply of {supply} lamports does not fit: it must stay below 2^63")
-    header, body = _genesis_block(accounts, supply, int(clock.time() * 1000))
+    ordered = dict(sorted(accounts.items()))
+    header, body = genesis_block(secrets.token_hex(16), supply, ordered, int(clock.time() * 1000))
     try:
         blocks.put(header, body)
     except Diverged:
@@ -74,7 +74,7 @@ def create_ledger(
             "restore it, or drop it with `trunkline ledger drop`."
         ) from None
     keys = ledger.keys.epoch(FIRST_EPOCH)
-    flat = [part for pair in sorted(accounts.items()) for part in pair]
+    flat = [part for pair in ordered.items() for part in pair]
     made = ledger.run(
         "create",
         [ledger.keys.meta, keys.state, keys.accounts, keys.versions, keys.blockhashes],
@@ -86,18 +86,27 @@ def create_ledger(
     return header.ledger_id
 
 
-def _genesis_block(accounts: Mapping[bytes, bytes], supply: int, time_ms: int) -> tuple[BlockHeader, bytes]:
-    value = f"0:{_FIRST_SEQ}:".encode() + pack_result(Result(None, 0, 0, []))
-    entry = JournalEntry(0, _FIRST_SEQ, b"", value, 0, b"", dict(sorted(accounts.items())))
-    body = encode_entries([entry])
+def genesis_block(
+    ledger_id: str,
+    supply: int,
+    accounts: Mapping[bytes, bytes],
+    time_ms: int,
+    *,
+    slot: int = 0,
+    parent: bytes = GENESIS_PARENT,
+) -> tuple[BlockHeader, bytes]:
+    """Header and body of a block that makes `accounts`; a large genesis is a chain of them, from slot 0 on."""
+    seq = slot + 1
+    value = f"{slot}:{seq}:".encode() + pack_result(Result(None, 0, 0, []))
+    body = encode_entries([JournalEntry(slot, seq, b"", value, 0, b"", dict(accounts))])
     header = BlockHeader(
-        ledger_id=secrets.token_hex(16),
+        ledger_id=ledger_id,
         supply=supply,
         epoch=FIRST_EPOCH,
-        slot=0,
-        parent=GENESIS_PARENT,
-        first_seq=_FIRST_SEQ,
-        last_seq=_FIRST_SEQ,
+        slot=slot,
+        parent=parent,
+        first_seq=seq,
+        last_seq=seq,
         time_ms=time_ms,
         processed=0,
         failed=0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from banking.blocks import Block, BlockHeader
+from banking.blocks import BlockHeader
 from banking.journal import JournalEntry
 from banking.records import lamports_of
 
@@ -37,13 +37,6 @@ class Replay:
         """Apply outcomes in the order of their sequence numbers."""
         for entry in entries:
             self._apply_one(entry)
-
-    def apply_block(self, block: Block) -> None:
-        """Apply a block, and compare its totals with what came out."""
-        if block.header.slot == 0:
-            self.supply = block.header.supply
-        self.apply(block.entries)
-        self.check_header(block.header)
 
     def check_header(self, header: BlockHeader) -> None:
         """Compare the totals so far with those that the header of the last block gives."""

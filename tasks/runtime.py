@@ -120,9 +120,3 @@ def runtime() -> Runtime:
     if _runtime is None or _runtime.pid != os.getpid():
         _runtime = Runtime(get_settings())
     return _runtime
-
-
-def set_runtime(replacement: Runtime | None) -> None:
-    """Use `replacement` in this process (None: make a new one at the next use). For tests and embedders."""
-    global _runtime
-    _runtime = replacement
