@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PACKAGES := config recovery banking tasks workers rpc tests benchmarks examples
+PACKAGES := config recovery banking tasks workers rpc oracle tests benchmarks examples
 
 .PHONY: setup demo test lint format bench bench-full chaos conformance clients clean
 
