@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
-
-from solders.clock import Clock
-from solders.hash import Hash
 
 from oracle.errors import BadArchive
 from oracle.format import Block, Header
+from oracle.sysvars import SLOT_HASHES, Sysvars, derive
 
-#: Slots that a blockhash stays valid, and entries of the SlotHashes sysvar.
+#: Slots that a blockhash stays valid.
 BLOCKHASH_SLOTS = 150
-SLOT_HASHES = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Sysvars:
-    """The sysvars of one slot that change from slot to slot. `slot_hashes` has the newest first."""
-
-    clock: Clock
-    slot_hashes: list[tuple[int, Hash]]
 
 
 class Chain:
@@ -66,12 +54,7 @@ class Chain:
         return made is not None and 0 <= slot - (made + 1) <= BLOCKHASH_SLOTS
 
     def sysvars(self) -> Sysvars:
-        """The sysvars of the slot behind the head: it began when the head's slot was closed."""
-        head = self.head
-        if head is None:
+        """The sysvars of the slot behind the head. Raises BadArchive when there is no block yet."""
+        if self.head is None:
             raise BadArchive("no block comes before the first transaction")
-        seconds = head.time_ms // 1000
-        return Sysvars(
-            clock=Clock(head.slot + 1, seconds, 0, 0, seconds),
-            slot_hashes=[(header.slot, Hash.from_bytes(header.hash)) for header in reversed(self._recent)],
-        )
+        return derive(list(self._recent))

@@ -14,8 +14,10 @@ from solders.transaction_metadata import FailedTransactionMetadata, TransactionM
 from solders.transaction_status import TransactionErrorType, TransactionStatus
 
 from oracle import records
-from oracle.chain import Sysvars
-from oracle.naming import Named, named
+from oracle.errors import OracleError
+from oracle.naming import Named, named, with_blockhash
+from oracle.nonces import advanced
+from oracle.sysvars import Calendar, Sysvars, install
 
 _LOADERS = tuple(
     bytes(Pubkey.from_string(text))
@@ -26,6 +28,9 @@ _LOADERS = tuple(
         "LoaderV411111111111111111111111111111111111",
     )
 )
+_NATIVE_LOADER = bytes(Pubkey.from_string("NativeLoader1111111111111111111111111111111"))
+#: LiteSVM's one answer to programs that cannot be loaded.
+NOT_LOADED = '"InvalidProgramForExecution"'
 _PROGRAM_DATA = (3).to_bytes(4, "little")
 
 
@@ -59,13 +64,14 @@ class Machine:
         #: What all accounts hold together.
         self.lamports = sum(map(records.lamports, accounts.values()))
         self._sysvars: Sysvars | None = None
+        self._calendar = Calendar()
         self._current: LiteSVM | None = None
 
     def begin(self, sysvars: Sysvars) -> None:
         """Start a slot."""
         self._sysvars = sysvars
         if self._current is not None:
-            _set_sysvars(self._current, sysvars)
+            install(self._current, sysvars, self._calendar)
 
     def put(self, changes: Mapping[bytes, bytes]) -> None:
         """Overwrite accounts, as a genesis does; also used to take the archive's word after a divergence."""
@@ -75,39 +81,74 @@ class Machine:
     @property
     def _vm(self) -> LiteSVM:
         if self._current is None:
-            self._current = _new_vm(self.accounts, self._sysvars)
+            self._current = _new_vm()
+            if self._sysvars is not None:
+                install(self._current, self._sysvars, self._calendar)
+            _put_all(self._current, self.accounts)
         return self._current
 
-    def run(self, raw: bytes) -> Happened:
-        """Execute one transaction and keep what it changed."""
+    def run(self, raw: bytes, nonce: bytes | None = None) -> Happened:
+        """Execute one transaction and keep what it changed; `nonce` is the account whose nonce is its blockhash."""
         transaction = VersionedTransaction.from_bytes(raw)
         names = named(transaction, self.accounts)
-        keys = dict.fromkeys(names.keys)
-        before = {key: self._read(key) for key in keys}
-        meta = self._vm.send_transaction(transaction)
-        after = {key: self._read(key) for key in keys}
-        changed = {key: after[key] for key in keys if after[key] != before[key]}
+        before = {key: self._read(key) for key in names.keys}
+        meta = self._vm.send_transaction(with_blockhash(raw, transaction, self.environment))
+        inner = meta.meta() if isinstance(meta, FailedTransactionMetadata) else meta
+        err = error_text(meta.err()) if isinstance(meta, FailedTransactionMetadata) else None
+        payer = names.static[0]
+        if err == NOT_LOADED:
+            err = self._load_failure(transaction, names)
+            self._set(payer, _less(before[payer], inner.fee()))
+        paid = self._read(payer) != before[payer]
+        if err is not None and nonce is not None and paid:
+            self._set(nonce, advanced(self._read(nonce), self.environment))
+        return self._happened(names, before, err, inner)
+
+    @property
+    def environment(self) -> bytes:
+        """The environment blockhash of the slot. Raises OracleError before the first slot."""
+        if self._sysvars is None:
+            raise OracleError("no slot has begun")
+        return self._sysvars.environment_blockhash
+
+    def _happened(
+        self, names: Named, before: dict[bytes, bytes], err: str | None, meta: TransactionMetadata
+    ) -> Happened:
+        after = {key: self._read(key) for key in before}
+        changed = {key: after[key] for key in after if after[key] != before[key]}
         self._keep(changed)
         # What the VM compiled is not to be trusted across a deploy, an upgrade or a close: it starts anew.
         if any(_is_code(before[key]) or _is_code(record) for key, record in changed.items()):
             self._current = None
-        inner = meta.meta() if isinstance(meta, FailedTransactionMetadata) else meta
-        returned = inner.return_data()
+        returned = meta.return_data()
         return Happened(
-            err=error_text(meta.err()) if isinstance(meta, FailedTransactionMetadata) else None,
+            err=err,
             fee=sum(map(records.lamports, before.values())) - sum(map(records.lamports, after.values())),
-            units=inner.compute_units_consumed(),
-            logs=inner.logs(),
+            units=meta.compute_units_consumed(),
+            logs=meta.logs(),
             named=names,
             before=[records.lamports(before[key]) for key in names.keys],
             after=[records.lamports(after[key]) for key in names.keys],
             changed=changed,
             records_before=before,
             records_after=after,
-            inner=_inner(inner),
+            inner=_inner(meta),
             return_program=bytes(returned.program_id) if returned.data else b"",
             return_data=bytes(returned.data),
         )
+
+    def _load_failure(self, transaction: VersionedTransaction, names: Named) -> str:
+        """Why the programs of a transaction cannot be loaded: the first instruction that has the fault says it."""
+        for instruction in transaction.message.instructions:
+            record = self._read(names.keys[instruction.program_id_index])
+            if not record:
+                return '"ProgramAccountNotFound"'
+            if records.owner(record) not in _LOADERS and records.owner(record) != _NATIVE_LOADER:
+                return NOT_LOADED
+        return NOT_LOADED
+
+    def _set(self, key: bytes, record: bytes) -> None:
+        self._vm.set_account(Pubkey(key), records.to_account(record))
 
     def _read(self, key: bytes) -> bytes:
         return records.to_record(self._vm.get_account(Pubkey(key)))
@@ -119,23 +160,31 @@ class Machine:
                 self.accounts[key] = record
 
 
-def _new_vm(accounts: Mapping[bytes, bytes], sysvars: Sysvars | None) -> LiteSVM:
+def _new_vm() -> LiteSVM:
     vm = LiteSVM().with_sigverify(False).with_blockhash_check(False).with_transaction_history(0)
     # Neither its faucet nor the programs it brings along are in the ledger, unless a genesis put them there.
     brought = [vm.airdrop_pubkey(), *(key for loader in _LOADERS for key, _ in vm.get_program_accounts(Pubkey(loader)))]
     for address in brought:
         vm.set_account(address, records.to_account(b""))
-    if sysvars is not None:
-        _set_sysvars(vm, sysvars)
-    # A program is compiled when its account is set, from the data that must be there by then.
-    for key, record in sorted(accounts.items(), key=lambda item: records.is_executable(item[1])):
-        vm.set_account(Pubkey(key), records.to_account(record))
     return vm
 
 
-def _set_sysvars(vm: LiteSVM, sysvars: Sysvars) -> None:
-    vm.set_clock(sysvars.clock)
-    vm.set_slot_hashes(sysvars.slot_hashes)
+def _put_all(vm: LiteSVM, accounts: Mapping[bytes, bytes]) -> None:
+    # A program is compiled when its account is set, from the data that must be there by then.
+    for key, record in sorted(accounts.items(), key=lambda item: records.is_executable(item[1])):
+        try:
+            vm.set_account(Pubkey(key), records.to_account(record))
+        except Exception as error:
+            if type(error).__name__ != "LiteSVMError" or not records.is_executable(record):
+                raise
+            # The VM takes no program that does not verify; it stays there as an account that cannot be called.
+            vm.set_account(Pubkey(key), records.to_account(record[:16] + b"\0" + record[17:]))
+
+
+def _less(record: bytes, fee: int) -> bytes:
+    """A payer's record after the fee; b"" when nothing is left."""
+    left = records.lamports(record) - fee
+    return left.to_bytes(8, "little") + record[8:] if left else b""
 
 
 def error_text(error: TransactionErrorType) -> str:

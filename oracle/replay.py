@@ -14,6 +14,7 @@ from oracle.comparing import beside, differences
 from oracle.errors import BadArchive
 from oracle.format import BadBlock, Block, Recorded, read_block
 from oracle.machine import Machine
+from oracle.nonces import nonce_account
 from oracle.report import Divergence, Report
 from oracle.source import Source, block_name, block_slots
 
@@ -116,26 +117,29 @@ class Replay:
             self.processed += 1
         else:
             self.failed += 1
-        message = VersionedTransaction.from_bytes(entry.raw).message
-        digest = bytes(message.hash())
+        transaction = VersionedTransaction.from_bytes(entry.raw)
+        digest = bytes(transaction.message.hash())
         if execute:
-            self._judge(entry, slot, digest, bytes(message.recent_blockhash))
+            self._judge(entry, slot, transaction, digest)
         if entry.burned:
             self.paid[digest] = slot
 
-    def _judge(self, entry: Recorded, slot: int, digest: bytes, blockhash: bytes) -> None:
-        recent = self.chain.is_recent(blockhash, slot)
+    def _judge(self, entry: Recorded, slot: int, transaction: VersionedTransaction, digest: bytes) -> None:
+        blockhash = bytes(transaction.message.recent_blockhash)
+        nonce = None
+        if not (recent := self.chain.is_recent(blockhash, slot)):
+            nonce = nonce_account(transaction, self.machine.accounts, self.machine.environment)
         if entry.detail is None and not entry.wrote:
             self.report.refusals += 1
-            expected = REPEATED if digest in self.paid else None if recent else EXPIRED
+            expected = REPEATED if digest in self.paid else None if recent or nonce else EXPIRED
             if expected != entry.err:
                 self._differ(slot, entry, "refusal", str(expected), str(entry.err))
             return
-        if not recent:
+        if not recent and nonce is None:
             self._differ(slot, entry, "blockhash", EXPIRED, str(entry.err))
         if digest in self.paid:
             self._differ(slot, entry, "message", REPEATED, f"executed again, first in slot {self.paid[digest]}")
-        happened = self.machine.run(entry.raw)
+        happened = self.machine.run(entry.raw, nonce)
         self.report.transactions += 1
         self.report.accounts += len(happened.records_after)
         for name, expected, found in differences(entry, happened):

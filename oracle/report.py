@@ -53,6 +53,19 @@ class Report:
         """Whether the oracle agrees with the archive in everything."""
         return self.count == 0
 
+    def lines(self) -> list[str]:
+        """The report for people, a line for each divergence and one for all."""
+        lines = [str(divergence) for divergence in self.divergences]
+        if self.count > len(lines):
+            lines.append(f"... and {self.count - len(lines):,} more")
+        verdict = "The archive agrees with the oracle" if self.ok else "The archive does NOT agree with the oracle"
+        return [
+            *lines,
+            f"{verdict}: slots {self.first_slot:,} to {self.last_slot:,}, {self.transactions:,} transactions executed, "
+            f"{self.accounts:,} account states compared, {self.count:,} divergences.",
+            f"State: {self.held:,} accounts, {self.lamports:,} lamports, SHA-256 {self.state}",
+        ]
+
     def add(self, divergence: Divergence) -> None:
         """Note a difference."""
         self.count += 1
