@@ -17,10 +17,11 @@ from rich.console import Console
 from banking.audit import AuditReport, audit
 from banking.ledger import Ledger, State
 from banking.opening import open_blocks
+from config.addresses import masked
 from config.settings import get_settings, override_environment
 from workers.console.audit import audit_lines
 from workers.console.base import Command
-from workers.console.connection import masked, open_board, open_ledger, open_submitter
+from workers.console.connection import open_board, open_ledger, open_submitter
 from workers.console.display import LoadDisplay, summary
 from workers.console.errors import CommandFailed
 from workers.console.load import WorkerCount

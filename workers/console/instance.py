@@ -12,12 +12,12 @@ from solders.pubkey import Pubkey
 
 from banking.errors import LedgerExists, LedgerRestoring
 from banking.fixtures import read_account_dir
+from config.addresses import masked
 from config.connections import ledger_client
 from config.errors import TrunklineError
 from config.instance import read_instance
 from config.settings import Fsync, Settings, get_settings, override_environment
 from workers.console.base import Command
-from workers.console.connection import masked
 from workers.faucet import Initialised, faucet_path, initialise
 
 #: Seconds after which `up` says that its workers are slow to come.
