@@ -8,15 +8,10 @@ from typing import TYPE_CHECKING
 import click
 import structlog
 
-from config.settings import require_known_variables
 from workers.console.base import Program
 
 if TYPE_CHECKING:
     from recovery.degradation import DegradationManager
-
-
-#: Commands that start something: with a setting misspelt, they would start something else than was meant.
-STARTING = {"up", "init", "demo", "rpc"}
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,8 +21,6 @@ def main(context: click.Context) -> None:
     """Trunkline: a fault-tolerant Solana transaction pipeline on Celery and Redis."""
     # Standard output is the command's answer, which scripts read; what is logged beside it goes to the other.
     structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
-    if context.invoked_subcommand in STARTING:
-        require_known_variables()
     # What `mode` works on; tests put another in its place.
     context.obj = context.obj or _modes
 

@@ -8,7 +8,6 @@ import redis
 from config.addresses import refusal
 from config.errors import ConfigurationError
 from config.settings import Settings, get_settings
-from tests.unit.cli.conftest import plain  # noqa: F401 - a fixture
 from tests.unit.cli.test_errors import run
 
 LEDGER_KINDS = "redis://, rediss:// or unix://"

@@ -12,7 +12,6 @@ import pytest
 from config.settings import get_settings
 from config.unknown import OTHER_VARIABLES, unknown_variables
 from tests.integration.cli.program import environment
-from tests.unit.cli.conftest import plain  # noqa: F401 - a fixture
 from tests.unit.cli.test_errors import run
 
 TYPO = "TRUNKLINE_BATCHSIZE"
@@ -51,12 +50,10 @@ def test_what_starts_something_refuses(plain: Path, monkeypatch: pytest.MonkeyPa
 
 def test_help_is_given_all_the_same(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TYPO, "5")
-    assert run("up", "--help").exit_code == 0
+    assert "--workers" in run("up", "--help").stdout
 
 
-def test_others_are_warned_once(
-    plain: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_others_are_warned_once(plain: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setenv(TYPO, "5")
     monkeypatch.setattr("config.settings._warned", set())
     with caplog.at_level(logging.WARNING):
@@ -81,10 +78,8 @@ def test_others_are_warned_once(
 def test_our_processes_do_not_start(tmp_path: Path, arguments: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, *arguments],
-        env=environment(
-            **{TYPO: "5"}, TRUNKLINE_REDIS_URL="redis://127.0.0.1:1", TRUNKLINE_DATA_DIR=str(tmp_path)
-        ),
-        cwd=Path(__file__).parents[2],
+        env=environment(**{TYPO: "5"}, TRUNKLINE_REDIS_URL="redis://127.0.0.1:1", TRUNKLINE_DATA_DIR=str(tmp_path)),
+        cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
         timeout=30,
