@@ -109,7 +109,7 @@ class EpochKeys:
 
     @cached_property
     def versions(self) -> str:
-        """Hash: public key to the sequence number that wrote it last."""
+        """Hash: public key to its version (`banking.versions`): the sequence number that wrote it last, and by whom."""
         return f"{self.prefix}:versions"
 
     @cached_property
