@@ -32,12 +32,10 @@ def steady_now() -> datetime:
 class SteadyEntry(ScheduleEntry):
     """An entry that is due by monotonic time: a clock set back an hour must not silence beat for an hour."""
 
-    def __init__(
-        self, *args: Any, schedule: Any = None, relative: bool = False, app: Any = None, **options: Any
-    ) -> None:
-        schedule = maybe_schedule(schedule, relative, app=app)
+    def __init__(self, **options: Any) -> None:
+        schedule: Any = maybe_schedule(options["schedule"], options.get("relative", False), app=options.get("app"))
         schedule.nowfun = steady_now
-        super().__init__(*args, schedule=schedule, relative=relative, app=app, **options)
+        super().__init__(**{**options, "schedule": schedule})
 
 
 class BoundedScheduler(Scheduler):
