@@ -103,8 +103,9 @@ def make_account(town: Town, a: int, b: int) -> Batch:
 
 def make_account_again(town: Town, a: int, b: int) -> Batch:
     """The account exists already."""
-    payer = _person(town, a)
-    account = town.accounts[b % len(town.accounts)] if town.accounts else payer
+    if not town.accounts:
+        return make_account(town, a, b)
+    payer, account = _person(town, a), town.accounts[b % len(town.accounts)]
     return [town.sign([_account(town, payer, b % 50, make.SYSTEM, account)], [payer, account])]
 
 

@@ -49,8 +49,9 @@ def counting(step: int) -> bytes:
 
 
 def failing(code: int) -> bytes:
-    """A program that ends with a custom error."""
-    return elf(_set(0, code) + _op(0x95))
+    """A program that logs `code` and ends with it as its own error."""
+    log = b"".join(_set(register, code) for register in range(1, 6)) + _CALL
+    return elf(log + _set(0, code) + _op(0x95), "sol_log_64_")
 
 
 def elf(code: bytes, syscall: str = "") -> bytes:
