@@ -9,6 +9,7 @@ import tasks.transactions  # noqa: F401 - importing registers the tasks
 from config.app import app
 from config.queues import TRANSACTIONS
 from tasks.runtime import runtime
+from workers import flower_process
 from workers.boot import EnsureLedger
 from workers.gate import gate_step
 from workers.presence import PresenceStep
@@ -16,5 +17,6 @@ from workers.presence import PresenceStep
 app.steps["consumer"].add(EnsureLedger)
 app.steps["consumer"].add(gate_step([TRANSACTIONS], lambda: runtime().may_process()))
 app.steps["consumer"].add(PresenceStep)
+flower_process.install()
 
 __all__ = ["app"]
