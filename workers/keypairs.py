@@ -23,7 +23,7 @@ def read_keypair(path: Path) -> Keypair:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text file"
-        raise KeypairError(f"The keypair file {path} cannot be read: {why}. `solana-keygen new` makes one.") from None
+        raise KeypairError(f"The keypair file {path} cannot be read: {why}. `trunkline keygen` makes one.") from None
     try:
         values = json.loads(text)
         return Keypair.from_bytes(bytes(values))
@@ -34,19 +34,32 @@ def read_keypair(path: Path) -> Keypair:
         ) from None
 
 
-def write_keypair(path: Path, keypair: Keypair) -> bool:
-    """Write `keypair` for its owner's eyes only; False, and nothing changed, when `path` exists already."""
+def write_keypair(path: Path, keypair: Keypair, *, replace: bool = False) -> bool:
+    """Write `keypair` for its owner's eyes only; False, and nothing changed, when `path` exists already.
+
+    With `replace` the new file takes the old one's place in one step. Raises KeypairError when it cannot be written.
+    """
+    try:
+        return _write(path, json.dumps(list(bytes(keypair))), replace)
+    except OSError as error:
+        raise KeypairError(f"The keypair file {path} cannot be written: {error.strerror}.") from None
+
+
+def _write(path: Path, text: str, replace: bool) -> bool:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            json.dump(list(bytes(keypair)), stream)
+            stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
+        if replace:
+            temporary.replace(path)
+            return True
         # Unlike a rename, a link never replaces what is there.
         with contextlib.suppress(FileExistsError):
             path.hardlink_to(temporary)
             return True
         return False
     finally:
-        temporary.unlink()
+        temporary.unlink(missing_ok=True)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
 import subprocess
 import sys
-from itertools import pairwise
 from typing import Any, cast
 
 import pytest
@@ -15,7 +13,6 @@ from celery import Celery
 from celery.app.defaults import NAMESPACES, flatten
 from kombu.transport import redis as kombu_redis
 
-from config import celery_settings as module
 from config import queues
 from config.app import app
 from config.celery_settings import beat_schedule, celery_settings
@@ -111,12 +108,3 @@ def test_msgpack_is_understood() -> None:
     assert app.main == "trunkline"
     content_type, encoding, data = dumps([["text"], {"a": 1}, None], serializer="msgpack")
     assert loads(data, content_type, encoding, accept=prepare_accept_content(["msgpack"])) == [["text"], {"a": 1}, None]
-
-
-def test_settings_say_why() -> None:
-    """One comment to at most three lines of settings, all in all; those of one thought share theirs."""
-    for function in (module._delivery, module._broker, module._messages, module._worker):
-        lines = [line.strip() for line in inspect.getsource(function).splitlines()]
-        settings = sum(line.startswith('"') for line in lines)
-        comments = sum(one.startswith("#") and not before.startswith("#") for before, one in pairwise(lines))
-        assert comments >= settings / 3, function.__name__

@@ -2,11 +2,71 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 from solders.pubkey import Pubkey
 
-#: Amounts of lamports that a ledger can hold.
-LAMPORTS = click.IntRange(1, 2**63 - 1)
+LAMPORTS_PER_SOL = 10**9
+#: Digits after the point of one SOL.
+_PLACES = 9
+#: More lamports than this no ledger can hold.
+_MOST = 2**63 - 1
+_AMOUNT = re.compile(r"(?P<whole>[0-9_]*)(?P<point>\.?)(?P<part>[0-9]*)\s*(?P<unit>sol|lamports?|)", re.IGNORECASE)
+
+
+def in_sol(lamports: int) -> str:
+    """`lamports` (not negative) as a decimal number of SOL, exactly."""
+    whole, part = divmod(lamports, LAMPORTS_PER_SOL)
+    return f"{whole}.{part:0{_PLACES}}".rstrip("0").rstrip(".")
+
+
+class AmountType(click.ParamType[int]):
+    """An amount as people write it, `1.5SOL` or `1500000000`, as a whole number of lamports.
+
+    A number with a point and no unit is refused: whoever writes 1.5 does not mean lamports, and a guess would be
+    wrong by a factor of a billion.
+    """
+
+    name = "amount"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        text = " ".join(value) if isinstance(value, tuple) else str(value)
+        try:
+            return _lamports(text.strip())
+        except ValueError as error:
+            self.fail(f"{text[:60]!r}: {error}.", param, ctx)
+
+
+def _lamports(text: str) -> int:
+    """Raises ValueError that says what to write."""
+    found = _AMOUNT.fullmatch(text)
+    whole, part = (found["whole"].replace("_", ""), found["part"].rstrip("0")) if found else ("", "")
+    if found is None or not (whole or found["part"]):
+        raise ValueError("write an amount like 1.5SOL or 1500000000 (lamports)")
+    sol = found["unit"].lower() == "sol"
+    if found["point"] and not found["unit"]:
+        raise ValueError(f"write {text[:40]}SOL, or a whole number of lamports")
+    if len(part) > (_PLACES if sol else 0):
+        raise ValueError("a lamport is 0.000000001 SOL, and nothing is smaller")
+    digits = (whole + part.ljust(_PLACES, "0") if sol else whole).lstrip("0")
+    # By length first: Python refuses to make a number of thousands of digits.
+    if len(digits) > len(str(_MOST)) or int(digits or 0) > _MOST:
+        raise ValueError(f"no ledger holds more than {in_sol(_MOST)} SOL")
+    if not digits:
+        raise ValueError("it must be more than nothing")
+    return int(digits)
+
+
+LAMPORTS = AmountType()
+AMOUNT_HELP = "1.5SOL, or lamports as a plain number"
+
+
+def join_words(_context: click.Context, param: click.Parameter, words: tuple[str, ...]) -> int:
+    """For an amount that comes as one or two arguments: `1.5SOL`, or `1.5 sol` without quotes."""
+    return LAMPORTS.convert(words, param, _context)
 
 
 class PubkeyType(click.ParamType[Pubkey]):

@@ -70,7 +70,7 @@ class Program(Group):
     ) -> Any:
         """Run the command line and exit, whatever `standalone_mode` says."""
         try:
-            answer = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+            answer = self._answer(args, prog_name, complete_var, extra)
             # Output that cannot be written shows here, while it can still be told.
             sys.stdout.flush()
         except BrokenPipeError:
@@ -83,3 +83,11 @@ class Program(Group):
             sys.exit(ending.code)
         # `--help` and Context.exit() come back as their exit code.
         sys.exit(answer if isinstance(answer, int) else 0)
+
+    def _answer(self, args: Sequence[str] | None, name: str | None, variable: str | None, extra: dict[str, Any]) -> Any:
+        try:
+            return super().main(args, name, variable, standalone_mode=False, **extra)
+        except click.exceptions.NoArgsIsHelpError as asked:
+            # Nothing asked for is somebody's first look, no mistake: exit code 0, on standard output.
+            click.echo(asked.format_message())
+            return 0

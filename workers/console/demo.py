@@ -178,7 +178,7 @@ def _next_commands() -> list[tuple[str, str]]:
     return [
         (f"{program} up", "an instance that keeps its ledger, until Ctrl-C"),
         (f"{program} status", "(in another terminal) counters and workers"),
-        (f"{program} airdrop PUBKEY 1000000000", "lamports from the faucet"),
+        (f"{program} airdrop PUBKEY 1SOL", "lamports from the faucet"),
         (f"{program} load --count 10000 --accounts 500", "load; watch it in Flower"),
         (f"{program} audit", "check every promise"),
     ]

@@ -11,7 +11,7 @@ from solders.pubkey import Pubkey
 from banking.records import lamports_of
 from config.settings import get_settings
 from tasks.receipts import Receipt, Verdict
-from workers.console.arguments import LAMPORTS, PUBKEY
+from workers.console.arguments import AMOUNT_HELP, LAMPORTS, PUBKEY, in_sol, join_words
 from workers.console.base import Command
 from workers.console.connection import open_ledger, open_submitter
 from workers.console.errors import CommandFailed
@@ -33,29 +33,34 @@ timeout = click.option(
 @click.command(cls=Command)
 @click.option("--from", "source", metavar="KEYPAIR", type=click.Path(path_type=Path), required=True)
 @click.option("--to", "target", metavar="PUBKEY", type=PUBKEY, required=True)
-@click.option("--lamports", metavar="N", type=LAMPORTS, required=True)
+@click.option("--amount", "--lamports", "lamports", metavar="AMOUNT", type=LAMPORTS, required=True, help=AMOUNT_HELP)
 @no_wait
 @timeout
 def transfer(source: Path, target: Pubkey, lamports: int, no_wait: bool, timeout: float) -> None:
-    """Transfer lamports from the owner of a keypair file."""
+    """Transfer lamports from the owner of a keypair file, such as `keygen` makes."""
     _send(read_keypair(source), target, lamports, None if no_wait else timeout)
 
 
 @click.command(cls=Command)
 @click.argument("pubkey", type=PUBKEY)
-@click.argument("lamports", type=LAMPORTS)
+@click.argument("lamports", metavar="AMOUNT", nargs=-1, required=True, callback=join_words)
 @no_wait
 @timeout
 def airdrop(pubkey: Pubkey, lamports: int, no_wait: bool, timeout: float) -> None:
-    """Give lamports from the faucet: an ordinary transfer, signed with its key. Not in profile prod."""
+    """Give lamports from the faucet: an ordinary transfer, signed with its key. Not in profile prod.
+
+    AMOUNT is 1.5SOL, or lamports as a plain number.
+    """
     _send(read_faucet(get_settings()), pubkey, lamports, None if no_wait else timeout)
 
 
 @click.command(cls=Command)
 @click.argument("pubkey", type=PUBKEY)
-def balance(pubkey: Pubkey) -> None:
+@click.option("--sol", is_flag=True, help="In SOL (10^9 lamports).")
+def balance(pubkey: Pubkey, sol: bool) -> None:
     """Show an account's lamports; 0 when there is no such account."""
-    click.echo(f"{lamports_of(open_ledger().account(bytes(pubkey)))} lamports")
+    lamports = lamports_of(open_ledger().account(bytes(pubkey)))
+    click.echo(f"{in_sol(lamports)} SOL" if sol else f"{lamports} lamports")
 
 
 def _send(source: Keypair, target: Pubkey, lamports: int, wait: float | None) -> None:

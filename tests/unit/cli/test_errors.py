@@ -147,9 +147,21 @@ def test_a_server_that_is_away_is_told_within_the_timeout(plain: Path, monkeypat
             assert "does not answer" in result.stderr
 
 
+@pytest.mark.parametrize("args", [[], ["deadletter"], ["breaker"]])
+def test_nothing_asked_is_answered_by_help(plain: Path, args: list[str]) -> None:
+    """A bare `trunkline` is somebody's first look, no mistake."""
+    result = run(*args)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == run(*args, "--help").stdout
+    assert result.stdout.startswith("Usage: ")
+
+
 def test_help_and_version(plain: Path) -> None:
-    assert run("--help").exit_code == 0
-    assert run("submit", "--help").exit_code == 0
+    whole = run("--help")
+    assert whole.exit_code == 0
+    for command in main.commands:
+        assert f"\n  {command} " in whole.stdout
+    assert "FILE" in run("submit", "--help").stdout
     assert "trunkline, version" in run("--version").stdout
 
 
