@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from banking.reasons import Reason
 from config.errors import TrunklineError
 from recovery.errors import TransientError
 
@@ -26,11 +27,12 @@ class StaleEpoch(TransientError):
 
 
 class InvalidTransaction(TrunklineError):
-    """The bytes are no acceptable transaction; `reason` is the short form for receipts."""
+    """The bytes are no acceptable transaction; `reason` is the short form for receipts, `code` that for programs."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, code: Reason = Reason.MALFORMED) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.code = code
 
 
 class InvariantViolation(TrunklineError):

@@ -62,6 +62,11 @@ class LedgerKeys:
         return f"{self.prefix}:archive_error"
 
     @cached_property
+    def health(self) -> str:
+        """Hash: what the evaluation of health remembers between two looks; see `lua/pulse.lua`."""
+        return f"{self.prefix}:health"
+
+    @cached_property
     def epochs(self) -> str:
         """Counter: the highest epoch number ever used on this Redis."""
         return f"{self.prefix}:epochs"

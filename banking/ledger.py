@@ -12,6 +12,7 @@ import redis
 from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable, StaleEpoch
 from banking.keys import EpochKeys, LedgerKeys
 from banking.records import Outcome, unpack_outcome
+from config.addresses import refusal
 from recovery.scripts import Argument, load_scripts
 
 #: Slots that a blockhash stays valid, and slots that blockhashes are kept (Solana's numbers).
@@ -125,7 +126,9 @@ class Ledger:
         except redis.ResponseError as error:
             self._explain(error)
         except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise LedgerUnavailable(f"Redis does not answer: {error}") from error
+            refused = refusal(error)
+            problem = f"{refused}. Correct TRUNKLINE_REDIS_URL" if refused else f"Redis does not answer: {error}"
+            raise LedgerUnavailable(problem) from error
 
     def load(
         self,

@@ -13,7 +13,7 @@ from banking.burial import Burial
 from banking.errors import InvalidTransaction, LedgerMissing
 from banking.intake import Intake
 from banking.stage import BankingStage, BatchReport
-from banking.wire import PACKET_BYTES, WireTransaction, check_signatures, decode, parse
+from banking.wire import PACKET_BYTES, VerifiedTransaction, WireTransaction, check_signatures, decode, parse
 from recovery import crash_points
 from recovery.dead_letters import DeadLettersFullError
 from recovery.errors import TransientError
@@ -165,7 +165,7 @@ class Processor:
             self.intake.end_attempt(self._overdue_ends[-1])
             self._overdue_ends.pop()
 
-    def _genuine(self, wires: Sequence[WireTransaction], done: Processed) -> list[WireTransaction]:
+    def _genuine(self, wires: Sequence[WireTransaction], done: Processed) -> list[VerifiedTransaction]:
         """Those whose signatures are right; the others are buried."""
         genuine = []
         for wire in wires:

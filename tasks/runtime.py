@@ -14,6 +14,7 @@ from banking.keys import LedgerKeys
 from banking.ledger import Ledger
 from banking.opening import open_blocks, open_ledger
 from banking.processor import Processor
+from banking.pulse import PulseTaker
 from banking.sealer import Sealer
 from banking.stage import BankingStage
 from config.settings import Settings, get_settings
@@ -62,6 +63,10 @@ class Runtime:
     @cached_property
     def intake(self) -> Intake:
         return Intake(self.ledger, limit=self.settings.intake_limit)
+
+    @cached_property
+    def pulse(self) -> PulseTaker:
+        return PulseTaker(self.ledger)
 
     @cached_property
     def burial(self) -> Burial:

@@ -10,11 +10,12 @@ import base58
 import click
 
 from banking.errors import LedgerRestoring
+from config.addresses import masked
 from config.errors import ConfigurationError
 from config.instance import read_instance
 from config.settings import get_settings
 from workers.console.base import Command
-from workers.console.connection import masked, open_board, open_ledger
+from workers.console.connection import open_board, open_ledger
 from workers.console.errors import CommandFailed
 from workers.console.readiness import Readiness
 
