@@ -75,8 +75,8 @@ FLOORS = st.sampled_from([0.0, 0.1, 1.0, 0.3]) | st.floats(0, 10)
 
 
 @given(EVENTS, RATIOS, FLOORS)
-@example([("retry", 1), *[("success", 1), ("retry", 1)] * 10], 0.1, 0.0)
-@example([("retry", 1), *[("time", 100_000), ("retry", 1)] * 10], 0.0, 1.0)
+@example([("success", 1), ("retry", 1)] * 10, 0.1, 0.0)
+@example([("time", 100_000), ("retry", 1)] * 10, 0.0, 1.0)
 @settings(max_examples=100, deadline=None)
 def test_redis_and_the_local_bucket_follow_one_rule(
     events: list[tuple[str, int]], ratio: float, floor_per_second: float
@@ -88,7 +88,8 @@ def test_redis_and_the_local_bucket_follow_one_rule(
     local = RetryBudget(None, ratio=ratio, floor_per_second=floor_per_second, capacity=20, clock=clock)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(server_mixin, "time", clock)
-        for what, number in events:
+        # Redis' bucket begins to fill when it is first asked, the local one when it is made: ask both at once.
+        for what, number in [("retry", 1), *events]:
             if what == "time":
                 clock.microseconds += number
                 continue
