@@ -14,6 +14,7 @@ COPY banking banking
 COPY tasks tasks
 COPY workers workers
 COPY rpc rpc
+COPY oracle oracle
 RUN /opt/trunkline/bin/pip install --no-cache-dir -c constraints.txt .
 # What lacks a dependency must fail here, not when a container starts. From a folder without our sources.
 WORKDIR /

@@ -13,7 +13,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
-ROOMS = ("config", "recovery", "banking", "tasks", "rpc")
+ROOMS = ("config", "recovery", "banking", "tasks", "rpc", "oracle")
 HOME = Path(__file__).resolve().parent.parent
 
 

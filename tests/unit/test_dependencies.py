@@ -12,8 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from workers import rooms
+
 ROOT = Path(__file__).parents[2]
-ROOMS = ("config", "recovery", "banking", "tasks", "workers", "rpc")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+#: The packages that the wheel holds.
+ROOMS = [pattern.rstrip("*") for pattern in PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]]
 #: Imported by name only, by others: Celery's workers load the Redis transport, uvicorn its loop and parser.
 BY_OTHERS = {"hiredis", "uvloop", "httptools", "websockets"}
 
@@ -66,6 +70,15 @@ def test_every_dependency_is_imported() -> None:
     named = {requirement_name(requirement) for requirement in dependencies(ROOT / "pyproject.toml")}
     # Flower is a command of Celery's.
     assert named - imported - {"flower"} == set()
+
+
+def test_every_list_of_our_packages_is_whole() -> None:
+    makefile = re.search(r"^ROOMS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert makefile is not None
+    assert makefile.group(1).split() == ROOMS
+    assert {*rooms.ROOMS, "workers"} == set(ROOMS)
+    assert set(ROOMS) <= set(re.findall(r"^COPY (\w+) \1$", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
+    assert set(ROOMS) <= set(re.findall(r"^!(\w+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,12 @@ from solders.keypair import Keypair
 
 from tests.integration.waiting import wait_until
 from tests.integration.wheels.environment import ROOT, Environment, clean_environment, foreign_folder
+from tests.unit.test_dependencies import ROOMS
 from workers.ports import free_port
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes, pytest.mark.timeout(400)]
 
 PATIENCE = 60.0
-ROOMS = ("config", "recovery", "banking", "tasks", "workers", "rpc")
 
 
 class Installed:
