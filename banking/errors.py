@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from banking.reasons import Reason
 from config.errors import TrunklineError
 from recovery.errors import TransientError
 
@@ -26,11 +27,12 @@ class StaleEpoch(TransientError):
 
 
 class InvalidTransaction(TrunklineError):
-    """The bytes are no acceptable transaction; `reason` is the short form for receipts."""
+    """The bytes are no acceptable transaction; `reason` is the short form for receipts, `code` that for programs."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, code: Reason = Reason.MALFORMED) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.code = code
 
 
 class InvariantViolation(TrunklineError):
@@ -51,6 +53,22 @@ class JournalGap(Diverged):
 
 class LedgerRestoring(TransientError):
     """The ledger is being restored from its archive; it is served again in a moment."""
+
+
+class OutdatedLayout(LedgerRestoring):
+    """An older version of Trunkline wrote what Redis holds; it is not served until it was restored from the archive."""
+
+    def __init__(self, name: str, layout: str, epoch: str) -> None:
+        super().__init__(
+            f"ledger {name!r} has the Redis layout {layout} of an older version; stop every process of that version, "
+            "then start a worker: it restores the ledger from its archive in the layout of this one"
+        )
+        self.layout = layout
+        self.epoch = epoch
+
+
+class NewerLayout(TrunklineError):
+    """A newer version of Trunkline wrote what Redis holds; this one must not touch it."""
 
 
 class RestoreFailed(TransientError):

@@ -9,9 +9,18 @@ from typing import Any, NoReturn, cast
 
 import redis
 
-from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable, StaleEpoch
+from banking.errors import (
+    LedgerMissing,
+    LedgerRestoring,
+    LedgerUnavailable,
+    NewerLayout,
+    OutdatedLayout,
+    StaleEpoch,
+)
 from banking.keys import EpochKeys, LedgerKeys
 from banking.records import Outcome, unpack_outcome
+from banking.versions import new_mark
+from config.addresses import refusal
 from recovery.scripts import Argument, load_scripts
 
 #: Slots that a blockhash stays valid, and slots that blockhashes are kept (Solana's numbers).
@@ -19,6 +28,8 @@ MAX_BLOCKHASH_AGE = 150
 BLOCKHASH_HISTORY = 300
 #: What the epoch reads while a restore replaces it.
 RESTORING = b"restoring"
+#: How the keys of an epoch are laid out; `trunkline` of another layout neither reads nor writes them.
+LAYOUT = 2
 
 SCRIPTS = load_scripts(Path(__file__).parent / "lua")
 
@@ -125,7 +136,9 @@ class Ledger:
         except redis.ResponseError as error:
             self._explain(error)
         except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise LedgerUnavailable(f"Redis does not answer: {error}") from error
+            refused = refusal(error)
+            problem = f"{refused}. Correct TRUNKLINE_REDIS_URL" if refused else f"Redis does not answer: {error}"
+            raise LedgerUnavailable(problem) from error
 
     def load(
         self,
@@ -193,7 +206,7 @@ class Ledger:
                 self.keys.attempts,
                 self.keys.dead,
             ],
-            [self.epoch, enqueued_at, MAX_BLOCKHASH_AGE, *_commit_arguments(entries, versions)],
+            [self.epoch, enqueued_at, MAX_BLOCKHASH_AGE, new_mark(), *_commit_arguments(entries, versions)],
         )
         return Committed(int(slot), int(first), codes.decode())
 
@@ -250,12 +263,7 @@ class Ledger:
         self._epoch = None
 
     def _read_epoch(self) -> int:
-        value = self.call(lambda: self.client.hget(self.keys.meta, "epoch"))
-        if value is None:
-            raise LedgerMissing(self.keys.name)
-        if value == RESTORING:
-            raise LedgerRestoring(f"ledger {self.keys.name!r} is being restored from its archive")
-        return int(value)
+        return served_epoch(self.keys.name, *self.call(lambda: self.client.hmget(self.keys.meta, "epoch", "layout")))
 
     def _explain(self, error: redis.ResponseError) -> NoReturn:
         text = str(error)
@@ -272,6 +280,23 @@ class Ledger:
         if text.startswith(("LOADING", "BUSY", "READONLY", "MISCONF", "MASTERDOWN")):
             raise LedgerUnavailable(f"Redis cannot write now: {text}") from error
         raise error
+
+
+def served_epoch(name: str, epoch: bytes | None, layout: bytes | None) -> int:
+    """The epoch that `meta` says is served.
+
+    Raises LedgerMissing, LedgerRestoring, OutdatedLayout (a restore makes it ours), NewerLayout.
+    """
+    if epoch is None:
+        raise LedgerMissing(name)
+    if epoch == RESTORING:
+        raise LedgerRestoring(f"ledger {name!r} is being restored from its archive")
+    found = int(layout or 1)
+    if found < LAYOUT:
+        raise OutdatedLayout(name, str(found), epoch.decode())
+    if found > LAYOUT:
+        raise NewerLayout(f"ledger {name!r} has the Redis layout {found}, this version knows {LAYOUT}: update it")
+    return int(epoch)
 
 
 def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:

@@ -13,7 +13,7 @@ from banking.burial import Burial
 from banking.errors import InvalidTransaction, LedgerMissing
 from banking.intake import Intake
 from banking.stage import BankingStage, BatchReport
-from banking.wire import PACKET_BYTES, WireTransaction, check_signatures, decode, parse
+from banking.wire import PACKET_BYTES, VerifiedTransaction, WireTransaction, check_signatures, decode, parse
 from recovery import crash_points
 from recovery.dead_letters import DeadLettersFullError
 from recovery.errors import TransientError
@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds until transactions that lost every round of a conflict come again.
 CONFLICT_DELAY = 0.25
+#: Seconds until a transaction comes again that full dead letters did not take.
+NO_GRAVE_DELAY = 30.0
 
 
 @dataclass(slots=True)
@@ -151,7 +153,11 @@ class Processor:
 
     def _bury(self, wire: WireTransaction, reason: str, attempts: int, done: Processed) -> None:
         logger.error("Transaction %s is given up: %s", wire.parsed.signatures[0], reason)
-        done.buried += self._burial.bury(wire.signature, wire.raw, reason, attempts)
+        try:
+            done.buried += self._burial.bury(wire.signature, wire.raw, reason, attempts)
+        except DeadLettersFullError:
+            logger.critical("Dead letters are full: %s waits in intake for room", wire.parsed.signatures[0])
+            done.parked += self.intake.park([(wire.signature, wire.raw)], NO_GRAVE_DELAY)
 
     def _end_attempt(self, signature: bytes) -> None:
         try:
@@ -165,7 +171,7 @@ class Processor:
             self.intake.end_attempt(self._overdue_ends[-1])
             self._overdue_ends.pop()
 
-    def _genuine(self, wires: Sequence[WireTransaction], done: Processed) -> list[WireTransaction]:
+    def _genuine(self, wires: Sequence[WireTransaction], done: Processed) -> list[VerifiedTransaction]:
         """Those whose signatures are right; the others are buried."""
         genuine = []
         for wire in wires:

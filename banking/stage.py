@@ -17,7 +17,7 @@ from banking.native import ADDRESS_LOOKUP_TABLE
 from banking.records import Outcome, Result, pack_result
 from banking.solana_errors import ALREADY_PROCESSED, BLOCKHASH_NOT_FOUND
 from banking.tolerance import Protection
-from banking.wire import TransactionInput, WireTransaction, check_signatures, decode, verify
+from banking.wire import TransactionInput, VerifiedTransaction, WireTransaction, check_signatures, decode, verify
 
 _LOOKUP_PROGRAM = bytes(ADDRESS_LOOKUP_TABLE)
 
@@ -240,7 +240,7 @@ def _is_genuine(wire: WireTransaction, accepted: bytes) -> bool:
     What stands in intake was verified before it was written there (by `submit`, or before parking). The very same
     bytes need no second look: whoever could forge an intake record could write accounts as well.
     """
-    if wire.verified or accepted == wire.raw:
+    if isinstance(wire, VerifiedTransaction) or accepted == wire.raw:
         return True
     try:
         check_signatures(wire)

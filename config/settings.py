@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from config.addresses import broker_address, ledger_address
 from config.errors import ConfigurationError
 from config.instance import read_instance
+from config.unknown import unknown_variables
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_LEDGER = "main"
 
@@ -50,6 +55,8 @@ class Settings(BaseSettings):
     intake_limit: int = Field(default=1_000_000, ge=1, description="most unresolved transactions")
     conflict_rounds: int = Field(default=8, ge=1, description="executions of a conflicting transaction")
     max_attempts: int = Field(default=3, ge=1, description="redelivered runs before the dead letters")
+    dead_letter_limit: int = Field(default=100_000, ge=1, description="dead letters at which intake refuses")
+    dead_letter_bytes: int = Field(default=256 * 1024 * 1024, ge=1, description="bytes of them at which it does")
     longest_countdown: float = Field(default=5.0, gt=0, description="longer waits are parked in intake")
 
     slot_interval: float = Field(default=0.4, gt=0)
@@ -96,6 +103,16 @@ class Settings(BaseSettings):
     unsealed_limit: int = Field(default=100_000, ge=1, description="most outcomes not yet in the archive")
     genesis_lamports: int = Field(default=500_000_000 * 10**9, ge=10**9, lt=2**63)
 
+    @field_validator("redis_url")
+    @classmethod
+    def _known_kind_of_redis(cls, url: str) -> str:
+        return ledger_address(url) if url else url
+
+    @field_validator("broker_url")
+    @classmethod
+    def _known_kind_of_broker(cls, url: str) -> str:
+        return broker_address(url) if url else url
+
     @model_validator(mode="after")
     def _broker_defaults_to_redis(self) -> Self:
         if self.broker_url and not self.redis_url:
@@ -137,9 +154,26 @@ class Settings(BaseSettings):
         return str(instance[name])
 
 
+#: Told once in a process, however often the settings are read anew.
+_warned: set[str] = set()
+
+
+def require_known_variables() -> None:
+    """Raises ConfigurationError when a `TRUNKLINE_` variable is set that nobody reads."""
+    if sentences := unknown_variables(Settings.model_fields, os.environ):
+        raise ConfigurationError(" ".join(sentences))
+
+
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """The process's settings, read once. Raises ConfigurationError naming the variable that is wrong."""
+    """The process's settings, read once. Raises ConfigurationError naming the variable that is wrong.
+
+    A `TRUNKLINE_` variable that is no setting is warned of; processes of our own refuse to start with one.
+    """
+    for sentence in unknown_variables(Settings.model_fields, os.environ):
+        if sentence not in _warned:
+            _warned.add(sentence)
+            logger.warning("%s", sentence)
     try:
         return Settings()
     except ValidationError as error:
@@ -157,5 +191,6 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for part in error.errors():
         name = "_".join(str(piece) for piece in part["loc"]).upper()
-        lines.append(f"TRUNKLINE_{name}: {part['msg']}" if name else part["msg"])
+        message = part["msg"].removeprefix("Value error, ")
+        lines.append(f"TRUNKLINE_{name}: {message}" if name else message)
     return "Wrong settings. " + "; ".join(lines)

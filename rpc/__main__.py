@@ -6,6 +6,7 @@ import logging
 import sys
 
 from config.errors import TrunklineError
+from config.settings import require_known_variables
 from rpc.runner import run_rpc
 
 
@@ -13,6 +14,7 @@ def main() -> int:
     """Serve until a signal; returns the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
+        require_known_variables()
         run_rpc()
     except TrunklineError as error:
         print(error, file=sys.stderr)

@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket
 
 import rpc.methods  # noqa: F401 - importing registers the methods
 from config.settings import Settings, get_settings
-from rpc.dispatch import Reply, answer, encode_error
+from rpc.dispatch import Reply, answer, encode_error, parse
 from rpc.errors import Overloaded, RpcError, invalid_request
 from rpc.services import Services
 from rpc.websocket.connection import Connection
@@ -110,10 +110,11 @@ class _Endpoints:
     async def health(self, _: Request) -> Response:
         """As Agave: `ok`, `behind` or `unknown` in plain text."""
         reply = await answer(self._services, b'{"jsonrpc":"2.0","id":1,"method":"getHealth"}', "")
-        if reply.body is not None and b'"result":"ok"' in reply.body:
+        health = parse(reply.body or b"{}")
+        if health.get("result") == "ok":
             return PlainTextResponse("ok")
-        behind = reply.body is not None and b"behind" in reply.body
-        return PlainTextResponse("behind" if behind else "unknown", status_code=503)
+        slots = ((health.get("error") or {}).get("data") or {}).get("numSlotsBehind")
+        return PlainTextResponse("unknown" if slots is None else "behind", status_code=503)
 
     async def websocket(self, socket: WebSocket) -> None:
         address = address_of(socket)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from banking.reasons import Reason
 from banking.records import Outcome
 
 
@@ -31,9 +32,9 @@ class Level(StrEnum):
 class Receipt:
     """Answer for one submitted transaction.
 
-    `signature` is base58, None when the bytes held none. `reason` says why it was rejected, or which kind of
-    duplicate it is. `outcome` is there when `submit(wait=...)` saw one, `finalized` says whether its block was in the
-    archive then.
+    `signature` is base58, None when the bytes held none. `code` says why it was rejected, or which kind of duplicate
+    it is, and `reason` says it to people. `outcome` is there when `submit(wait=...)` saw one, `finalized` says
+    whether its block was in the archive then.
     """
 
     verdict: Verdict
@@ -41,6 +42,7 @@ class Receipt:
     reason: str = ""
     outcome: Outcome | None = None
     finalized: bool = False
+    code: Reason | None = None
 
     @property
     def accepted(self) -> bool:

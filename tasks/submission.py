@@ -15,8 +15,10 @@ from solders.signature import Signature
 from banking.errors import InvalidTransaction, LedgerMissing, LedgerRestoring, LedgerUnavailable, StaleEpoch
 from banking.intake import MOST_AT_ONCE, Acceptance, Accepted, Intake
 from banking.ledger import Ledger
+from banking.opening import letter_limits
+from banking.reasons import Reason
 from banking.records import Outcome
-from banking.wire import TransactionInput, WireTransaction, decode, verify
+from banking.wire import TransactionInput, VerifiedTransaction, decode, verify
 from config.app import app as default_app
 from config.clock import SYSTEM_CLOCK, Clock
 from config.connections import ledger_client
@@ -31,13 +33,31 @@ logger = logging.getLogger(__name__)
 
 Wait = Literal["processed", "finalized"]
 
-_DUPLICATES = {
-    Acceptance.DUPLICATE_PENDING: "accepted before, not yet processed",
-    Acceptance.DUPLICATE_RESOLVED: "processed before",
-    Acceptance.DUPLICATE_DEAD: "in the dead letters; `trunkline deadletter replay` runs it again",
+#: What a receipt says of each answer of intake but ACCEPTED.
+_ANSWERS = {
+    Acceptance.DUPLICATE_PENDING: (Verdict.DUPLICATE, Reason.PENDING, "accepted before, not yet processed"),
+    Acceptance.DUPLICATE_RESOLVED: (Verdict.DUPLICATE, Reason.PROCESSED, "processed before"),
+    Acceptance.DUPLICATE_DEAD: (
+        Verdict.DUPLICATE,
+        Reason.DEAD_LETTER,
+        "in the dead letters; `trunkline deadletter replay` runs it again",
+    ),
+    Acceptance.FULL: (
+        Verdict.REJECTED,
+        Reason.INTAKE_FULL,
+        "intake is full: too many unresolved transactions; submit again later",
+    ),
+    Acceptance.UNSEALED: (
+        Verdict.REJECTED,
+        Reason.ARCHIVE_BEHIND,
+        "the archive cannot keep up: too many outcomes are not in it yet; submit again later",
+    ),
+    Acceptance.LETTERS_FULL: (
+        Verdict.REJECTED,
+        Reason.DEAD_LETTERS_FULL,
+        "the dead letters are full; an operator must replay or drop some (`trunkline deadletter`)",
+    ),
 }
-_UNSEALED = "the archive cannot keep up: too many outcomes are not in it yet; submit again later"
-_FULL = "intake is full: too many unresolved transactions; submit again later"
 _POLL_SECONDS = 0.05
 #: Seconds for which `submit` and `wait_for` wait for a ledger that is being restored.
 _RESTORE_PATIENCE = 5.0
@@ -70,7 +90,12 @@ class Submitter:
         modes: DegradationManager | None = None,
     ) -> None:
         self.ledger = ledger
-        self._intake = Intake(ledger, limit=settings.intake_limit, unsealed_limit=settings.unsealed_limit)
+        self._intake = Intake(
+            ledger,
+            limit=settings.intake_limit,
+            unsealed_limit=settings.unsealed_limit,
+            letters=letter_limits(settings),
+        )
         self._settings = settings
         self._modes = modes
         self._knew_ledger = False
@@ -103,14 +128,14 @@ class Submitter:
                 raise SubmissionFailed(message, receipts) from error
         return self.wait_for(receipts, timeout=timeout, level=wait) if wait else receipts
 
-    def submit_verified(self, wires: Sequence[WireTransaction]) -> list[Receipt]:
-        """As `submit`, for at most 256 transactions that `banking.wire.verify` has returned.
+    def submit_verified(self, wires: Sequence[VerifiedTransaction]) -> list[Receipt]:
+        """As `submit`, for at most 256 transactions.
 
         Raises LedgerUnavailable, LedgerRestoring, LedgerMissing.
         """
         refusal = self._refusal()
         if refusal:
-            return [Receipt(Verdict.REJECTED, _name(wire), refusal) for wire in wires]
+            return [Receipt(Verdict.REJECTED, _name(wire), refusal, code=Reason.DEGRADED) for wire in wires]
         return [_receipt(wire, answer) for wire, answer in zip(wires, self._accept(wires), strict=True)]
 
     def wait_for(self, receipts: Sequence[Receipt], *, timeout: float, level: Wait = "processed") -> list[Receipt]:
@@ -149,11 +174,11 @@ class Submitter:
 
     def _submit_chunk(self, chunk: Sequence[TransactionInput]) -> list[Receipt]:
         checked = [_check(transaction) for transaction in chunk]
-        wires = [item for item in checked if isinstance(item, WireTransaction)]
+        wires = [item for item in checked if isinstance(item, VerifiedTransaction)]
         receipts = iter(self.submit_verified(wires) if wires else [])
         return [item if isinstance(item, Receipt) else next(receipts) for item in checked]
 
-    def _accept(self, wires: Sequence[WireTransaction]) -> list[Acceptance]:
+    def _accept(self, wires: Sequence[VerifiedTransaction]) -> list[Acceptance]:
         pairs = [(wire.signature, wire.raw) for wire in wires]
         accepted = self._accept_in_current_epoch(pairs)
         raws = [wire.raw for wire, answer in zip(wires, accepted.answers, strict=True) if answer is Acceptance.ACCEPTED]
@@ -198,22 +223,19 @@ class Submitter:
             self._clock.sleep(_POLL_SECONDS)
 
 
-def _check(transaction: TransactionInput) -> WireTransaction | Receipt:
+def _check(transaction: TransactionInput) -> VerifiedTransaction | Receipt:
     try:
         return verify(decode(transaction))
     except InvalidTransaction as error:
-        return Receipt(Verdict.REJECTED, None, error.reason)
+        return Receipt(Verdict.REJECTED, None, error.reason, code=error.code)
 
 
-def _receipt(wire: WireTransaction, answer: Acceptance) -> Receipt:
+def _receipt(wire: VerifiedTransaction, answer: Acceptance) -> Receipt:
     signature = _name(wire)
     if answer is Acceptance.ACCEPTED:
         return Receipt(Verdict.ACCEPTED, signature)
-    if answer is Acceptance.FULL:
-        return Receipt(Verdict.REJECTED, signature, _FULL)
-    if answer is Acceptance.UNSEALED:
-        return Receipt(Verdict.REJECTED, signature, _UNSEALED)
-    return Receipt(Verdict.DUPLICATE, signature, _DUPLICATES[answer])
+    verdict, code, text = _ANSWERS[answer]
+    return Receipt(verdict, signature, text, code=code)
 
 
 def _explain(error: Exception) -> str:
@@ -222,7 +244,7 @@ def _explain(error: Exception) -> str:
     return str(error)
 
 
-def _name(wire: WireTransaction) -> str:
+def _name(wire: VerifiedTransaction) -> str:
     return str(wire.parsed.signatures[0])
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import redis
 
+from config.addresses import masked, refusal
 from config.connections import connect
 from config.errors import TrunklineError
 from config.instance import FILE_NAME, remove_instance, write_instance
@@ -272,6 +273,6 @@ def _require_answer(variable: str, url: str) -> None:
     try:
         with connect(url.replace("redis+socket://", "unix://", 1)) as client:
             client.ping()
-    except (redis.RedisError, ValueError) as error:
-        where = url.rsplit("@", 1)[-1]  # a password stays out of messages
-        raise TrunklineError(f"{variable}: the Redis server at {where} does not answer: {error}") from error
+    except redis.RedisError as error:
+        problem = refusal(error) or f"the Redis server does not answer: {error}"
+        raise TrunklineError(f"{variable} ({masked(url)}): {problem}.") from error

@@ -2,7 +2,8 @@
 --
 -- KEYS  1 meta  2 state  3 accounts  4 versions  5 status  6 messages  7 blockhashes  8 journal
 --       9 intake  10 queued  11 parked  12 attempts  13 dead
--- ARGV  epoch, enqueued_at (ms, 0 = unknown), max_age (slots that a blockhash stays valid)
+-- ARGV  epoch, enqueued_at (ms, 0 = unknown), max_age (slots that a blockhash stays valid),
+--       mark (random bytes that make the versions of this commit its own, see banking/versions.py)
 --       A, then A times: account key, version read ('' = absent)
 --       B, then B times: blockhash
 --       T, then T times: signature, message hash, blockhash index (0 = not checked), reads (2 bytes big-endian
@@ -49,7 +50,7 @@ end
 local enqueued_at = tonumber(ARGV[2])
 if not enqueued_at then return redis.error_reply('ERR enqueued_at is no number') end
 
-local at = 4
+local at = 5
 local function take()
   local value = ARGV[at]
   at = at + 1
@@ -123,7 +124,7 @@ end
 
 local first = seq + 1
 local codes, journal = {}, {}
-local image, image_seq, touched = {}, {}, {}
+local image, image_version, touched = {}, {}, {}
 local new_status, new_messages, done, applied_signatures = {}, {}, {}, {}
 local ok_count, failed_count, burned_sum, burned = 0, 0, 0, {}
 for i = 1, #txs do
@@ -134,11 +135,12 @@ for i = 1, #txs do
     seq = seq + 1
     local result = whole(slot) .. ':' .. whole(seq) .. ':' .. tx.result
     local entry = {'t', tx.raw, 'r', result, 'f', tx.burned, 'd', tx.detail}
+    local version = whole(seq) .. ':' .. string.sub(signatures[i], 1, 16) .. ARGV[4]
     for w = 1, #tx.writes do
       local index, record = tx.writes[w][1], tx.writes[w][2]
       if not image[index] then touched[#touched + 1] = index end
       image[index] = record
-      image_seq[index] = seq
+      image_version[index] = version
       entry[#entry + 1] = keys[index]
       entry[#entry + 1] = record
     end
@@ -179,7 +181,7 @@ if applied > 0 then
       records[#records + 1] = keys[index]
       records[#records + 1] = image[index]
       versions[#versions + 1] = keys[index]
-      versions[#versions + 1] = whole(image_seq[index])
+      versions[#versions + 1] = image_version[index]
     end
   end
   write_chunks('HSET', KEYS[3], records)

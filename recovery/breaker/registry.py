@@ -13,6 +13,7 @@ from recovery.breaker.breaker import CircuitBreaker
 from recovery.breaker.config import CircuitBreakerConfig
 from recovery.breaker.redis_store import breaker_key, index_key, text
 from recovery.breaker.state import CircuitState, Override
+from recovery.spans import span
 
 _lock = threading.RLock()
 _breakers: dict[str, CircuitBreaker] = {}
@@ -48,13 +49,14 @@ def get_breaker(name: str, config: CircuitBreakerConfig | None = None, **options
 class BreakerStatus:
     """One breaker as Redis has it, for a person to read. Ages and rests are seconds.
 
-    `state` is what callers meet: an override comes before the rules. `retry_in` is the rest of the open time (0
-    when the next call may probe). `override_ends_in` is None for an override without an end.
+    `state` is what callers meet: an override comes before the rules. `for_seconds` is
+    None when an override decides the state, or when it never changed. `retry_in` is the rest of the open time (0 when
+    the next call may probe). `override_ends_in` is None for an override without an end.
     """
 
     name: str
     state: CircuitState
-    for_seconds: float
+    for_seconds: float | None
     retry_in: float
     generation: int
     trips: int
@@ -101,10 +103,11 @@ def _status(name: str, fields: dict[str, str], now: int) -> BreakerStatus:
         state, retry_in = CircuitState.OPEN, max(0, ends - now)
     elif override is Override.CLOSED:
         state, retry_in = CircuitState.CLOSED, 0
+    age = span(number("since"), now)
     return BreakerStatus(
         name=name,
         state=state,
-        for_seconds=max(0, now - number("since")) / 1000 if number("since") else 0.0,
+        for_seconds=None if age is None or override in (Override.OPEN, Override.CLOSED) else age / 1000,
         retry_in=retry_in / 1000,
         generation=number("gen"),
         trips=number("trips"),

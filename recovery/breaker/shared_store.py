@@ -96,7 +96,8 @@ class SharedStore:
         if known is None:
             return core
         now = self._now()
-        core.trips, core.reason, core.since = known.trips, known.reason, now - known.age
+        core.trips, core.reason = known.trips, known.reason
+        core.since = None if known.age is None else now - known.age
         core.override, core.override_reason, core.override_by = (
             known.override,
             known.override_reason,

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from config.settings import override_environment
+from config.settings import override_environment, require_known_variables
 from workers.console.errors import ending_of, leave_quietly
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -40,6 +40,14 @@ class Command(click.Command):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.params.append(data_option())
+
+
+class StartingCommand(Command):
+    """One that starts something, and refuses to with a setting misspelt: it would start what nobody meant."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        require_known_variables()
+        return super().invoke(ctx)
 
 
 class Group(click.Group):

@@ -132,7 +132,8 @@ def _actor() -> str:
 
 
 def _line(each: BreakerStatus) -> str:
-    parts = [f"{each.name:<20} {each.state:<10} for {each.for_seconds:.1f} s"]
+    since = "" if each.for_seconds is None else f" for {each.for_seconds:.1f} s"
+    parts = [f"{each.name:<20} {each.state:<9}{since}"]
     if each.retry_in:
         parts.append(f"probes in {each.retry_in:.1f} s")
     parts.append(f"{each.trips} trips, {each.failures_in_a_row} failures in a row, {each.rejected} refused")

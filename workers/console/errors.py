@@ -12,6 +12,7 @@ import click
 import redis
 from kombu.exceptions import OperationalError
 
+from config.addresses import refusal
 from config.errors import TrunklineError
 from config.settings import get_settings
 
@@ -38,7 +39,7 @@ def ending_of(error: BaseException) -> Ending:
         case click.UsageError():
             return Ending(_usage(error), USAGE)
         case click.ClickException():
-            return Ending(f"Error: {error.format_message()}", FAILURE)
+            return Ending(_refusal(error) or f"Error: {error.format_message()}", FAILURE)
         case click.Abort() | KeyboardInterrupt():
             return _interrupted(error)
         case CommandFailed() if not str(error):
@@ -62,16 +63,27 @@ def _interrupted(error: BaseException) -> Ending:
 
 
 def _words(error: BaseException) -> str:
+    if isinstance(error, TrunklineError | redis.RedisError) and (refused := _refusal(error)):
+        return refused
     if isinstance(error, TrunklineError):
         return f"Error: {error}"
-    if isinstance(error, redis.AuthenticationError):
-        return f"Error: Redis refused the password: {error}. Correct TRUNKLINE_REDIS_URL."
     if isinstance(error, redis.RedisError):
         return f"Error: Redis does not answer as it should: {error}. See `trunkline status`, or start `trunkline up`."
     if isinstance(error, OperationalError):
         return f"Error: the broker does not answer: {error}. See `trunkline status`, or start `trunkline up`."
     if isinstance(error, OSError) and error.filename is not None:
         return f"Error: {error.filename}: {error.strerror}. Check the path and your permissions."
+    return ""
+
+
+def _refusal(error: BaseException) -> str:
+    """What a Redis that wants another password or user said, however many of our own errors are around it."""
+    at: BaseException | None = error
+    while at is not None:
+        if isinstance(at, redis.RedisError) and (problem := refusal(at)):
+            # An error of ours that names the variable says more.
+            return f"Error: {error}" if problem in str(error) else f"Error: {problem}. Correct TRUNKLINE_REDIS_URL."
+        at = at.__cause__
     return ""
 
 

@@ -12,19 +12,19 @@ from solders.pubkey import Pubkey
 
 from banking.errors import LedgerExists, LedgerRestoring
 from banking.fixtures import read_account_dir
+from config.addresses import masked
 from config.connections import ledger_client
 from config.errors import TrunklineError
 from config.instance import read_instance
 from config.settings import Fsync, Settings, get_settings, override_environment
-from workers.console.base import Command
-from workers.console.connection import masked
+from workers.console.base import StartingCommand
 from workers.faucet import Initialised, faucet_path, initialise
 
 #: Seconds after which `up` says that its workers are slow to come.
 SLOW_BOOT = 30.0
 
 
-@click.command(cls=Command)
+@click.command(cls=StartingCommand)
 @click.option(
     "--account-dir",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -59,7 +59,7 @@ def _extra(account_dir: Path | None, clones: tuple[str, ...], url: str) -> dict[
     return accounts
 
 
-@click.command(cls=Command)
+@click.command(cls=StartingCommand)
 @click.option("--workers", type=click.IntRange(0), default=2, show_default=True, help="Transaction workers.")
 @click.option("--flower-port", type=click.IntRange(1, 65535), help="Port of Flower [default: 5555, or a free one].")
 @click.option("--no-flower", is_flag=True, help="Do without Flower.")

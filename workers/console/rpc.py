@@ -7,10 +7,10 @@ import logging
 import click
 
 from config.settings import override_environment
-from workers.console.base import Command
+from workers.console.base import StartingCommand
 
 
-@click.command(cls=Command)
+@click.command(cls=StartingCommand)
 @click.option("--host", help="Address to listen on [TRUNKLINE_RPC_HOST; default 127.0.0.1].")
 @click.option("--port", type=click.IntRange(1, 65534), help="HTTP port; websockets get the next one [default: 8899].")
 def rpc(host: str | None, port: int | None) -> None:

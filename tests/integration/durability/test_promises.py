@@ -11,6 +11,7 @@ from solders.keypair import Keypair
 
 from banking.errors import LedgerMissing
 from banking.ledger import Ledger
+from banking.reasons import Reason
 from banking.wire import WireTransaction
 from config.clock import ManualClock
 from config.connections import connect
@@ -98,7 +99,7 @@ def test_intake_refuses_what_the_archive_cannot_keep_up_with(node: Node, submitt
     node.pay(4)
     (refused,) = submitter.submit([transfer(node).raw])
     assert refused.verdict is Verdict.REJECTED
-    assert "archive cannot keep up" in refused.reason
+    assert refused.code is Reason.ARCHIVE_BEHIND
     assert refused.level is None
     node.world.seal()
     assert submitter.submit([transfer(node).raw])[0].accepted
@@ -109,6 +110,7 @@ def test_degraded_intake_refuses_with_the_reason(node: Node, settings: Settings,
     modes.set_component_mode("intake", DegradationMode.READ_ONLY, reason="for the test")
     (refused,) = submitter.submit([transfer(node).raw])
     assert refused.verdict is Verdict.REJECTED
+    assert refused.code is Reason.DEGRADED
     assert "intake is READ_ONLY" in refused.reason
     assert node.world.ledger.client.hlen(node.world.ledger.keys.intake) == 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -89,7 +89,7 @@ class Node:
         assert "result" not in reply, reply
         return reply["error"]
 
-    def commit(self, *transactions: VersionedTransaction) -> list[WireTransaction]:
+    def commit(self, *transactions: VersionedTransaction) -> Sequence[WireTransaction]:
         """Bring transactions to their outcomes, as a worker does."""
         wires = [verify(bytes(transaction)) for transaction in transactions]
         self.world.stage.process(wires)
