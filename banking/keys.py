@@ -47,6 +47,11 @@ class LedgerKeys:
         return f"{self.prefix}:dead"
 
     @cached_property
+    def dead_bytes(self) -> str:
+        """Number: bytes of all dead letters and their ids."""
+        return f"{self.prefix}:dead-bytes"
+
+    @cached_property
     def restorer(self) -> str:
         """String with an expiry: the lease of who restores the ledger."""
         return f"{self.prefix}:restorer"

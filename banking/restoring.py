@@ -217,7 +217,7 @@ class LedgerRestore:
 
     def _drop(self, signatures: Sequence[bytes]) -> None:
         keys = self._ledger.keys
-        names = [keys.restorer, keys.intake, keys.queued, keys.parked, keys.attempts, keys.dead]
+        names = [keys.restorer, keys.intake, keys.queued, keys.parked, keys.attempts, keys.dead, keys.dead_bytes]
         for first in range(0, len(signatures), 1_000):
             some = signatures[first : first + 1_000]
             if not self._ledger.run("forget", names, [self._lease.token, *some]):
