@@ -28,9 +28,7 @@ def log_format(settings: Settings) -> LogFormat:
     return LogFormat.CONSOLE if settings.profile is Profile.DEV else LogFormat.JSON
 
 
-def configure_process(
-    settings: Settings, process: str, *, level: int | None = None, file: Path | None = None
-) -> None:
+def configure_process(settings: Settings, process: str, *, level: int | None = None, file: Path | None = None) -> None:
     """Logs of a process that is ours alone (a worker, beat, Flower, the RPC server); replaces all handlers.
 
     `level` and `file` count where the settings say nothing. Raises ConfigurationError when the file cannot be opened.
@@ -152,7 +150,7 @@ class _Origin:
         self._process = process
 
     def __call__(self, logger: Any, name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG002
-        return event | {"process": self._process, "pid": os.getpid()}
+        return {**event, "process": self._process, "pid": os.getpid()}
 
 
 def _current_task(logger: Any, name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG001

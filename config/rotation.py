@@ -16,7 +16,8 @@ class SharedLogFile(logging.Handler):
     """Appends a line a record to `path`; beyond `most_bytes` it becomes `<path>.1`, that `.2`, up to `kept` of them.
 
     Any number of processes may write to the same path, forked ones included: a line is one write in append mode, one
-    of them renames while it holds a lock, and the others notice at their next line that the path is another file.
+    of them renames while it holds a lock, and the others notice at their next line that the path is another file. (The
+    bound holds up to a line a process: each looks before it writes.)
     Where standard output or error went to the file before, they follow as well. Raises OSError when the file cannot
     be opened.
     """
