@@ -61,6 +61,7 @@ class Town:
     mints: list[tuple[Pubkey, Pubkey]] = field(default_factory=list)
     tables: list[AddressLookupTableAccount] = field(default_factory=list)
     programs: list[Keypair] = field(default_factory=list)
+    buffers: list[Keypair] = field(default_factory=list)
     counters: list[tuple[Pubkey, Pubkey]] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     serial: int = 0
