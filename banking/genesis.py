@@ -12,7 +12,7 @@ from solders.pubkey import Pubkey
 from banking.blocks import GENESIS_PARENT, BlockHeader, encode_entries
 from banking.blockstore import BlockStore
 from banking.errors import Diverged, LedgerExists
-from banking.executor import SvmExecutor
+from banking.execution.vm import bundled_programs
 from banking.journal import JournalEntry
 from banking.ledger import Ledger
 from banking.records import Result, lamports_of, pack_account, pack_result
@@ -34,7 +34,7 @@ _MINT_LAMPORTS = 1_461_600
 
 def genesis_accounts(faucet: Pubkey, lamports: int) -> dict[bytes, bytes]:
     """The faucet with `lamports`, the BPF programs that come with the VM, the mints of wrapped SOL; key to record."""
-    accounts = dict(SvmExecutor().programs()) | native_mints()
+    accounts = dict(bundled_programs()) | native_mints()
     owner = Pubkey.default()
     accounts[bytes(faucet)] = pack_account(Account(lamports=lamports, data=b"", owner=owner, executable=False))
     return accounts
@@ -78,7 +78,7 @@ def create_ledger(
     made = ledger.run(
         "create",
         [ledger.keys.meta, keys.state, keys.accounts, keys.versions, keys.blockhashes],
-        [FIRST_EPOCH, header.ledger_id, supply, header.hash(), *flat],
+        [FIRST_EPOCH, header.ledger_id, supply, header.hash(), header.time_ms, *flat],
     )
     if not made:
         raise LedgerExists(f"A ledger named {ledger.keys.name!r} was made by somebody else just now.")

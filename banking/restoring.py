@@ -270,4 +270,6 @@ def _state_fields(opening: BlockHeader) -> list[str | bytes | int]:
         opening.slot,
         "finalized_seq",
         opening.last_seq,
+        "parent_time",
+        opening.time_ms,
     ]

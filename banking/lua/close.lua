@@ -29,7 +29,8 @@ if not closing or closing == '' then
     'closing_failed', state[6],
     'closing_burned', state[7],
     'slot', string.format('%.0f', tonumber(state[1]) + 1),
-    'slot_time', string.format('%.0f', now))
+    'slot_time', string.format('%.0f', now),
+    'parent_time', string.format('%.0f', now))
 end
 local c = redis.call('HMGET', KEYS[2], 'closing', 'closing_first', 'closing_last', 'closing_time', 'blockhash',
   'closing_processed', 'closing_failed', 'closing_burned')

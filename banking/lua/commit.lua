@@ -2,14 +2,15 @@
 --
 -- KEYS  1 meta  2 state  3 accounts  4 versions  5 status  6 messages  7 blockhashes  8 journal
 --       9 intake  10 queued  11 parked  12 attempts  13 dead
--- ARGV  epoch, enqueued_at (ms, 0 = unknown), max_age (slots that a blockhash stays valid)
+-- ARGV  epoch, enqueued_at (ms, 0 = unknown), max_age (slots that a blockhash stays valid),
+--         token of the slot that the transactions were executed for
 --       A, then A times: account key, version read ('' = absent)
 --       B, then B times: blockhash
---       T, then T times: signature, message hash, blockhash index (0 = not checked), reads (2 bytes big-endian
---         an account index, from 1), burned (lamports), ok ('1' or '0'), result (packed), raw transaction,
+--       T, then T times: signature, message hash, blockhash index (0 = a refusal, -1 = valid by its nonce: not
+--         checked), bound to the slot ('1' or '0'), reads (2 bytes big-endian an account index, from 1), burned (lamports), ok ('1' or '0'), result (packed), raw transaction,
 --         detail (packed), W, then W times: account index, record ('' = the account is gone)
 -- RESULT {slot, first sequence number, codes}, codes one letter a transaction:
---       A applied   C conflict: an account changed since it was read, or an earlier one of the batch that this one
+--       A applied   C conflict: an account, or the slot, changed since it was read, or an earlier one of the batch that this one
 --       built on was not applied   D duplicate: the signature has its outcome already, or is a dead letter
 --       E blockhash not valid
 --       M the same message was applied under another signature
@@ -49,7 +50,7 @@ end
 local enqueued_at = tonumber(ARGV[2])
 if not enqueued_at then return redis.error_reply('ERR enqueued_at is no number') end
 
-local at = 4
+local at = 5
 local function take()
   local value = ARGV[at]
   at = at + 1
@@ -70,6 +71,7 @@ for i = 1, tonumber(take()) do
   signatures[i] = take()
   hashes[i] = take()
   tx.blockhash = tonumber(take())
+  tx.bound = take()
   tx.reads = take()
   tx.burned = take()
   tx.ok = take()
@@ -83,8 +85,9 @@ for i = 1, tonumber(take()) do
   txs[i] = tx
 end
 
-local state = redis.call('HMGET', KEYS[2], 'slot', 'seq')
+local state = redis.call('HMGET', KEYS[2], 'slot', 'seq', 'parent_time', 'slot_time')
 local slot, seq = tonumber(state[1]), tonumber(state[2])
+local same_slot = ARGV[4] == state[1] .. ':' .. (state[3] or state[4])
 
 local stale = {}
 if #keys > 0 then
@@ -111,9 +114,10 @@ local function judge(i, tx)
   if status[i] then return 'D' end
   if message[i] or seen_message[hashes[i]] then
     -- A refusal on record for this message (blockhash index 0) may be written; an execution may not.
-    if tx.blockhash > 0 then return 'M' end
+    if tx.blockhash ~= 0 then return 'M' end
   end
   if tx.blockhash > 0 and not fresh_hash[tx.blockhash] then return 'E' end
+  if tx.bound == '1' and not same_slot then return 'C' end
   for r = 1, #tx.reads, 2 do
     local high, low = string.byte(tx.reads, r, r + 1)
     if stale[high * 256 + low] then return 'C' end
@@ -146,7 +150,7 @@ for i = 1, #txs do
     new_status[#new_status + 1] = signatures[i]
     new_status[#new_status + 1] = result
     -- Without a fee it was not included (as in Solana), and the same message may be tried again.
-    if tx.blockhash > 0 and tx.burned ~= '0' then
+    if tx.blockhash ~= 0 and tx.burned ~= '0' then
       new_messages[#new_messages + 1] = hashes[i]
       new_messages[#new_messages + 1] = signatures[i]
       seen_message[hashes[i]] = true
