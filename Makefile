@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PACKAGES := config recovery banking tasks workers rpc tests benchmarks examples
+ROOMS := config recovery banking tasks workers rpc oracle
+PACKAGES := $(ROOMS) tests benchmarks examples
+DIST := dist
 
-.PHONY: setup demo test lint format bench bench-full chaos conformance clients clean
+.PHONY: setup demo test lint format bench bench-full chaos conformance clients wheels clean
 
 setup: $(STAMP)
 
@@ -52,6 +54,12 @@ conformance: $(STAMP)
 
 clients: $(STAMP)
 	@$(BIN)/python -m tests.clients.javascript
+
+# Built from a copy, which leaves no build folders in the tree.
+wheels:
+	@copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT \
+		&& cp -R $(ROOMS) pyproject.toml README.md LICENSE "$$copy" \
+		&& $(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir "$(DIST)" "$$copy"
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -15,6 +15,7 @@ from banking.ledger import Ledger, State
 from banking.records import lamports_of
 from banking.replay import Replay
 from banking.scan import scan_accounts
+from banking.versions import is_restored, is_written_by, sequence
 from banking.wire import verify
 from recovery.archive import NotFound
 
@@ -76,10 +77,14 @@ class _Audit:
 
     def run(self) -> AuditReport:
         start = self._ledger.state()
-        scanned = {key: (version, record) for key, version, record in scan_accounts(self._ledger)}
+        versions, scanned = {}, {}
+        for key, version, record in scan_accounts(self._ledger):
+            versions[key] = version
+            scanned[key] = (self._sequence(key, version), record)
         end, pending = self._end_state()
         self._start = self._checkpoints.start(self._replay)
         self._replay_until(start, end, scanned)
+        self._check_versions(versions, end)
         self._compare_totals(end, pending)
         self._compare_with_archive(end)
         self._look_for_strangers(end)
@@ -168,6 +173,26 @@ class _Audit:
         if lamports_of(expected) != lamports_of(found):
             made = lamports_of(found) - lamports_of(expected)
             self._findings.add("I1", f"account {key.hex()[:16]}… has {made:+d} lamports from nowhere")
+
+    def _sequence(self, key: bytes, version: bytes) -> int:
+        try:
+            return sequence(version) if version else 0
+        except ValueError:
+            self._findings.add("I5", f"account {key.hex()[:16]}… has {version!r} for a version")
+            return 0
+
+    def _check_versions(self, versions: dict[bytes, bytes], end: State) -> None:
+        """A version names one write: by the transaction that the outcomes say, and no other under its number."""
+        by_number: dict[int, bytes] = {}
+        for key, version in versions.items():
+            number = self._sequence(key, version)
+            if by_number.setdefault(number, version) != version:
+                self._findings.add("I5", f"sequence number {number} was handed out twice: two versions carry it")
+            current, writer = self._replay.accounts.get(key), self._replay.writers.get(key)
+            if writer is None or current is None or current[0] != number or is_restored(version, end.epoch):
+                continue
+            if not is_written_by(version, writer):
+                self._findings.add("I5", f"account {key.hex()[:16]}… has the version of another transaction")
 
     def _check_signature(self, entry: JournalEntry) -> None:
         if not entry.raw:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from banking.blocks import BlockHeader
 from banking.blockstore import BlockStore
-from banking.errors import LedgerMissing, LedgerRestoring
+from banking.errors import LedgerMissing, LedgerRestoring, OutdatedLayout
 from banking.ledger import Ledger, State
 from recovery.archive import NotFound
 
@@ -24,6 +24,8 @@ class Condition(StrEnum):
     BEHIND = "behind"
     #: Redis holds another history than the archive.
     DIVERGED = "diverged"
+    #: Redis holds it as an older version of Trunkline laid it out.
+    OUTDATED = "outdated"
     #: The archive lacks what Redis counts as final: it must not overwrite a ledger that knows more.
     ARCHIVE_BEHIND = "archive behind"
 
@@ -39,7 +41,7 @@ class Finding:
 
     @property
     def needs_restore(self) -> bool:
-        return self.condition in {Condition.LOST, Condition.BEHIND, Condition.DIVERGED}
+        return self.condition in {Condition.LOST, Condition.BEHIND, Condition.DIVERGED, Condition.OUTDATED}
 
 
 def compare(ledger: Ledger, blocks: BlockStore) -> Finding:
@@ -54,6 +56,8 @@ def compare(ledger: Ledger, blocks: BlockStore) -> Finding:
             if finding.condition is Condition.HEALTHY or _same(state, ledger.state()):
                 return finding
             # A sealer was at work between the look at Redis and the one at the archive: look again.
+    except OutdatedLayout as error:
+        return Finding(Condition.OUTDATED, str(error), error.epoch)
     except LedgerRestoring:
         return Finding(Condition.LOST, "a restore was begun and not finished", "restoring")
     except LedgerMissing:

@@ -55,6 +55,22 @@ class LedgerRestoring(TransientError):
     """The ledger is being restored from its archive; it is served again in a moment."""
 
 
+class OutdatedLayout(LedgerRestoring):
+    """An older version of Trunkline wrote what Redis holds; it is not served until it was restored from the archive."""
+
+    def __init__(self, name: str, layout: str, epoch: str) -> None:
+        super().__init__(
+            f"ledger {name!r} has the Redis layout {layout} of an older version; stop every process of that version, "
+            "then start a worker: it restores the ledger from its archive in the layout of this one"
+        )
+        self.layout = layout
+        self.epoch = epoch
+
+
+class NewerLayout(TrunklineError):
+    """A newer version of Trunkline wrote what Redis holds; this one must not touch it."""
+
+
 class RestoreFailed(TransientError):
     """What was restored is not what it must be; it is not served."""
 

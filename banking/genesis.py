@@ -14,8 +14,9 @@ from banking.blockstore import BlockStore
 from banking.errors import Diverged, LedgerExists
 from banking.execution.vm import bundled_programs
 from banking.journal import JournalEntry
-from banking.ledger import Ledger
+from banking.ledger import LAYOUT, Ledger
 from banking.records import Result, lamports_of, pack_account, pack_result
+from banking.versions import restored
 from config.clock import SYSTEM_CLOCK, Clock
 
 FIRST_EPOCH = 1
@@ -78,7 +79,16 @@ def create_ledger(
     made = ledger.run(
         "create",
         [ledger.keys.meta, keys.state, keys.accounts, keys.versions, keys.blockhashes],
-        [FIRST_EPOCH, header.ledger_id, supply, header.hash(), header.time_ms, *flat],
+        [
+            FIRST_EPOCH,
+            header.ledger_id,
+            supply,
+            header.hash(),
+            LAYOUT,
+            restored(header.last_seq, FIRST_EPOCH),
+            header.time_ms,
+            *flat,
+        ],
     )
     if not made:
         raise LedgerExists(f"A ledger named {ledger.keys.name!r} was made by somebody else just now.")

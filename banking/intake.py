@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from banking.ledger import Ledger
+from recovery.dead_letters import LetterLimits
 
 #: Pairs in one script call; Lua's unpack and Redis' latency both want a bound.
 MOST_AT_ONCE = 256
@@ -21,6 +22,7 @@ class Acceptance(StrEnum):
     DUPLICATE_DEAD = "X"
     FULL = "F"
     UNSEALED = "U"
+    LETTERS_FULL = "L"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,18 @@ class Sweep:
 class Intake:
     """Intake of one ledger. All methods raise LedgerUnavailable, LedgerMissing, StaleEpoch."""
 
-    def __init__(self, ledger: Ledger, *, limit: int = 1_000_000, unsealed_limit: int = 100_000) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        limit: int = 1_000_000,
+        unsealed_limit: int = 100_000,
+        letters: LetterLimits | None = None,
+    ) -> None:
         self._ledger = ledger
         self._limit = limit
         self._unsealed_limit = unsealed_limit
+        self._letters = letters or LetterLimits()
 
     def accept(self, pairs: Sequence[tuple[bytes, bytes]]) -> Accepted:
         """Record up to 256 (signature, raw transaction) pairs, all in one atomic step."""
@@ -56,8 +66,15 @@ class Intake:
         keys, epoch_keys = self._ledger.keys, self._ledger.epoch_keys
         at, codes = self._ledger.run(
             "accept",
-            [keys.meta, epoch_keys.state, epoch_keys.status, keys.intake, keys.queued, keys.dead],
-            [self._ledger.epoch, self._limit, self._unsealed_limit, *(part for pair in pairs for part in pair)],
+            [keys.meta, epoch_keys.state, epoch_keys.status, keys.intake, keys.queued, keys.dead, keys.dead_bytes],
+            [
+                self._ledger.epoch,
+                self._limit,
+                self._unsealed_limit,
+                self._letters.letters,
+                self._letters.bytes,
+                *(part for pair in pairs for part in pair),
+            ],
         )
         return Accepted(int(at), [Acceptance(letter) for letter in codes.decode()])
 

@@ -47,6 +47,11 @@ class LedgerKeys:
         return f"{self.prefix}:dead"
 
     @cached_property
+    def dead_bytes(self) -> str:
+        """Number: bytes of all dead letters and their ids."""
+        return f"{self.prefix}:dead-bytes"
+
+    @cached_property
     def restorer(self) -> str:
         """String with an expiry: the lease of who restores the ledger."""
         return f"{self.prefix}:restorer"
@@ -105,7 +110,7 @@ class EpochKeys:
 
     @cached_property
     def versions(self) -> str:
-        """Hash: public key to the sequence number that wrote it last."""
+        """Hash: public key to its version (`banking.versions`): the sequence number that wrote it last, and by whom."""
         return f"{self.prefix}:versions"
 
     @cached_property

@@ -9,10 +9,18 @@ from typing import Any, NoReturn, cast
 
 import redis
 
-from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable, StaleEpoch
+from banking.errors import (
+    LedgerMissing,
+    LedgerRestoring,
+    LedgerUnavailable,
+    NewerLayout,
+    OutdatedLayout,
+    StaleEpoch,
+)
 from banking.execution.context import SlotContext, slot_context
 from banking.keys import EpochKeys, LedgerKeys
 from banking.records import Outcome, unpack_outcome
+from banking.versions import new_mark
 from config.addresses import refusal
 from recovery.scripts import Argument, load_scripts
 
@@ -21,6 +29,8 @@ MAX_BLOCKHASH_AGE = 150
 BLOCKHASH_HISTORY = 300
 #: What the epoch reads while a restore replaces it.
 RESTORING = b"restoring"
+#: How the keys of an epoch are laid out; `trunkline` of another layout neither reads nor writes them.
+LAYOUT = 2
 
 SCRIPTS = load_scripts(Path(__file__).parent / "lua")
 
@@ -224,6 +234,7 @@ class Ledger:
                 self.epoch,
                 enqueued_at,
                 MAX_BLOCKHASH_AGE,
+                new_mark(),
                 context.token if context else b"",
                 *_commit_arguments(entries, versions),
             ],
@@ -278,12 +289,7 @@ class Ledger:
         self._epoch = None
 
     def _read_epoch(self) -> int:
-        value = self.call(lambda: self.client.hget(self.keys.meta, "epoch"))
-        if value is None:
-            raise LedgerMissing(self.keys.name)
-        if value == RESTORING:
-            raise LedgerRestoring(f"ledger {self.keys.name!r} is being restored from its archive")
-        return int(value)
+        return served_epoch(self.keys.name, *self.call(lambda: self.client.hmget(self.keys.meta, "epoch", "layout")))
 
     def _explain(self, error: redis.ResponseError) -> NoReturn:
         text = str(error)
@@ -300,6 +306,23 @@ class Ledger:
         if text.startswith(("LOADING", "BUSY", "READONLY", "MISCONF", "MASTERDOWN")):
             raise LedgerUnavailable(f"Redis cannot write now: {text}") from error
         raise error
+
+
+def served_epoch(name: str, epoch: bytes | None, layout: bytes | None) -> int:
+    """The epoch that `meta` says is served.
+
+    Raises LedgerMissing, LedgerRestoring, OutdatedLayout (a restore makes it ours), NewerLayout.
+    """
+    if epoch is None:
+        raise LedgerMissing(name)
+    if epoch == RESTORING:
+        raise LedgerRestoring(f"ledger {name!r} is being restored from its archive")
+    found = int(layout or 1)
+    if found < LAYOUT:
+        raise OutdatedLayout(name, str(found), epoch.decode())
+    if found > LAYOUT:
+        raise NewerLayout(f"ledger {name!r} has the Redis layout {found}, this version knows {LAYOUT}: update it")
+    return int(epoch)
 
 
 def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:

@@ -11,6 +11,7 @@ from config.connections import ledger_client
 from config.errors import ConfigurationError
 from config.settings import Settings
 from recovery.archive import open_archive
+from recovery.dead_letters import LetterLimits
 from recovery.identity import Identity
 
 
@@ -44,3 +45,8 @@ def trusted_keys(settings: Settings) -> frozenset[bytes]:
         return frozenset(bytes(Pubkey.from_string(key)) for key in settings.trusted_keys.replace(",", " ").split())
     except ValueError as error:
         raise ConfigurationError(f"TRUNKLINE_TRUSTED_KEYS: {error}; give base58 public keys") from None
+
+
+def letter_limits(settings: Settings) -> LetterLimits:
+    """When the ledger's dead letters are full."""
+    return LetterLimits(settings.dead_letter_limit, settings.dead_letter_bytes)

@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds until transactions that lost every round of a conflict come again.
 CONFLICT_DELAY = 0.25
+#: Seconds until a transaction comes again that full dead letters did not take.
+NO_GRAVE_DELAY = 30.0
 
 
 @dataclass(slots=True)
@@ -155,7 +157,11 @@ class Processor:
 
     def _bury(self, wire: WireTransaction, reason: str, attempts: int, done: Processed) -> None:
         logger.error("Transaction %s is given up: %s", wire.parsed.signatures[0], reason)
-        done.buried += self._burial.bury(wire.signature, wire.raw, reason, attempts)
+        try:
+            done.buried += self._burial.bury(wire.signature, wire.raw, reason, attempts)
+        except DeadLettersFullError:
+            logger.critical("Dead letters are full: %s waits in intake for room", wire.parsed.signatures[0])
+            done.parked += self.intake.park([(wire.signature, wire.raw)], NO_GRAVE_DELAY)
 
     def _end_attempt(self, signature: bytes) -> None:
         try:

@@ -22,4 +22,5 @@ class Reason(StrEnum):
     #: Nothing speaks against the transaction; it may be submitted again later.
     INTAKE_FULL = "intake-full"
     ARCHIVE_BEHIND = "archive-behind"
+    DEAD_LETTERS_FULL = "dead-letters-full"
     DEGRADED = "degraded"

@@ -28,6 +28,8 @@ class Replay:
     processed: int = 0
     failed: int = 0
     seq: int = 0
+    #: Signature that wrote each account last, as far as the outcomes reach back (b"": a genesis).
+    writers: dict[bytes, bytes] = field(default_factory=dict)
     signatures: set[bytes] = field(default_factory=set)
     conservation: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
@@ -56,6 +58,7 @@ class Replay:
                 self.accounts[key] = (entry.seq, record)
             else:
                 self.accounts.pop(key, None)
+            self.writers[key] = entry.signature
         self.lamports += after - before
         if entry.raw:
             self._count(entry, made=after - before)

@@ -12,7 +12,7 @@ from banking.blockstore import BlockStore
 from banking.errors import BadBlock, Diverged, LeaseLost, LedgerUnavailable, RestoreFailed, RestoreInterrupted
 from banking.keys import EpochKeys
 from banking.lease import RestoreLease
-from banking.ledger import BLOCKHASH_HISTORY, Ledger
+from banking.ledger import BLOCKHASH_HISTORY, LAYOUT, Ledger
 from banking.loading import EpochLoader, check_totals
 from banking.snapshot import ACCOUNTS, Fold, fold_blocks
 from config.clock import SYSTEM_CLOCK, Clock
@@ -86,7 +86,7 @@ class LedgerRestore:
         crash_points.reach("restore.folded")
         rows = _account_rows(layers) + len(self._fold.accounts)
         with EpochLoader(
-            self._ledger, self._staging, lambda done: self._lease.progress("accounts", done, rows)
+            self._ledger, self._staging, self.epoch, lambda done: self._lease.progress("accounts", done, rows)
         ) as loader:
             self._lease.progress("accounts", 0, rows)
             crash_points.reach("restore.loading")
@@ -217,7 +217,7 @@ class LedgerRestore:
 
     def _drop(self, signatures: Sequence[bytes]) -> None:
         keys = self._ledger.keys
-        names = [keys.restorer, keys.intake, keys.queued, keys.parked, keys.attempts, keys.dead]
+        names = [keys.restorer, keys.intake, keys.queued, keys.parked, keys.attempts, keys.dead, keys.dead_bytes]
         for first in range(0, len(signatures), 1_000):
             some = signatures[first : first + 1_000]
             if not self._ledger.run("forget", names, [self._lease.token, *some]):
@@ -236,6 +236,7 @@ class LedgerRestore:
                 self.epoch,
                 opening.ledger_id,
                 opening.supply,
+                LAYOUT,
                 *loader.counts(),
                 *_state_fields(opening),
             ],

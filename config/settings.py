@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     intake_limit: int = Field(default=1_000_000, ge=1, description="most unresolved transactions")
     conflict_rounds: int = Field(default=8, ge=1, description="executions of a conflicting transaction")
     max_attempts: int = Field(default=3, ge=1, description="redelivered runs before the dead letters")
+    dead_letter_limit: int = Field(default=100_000, ge=1, description="dead letters at which intake refuses")
+    dead_letter_bytes: int = Field(default=256 * 1024 * 1024, ge=1, description="bytes of them at which it does")
     longest_countdown: float = Field(default=5.0, gt=0, description="longer waits are parked in intake")
 
     slot_interval: float = Field(default=0.4, gt=0)

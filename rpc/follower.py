@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from solders.transaction import VersionedTransaction
 
 from banking.journal import JournalEntry
+from banking.ledger import BLOCKHASH_HISTORY
 from rpc.index.accounts import AccountIndex
 from rpc.index.backfill import Backfill
 from rpc.index.history import History
@@ -59,6 +60,8 @@ class Follower:
         self.seq = -1
         self._epoch = 0
         self._last_id = b"0-0"
+        #: The transaction behind `_last_id`: a Redis that lost its tail may give the id to another one.
+        self._last_raw = b""
         self._waiting: list[tuple[Snapshot, asyncio.Future[None]]] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -123,18 +126,23 @@ class Follower:
         if isinstance(found, dict):
             (page,) = page
         entries = [journal_entry(name, fields) for name, fields in page]
-        if entries[0].seq != self.seq + 1:
+        if entries[0].seq != self.seq + 1 or not await self._still_current():
             return False
         self._pass_on(entries)
-        self._last_id = page[-1][0]
+        self._last_id, self._last_raw = page[-1][0], entries[-1].raw
         # A burst must not starve the requests.
         await asyncio.sleep(0)
         return True
 
     async def _still_current(self) -> bool:
-        snapshot = await self._reader.read()
-        # Redis that came back without its newest second has a lower number: what we told is void.
-        return snapshot.epoch == self._epoch and snapshot.seq >= self.seq
+        last = self._last_id.decode()
+        snapshot = await self._reader.read(("XRANGE", "journal", last, last))
+        # Redis that came back without its newest second has a lower number, or has handed ours out again: what we
+        # told is void.
+        (found,) = snapshot.answers
+        slot = int(last.partition("-")[0])
+        same = found[0][1][b"t"] == self._last_raw if found else slot <= snapshot.finalized - BLOCKHASH_HISTORY
+        return snapshot.epoch == self._epoch and snapshot.seq >= self.seq and (same or not slot)
 
     def _pass_on(self, entries: list[JournalEntry]) -> None:
         followed = [Followed(entry, _parse(entry)) for entry in entries]
@@ -152,7 +160,7 @@ class Follower:
         snapshot = await self._reader.read(("XREVRANGE", "journal", "+", "-", "COUNT", 1))
         newest = snapshot.answers[0]
         self._epoch = snapshot.epoch
-        self._last_id = newest[0][0] if newest else b"0-0"
+        self._last_id, self._last_raw = (newest[0][0], newest[0][1][b"t"]) if newest else (b"0-0", b"")
         followed_to = int(self._last_id.partition(b"-")[2]) if newest else snapshot.seq
         self.accounts.clear()
         await self._scan_accounts()

@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 
 from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable
 from banking.keys import LedgerKeys
-from banking.ledger import RESTORING
+from banking.ledger import served_epoch
 
 #: (Redis command, name of a key in `EpochKeys` or `LedgerKeys`, further arguments).
 Command = tuple[str, str, *tuple[Any, ...]]
@@ -183,7 +183,7 @@ class LedgerReader:
                 # Answers on several connections may overtake each other: only what was known before counts.
                 epoch, known = self._epoch, self._newest
                 meta, state, *answers = await self._round_trip(epoch, groups)
-                current = self._epoch_in(meta.get(b"epoch"))
+                current = served_epoch(self.keys.name, meta.get(b"epoch"), meta.get(b"layout"))
                 if current == epoch:
                     break
                 self._epoch = current
@@ -211,15 +211,8 @@ class LedgerReader:
         return answers
 
     async def _look_up_epoch(self) -> int:
-        found: Any = await self.client.hget(self.keys.meta, "epoch")
-        return self._epoch_in(found)
-
-    def _epoch_in(self, value: bytes | None) -> int:
-        if value is None:
-            raise LedgerMissing(self.keys.name)
-        if value == RESTORING:
-            raise LedgerRestoring(f"ledger {self.keys.name!r} is being restored from its archive")
-        return int(value)
+        found: Any = await self.client.hmget(self.keys.meta, "epoch", "layout")
+        return served_epoch(self.keys.name, *found)
 
     def _check_forward(self, snapshot: Snapshot, known: tuple[int, int]) -> None:
         """Raises LedgerUnavailable when Redis has lost what was `known` to be final: a worker will restore it."""

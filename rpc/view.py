@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from banking.versions import sequence
 from rpc.errors import min_context_slot_not_reached, node_unhealthy
 from rpc.params import Commitment, Config
 from rpc.reader import Command, Snapshot
@@ -60,7 +61,7 @@ async def records_at(
     records = [record or native.record(key, snapshot) for key, record in zip(keys, found, strict=True)]
     if not commitment.settled:
         return snapshot.slot, records
-    newest = max((int(version) for version in versions if version), default=0)
+    newest = max((sequence(version) for version in versions if version), default=0)
     if newest <= snapshot.finalized_seq:
         return snapshot.finalized, records
     wait = services.settings.rpc_commitment_wait

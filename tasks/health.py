@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -20,12 +21,17 @@ from recovery.degradation.signals import CallableSignal, DiskFreeRatio, RedisMem
 from tasks.errors import LEDGER_AWAY
 from tasks.runtime import Runtime, runtime
 
+logger = logging.getLogger(__name__)
+
+_told_full = False
+
 
 @app.task(name=EVALUATE_HEALTH, throws=LEDGER_AWAY)
 def evaluate() -> dict[str, float]:
     """Measure the signals and apply the rules; returns what was measured."""
     here = runtime()
     values = measure(here)
+    _tell_full_letters(values)
     _rules(here).evaluate(values)
     return values
 
@@ -56,12 +62,22 @@ def _signals(here: Runtime, pulse: Pulse, breaker: Snapshot) -> list[Signal]:
         CallableSignal("seal_lag_s", lambda: max(0.0, pulse.seal_age - here.settings.slot_interval)),
         CallableSignal("clock_back_s", lambda: pulse.clock_back),
         CallableSignal("archive_writable", lambda: _archive_writable(here, pulse)),
+        CallableSignal("dead_letters_ratio", lambda: here.burial.limits.share(*here.burial.letters.size())),
         RedisMemoryRatio(here.ledger.client),
     ]
     location = urlsplit(here.settings.archive_location())
     if location.scheme == "file":
         signals.append(DiskFreeRatio(Path(unquote(location.path))))
     return signals
+
+
+def _tell_full_letters(values: dict[str, float]) -> None:
+    """Once, when they have become full: no rule can make room, an operator must."""
+    global _told_full
+    full = values.get("dead_letters_ratio", 0.0) >= 1.0
+    if full and not _told_full:
+        logger.error("The dead letters are full, and nothing is accepted until some are replayed or dropped")
+    _told_full = full
 
 
 def _breaker_open_seconds(breaker: Snapshot, pulse: Pulse) -> float | None:

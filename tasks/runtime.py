@@ -12,7 +12,7 @@ from banking.intake import Intake
 from banking.keeper import LedgerKeeper
 from banking.keys import LedgerKeys
 from banking.ledger import Ledger
-from banking.opening import open_blocks, open_ledger
+from banking.opening import letter_limits, open_blocks, open_ledger
 from banking.processor import Processor
 from banking.pulse import PulseTaker
 from banking.sealer import Sealer
@@ -62,7 +62,7 @@ class Runtime:
 
     @cached_property
     def intake(self) -> Intake:
-        return Intake(self.ledger, limit=self.settings.intake_limit)
+        return Intake(self.ledger, limit=self.settings.intake_limit, letters=letter_limits(self.settings))
 
     @cached_property
     def pulse(self) -> PulseTaker:
@@ -70,7 +70,7 @@ class Runtime:
 
     @cached_property
     def burial(self) -> Burial:
-        return Burial(self.ledger)
+        return Burial(self.ledger, limits=letter_limits(self.settings))
 
     @cached_property
     def processor(self) -> Processor:

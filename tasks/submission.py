@@ -15,6 +15,7 @@ from solders.signature import Signature
 from banking.errors import InvalidTransaction, LedgerMissing, LedgerRestoring, LedgerUnavailable, StaleEpoch
 from banking.intake import MOST_AT_ONCE, Acceptance, Accepted, Intake
 from banking.ledger import Ledger
+from banking.opening import letter_limits
 from banking.reasons import Reason
 from banking.records import Outcome
 from banking.wire import TransactionInput, VerifiedTransaction, decode, verify
@@ -51,6 +52,11 @@ _ANSWERS = {
         Reason.ARCHIVE_BEHIND,
         "the archive cannot keep up: too many outcomes are not in it yet; submit again later",
     ),
+    Acceptance.LETTERS_FULL: (
+        Verdict.REJECTED,
+        Reason.DEAD_LETTERS_FULL,
+        "the dead letters are full; an operator must replay or drop some (`trunkline deadletter`)",
+    ),
 }
 _POLL_SECONDS = 0.05
 #: Seconds for which `submit` and `wait_for` wait for a ledger that is being restored.
@@ -84,7 +90,12 @@ class Submitter:
         modes: DegradationManager | None = None,
     ) -> None:
         self.ledger = ledger
-        self._intake = Intake(ledger, limit=settings.intake_limit, unsealed_limit=settings.unsealed_limit)
+        self._intake = Intake(
+            ledger,
+            limit=settings.intake_limit,
+            unsealed_limit=settings.unsealed_limit,
+            letters=letter_limits(settings),
+        )
         self._settings = settings
         self._modes = modes
         self._knew_ledger = False

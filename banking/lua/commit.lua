@@ -3,15 +3,17 @@
 -- KEYS  1 meta  2 state  3 accounts  4 versions  5 status  6 messages  7 blockhashes  8 journal
 --       9 intake  10 queued  11 parked  12 attempts  13 dead
 -- ARGV  epoch, enqueued_at (ms, 0 = unknown), max_age (slots that a blockhash stays valid),
---         token of the slot that the transactions were executed for
+--       mark (random bytes that make the versions of this commit its own, see banking/versions.py),
+--       token of the slot that the transactions were executed for
 --       A, then A times: account key, version read ('' = absent)
 --       B, then B times: blockhash
 --       T, then T times: signature, message hash, blockhash index (0 = a refusal, -1 = valid by its nonce: not
---         checked), bound to the slot ('1' or '0'), reads (2 bytes big-endian an account index, from 1), burned (lamports), ok ('1' or '0'), result (packed), raw transaction,
---         detail (packed), W, then W times: account index, record ('' = the account is gone)
+--         checked), bound to the slot ('1' or '0'), reads (2 bytes big-endian an account index, from 1), burned
+--         (lamports), ok ('1' or '0'), result (packed), raw transaction, detail (packed), W, then W times: account index,
+--         record ('' = the account is gone)
 -- RESULT {slot, first sequence number, codes}, codes one letter a transaction:
---       A applied   C conflict: an account, or the slot, changed since it was read, or an earlier one of the batch that this one
---       built on was not applied   D duplicate: the signature has its outcome already, or is a dead letter
+--       A applied   C conflict: an account, or the slot, changed since it was read, or an earlier one of the batch
+--       that this one built on was not applied   D duplicate: the signature has its outcome already, or is a dead letter
 --       E blockhash not valid
 --       M the same message was applied under another signature
 -- ERRORS STALE_EPOCH <current>: the caller's view is fenced off. Nothing was written.
@@ -50,7 +52,7 @@ end
 local enqueued_at = tonumber(ARGV[2])
 if not enqueued_at then return redis.error_reply('ERR enqueued_at is no number') end
 
-local at = 5
+local at = 6
 local function take()
   local value = ARGV[at]
   at = at + 1
@@ -87,7 +89,7 @@ end
 
 local state = redis.call('HMGET', KEYS[2], 'slot', 'seq', 'parent_time', 'slot_time')
 local slot, seq = tonumber(state[1]), tonumber(state[2])
-local same_slot = ARGV[4] == state[1] .. ':' .. (state[3] or state[4])
+local same_slot = ARGV[5] == state[1] .. ':' .. (state[3] or state[4])
 
 local stale = {}
 if #keys > 0 then
@@ -127,7 +129,7 @@ end
 
 local first = seq + 1
 local codes, journal = {}, {}
-local image, image_seq, touched = {}, {}, {}
+local image, image_version, touched = {}, {}, {}
 local new_status, new_messages, done, applied_signatures = {}, {}, {}, {}
 local ok_count, failed_count, burned_sum, burned = 0, 0, 0, {}
 for i = 1, #txs do
@@ -138,11 +140,12 @@ for i = 1, #txs do
     seq = seq + 1
     local result = whole(slot) .. ':' .. whole(seq) .. ':' .. tx.result
     local entry = {'t', tx.raw, 'r', result, 'f', tx.burned, 'd', tx.detail}
+    local version = whole(seq) .. ':' .. string.sub(signatures[i], 1, 16) .. ARGV[4]
     for w = 1, #tx.writes do
       local index, record = tx.writes[w][1], tx.writes[w][2]
       if not image[index] then touched[#touched + 1] = index end
       image[index] = record
-      image_seq[index] = seq
+      image_version[index] = version
       entry[#entry + 1] = keys[index]
       entry[#entry + 1] = record
     end
@@ -183,7 +186,7 @@ if applied > 0 then
       records[#records + 1] = keys[index]
       records[#records + 1] = image[index]
       versions[#versions + 1] = keys[index]
-      versions[#versions + 1] = whole(image_seq[index])
+      versions[#versions + 1] = image_version[index]
     end
   end
   write_chunks('HSET', KEYS[3], records)

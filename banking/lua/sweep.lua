@@ -4,7 +4,7 @@
 -- ARGV  epoch, grace (ms: how long a popped message may take), queue empty ('1' or '0'), limit
 -- RESULT {now (ms), released, lost, suspects}: three flat lists of raw transactions to enqueue
 --       released  were parked          lost  went missing for the first time
---       suspects  went missing again: run these one by one, one of them may kill its worker
+--       suspects  went missing again, or were parked after more than one run without an end: run these one by one, one of them may kill its worker
 -- ERRORS STALE_EPOCH <current>
 --
 -- Messages leave the broker in order, so what was enqueued before the newest batch seen working (the watermark)
@@ -41,11 +41,15 @@ for _, signature in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now_text
   if raw then
     redis.call('ZADD', KEYS[3], now_text, signature)
     redis.call('ZREM', KEYS[4], signature)
-    released[#released + 1] = raw
+    if tonumber(redis.call('HGET', KEYS[5], signature) or '0') > 1 then
+      suspects[#suspects + 1] = raw
+    else
+      released[#released + 1] = raw
+    end
   end
 end
 local before = string.format('%.0f', horizon - tonumber(ARGV[2]))
-local room = limit - #released
+local room = limit - #released - #suspects
 if room > 0 then
   for _, signature in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', before, 'LIMIT', 0, room)) do
     local raw = raw_of(signature, KEYS[3])

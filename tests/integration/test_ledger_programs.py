@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -280,4 +281,4 @@ def replace_record(world: World, key: Pubkey, *, executable: bool, new_version: 
     changed = record[:EXECUTABLE_AT] + bytes([executable]) + record[EXECUTABLE_AT + 1 :]
     client.hset(keys.accounts, bytes(key), changed)
     if new_version:
-        client.hincrby(keys.versions, bytes(key), 1_000_000)
+        client.hset(keys.versions, bytes(key), b"1000000:" + os.urandom(24))

@@ -21,6 +21,7 @@ from banking.genesis import create_ledger
 from banking.intake import Intake
 from banking.ledger import MAX_BLOCKHASH_AGE, Entry, Ledger
 from banking.records import Result, lamports_of, pack_account, pack_result
+from banking.versions import sequence
 from recovery.archive import MemoryArchive
 from recovery.identity import Identity
 
@@ -114,7 +115,7 @@ class Model:
         return signature in self.applied or signature in self.dead
 
     def commit(self, entries: list[Entry], versions: dict[bytes, bytes]) -> str:
-        stale = {key for key, seen in versions.items() if seen != str(self.versions.get(key, "")).encode()}
+        stale = {key for key, seen in versions.items() if not self._is_current(key, seen)}
         codes = ""
         for entry in entries:
             code = self._judge(entry, stale)
@@ -126,6 +127,9 @@ class Model:
                 if code == "D":
                     self.intake.discard(entry.signature)
         return codes
+
+    def _is_current(self, key: bytes, seen: bytes) -> bool:
+        return (sequence(seen) if seen else None) == self.versions.get(key)
 
     def _judge(self, entry: Entry, stale: set[bytes]) -> str:
         if self.settled(entry.signature):
@@ -342,7 +346,7 @@ class CommitMachine(RuleBasedStateMachine):
         assert (state.seq, state.slot, state.burned) == (model.seq, model.slot, model.burned)
         assert (state.processed, state.failed, state.accepted) == (model.ok, model.failed, model.accepted)
         versions = self.client.hgetall(ledger.epoch_keys.versions)
-        assert versions == {key: str(seq).encode() for key, seq in model.versions.items()}
+        assert {key: sequence(version) for key, version in versions.items()} == model.versions
         self._check_places(ledger)
         self._check_journal(ledger)
 

@@ -18,11 +18,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tasks": {"config", "recovery", "banking"},
     "workers": {"config", "recovery", "banking", "tasks"},
     "rpc": {"config", "recovery", "banking", "tasks"},
+    # A second opinion is worth something only when it shares nothing with the first.
+    "oracle": set(),
 }
 BESIDE = {"tests", "benchmarks", "examples"}
 OURS = set(MAY_IMPORT) | BESIDE
-#: The command line may start the RPC server.
-EXCEPTIONS = {("workers/console/", "rpc")}
+#: The command line may start the RPC server, and ask the oracle.
+EXCEPTIONS = {("workers/console/", "rpc"), ("workers/console/", "oracle")}
 
 
 def modules(room: str) -> list[Path]:

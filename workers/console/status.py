@@ -10,6 +10,7 @@ import base58
 import click
 
 from banking.errors import LedgerRestoring
+from banking.opening import letter_limits
 from config.addresses import masked
 from config.errors import ConfigurationError
 from config.instance import read_instance
@@ -20,6 +21,7 @@ from workers.console.errors import CommandFailed
 from workers.console.readiness import Readiness
 
 _POLL_SECONDS = 0.2
+_FULL = ", FULL: nothing is accepted; `trunkline deadletter replay` or `drop` some"
 
 
 @click.command(cls=Command)
@@ -57,9 +59,10 @@ def gather() -> dict[str, Any]:
         pipe.hlen(keys.intake)
         pipe.zcard(keys.parked)
         pipe.hlen(keys.dead)
-        return [int(size) for size in pipe.execute()]
+        pipe.get(keys.dead_bytes)
+        return [int(size or 0) for size in pipe.execute()]
 
-    backlog, parked, dead = ledger.call(sizes)
+    backlog, parked, dead, dead_bytes = ledger.call(sizes)
     workers = ledger.call(open_board(ledger).workers)
     # With servers of one's own there may be no instance on this machine, and so no Flower to name.
     note = read_instance(settings.data_dir) or {}
@@ -77,6 +80,8 @@ def gather() -> dict[str, Any]:
         "backlog": backlog,
         "parked": parked,
         "dead": dead,
+        "dead_bytes": dead_bytes,
+        "dead_full": letter_limits(settings).share(dead, dead_bytes) >= 1,
         "burned": state.burned,
         "workers": [
             {"name": one.name, "pid": one.pid, "queues": list(one.queues), "epoch": one.epoch} for one in workers
@@ -144,7 +149,7 @@ def _show(facts: dict[str, Any]) -> None:
         ("Processed", f"{facts['processed']:,}"),
         ("Failed", f"{facts['failed']:,}"),
         ("Backlog", f"{facts['backlog']:,}, {facts['parked']:,} of them parked"),
-        ("Dead letters", f"{facts['dead']:,}"),
+        ("Dead letters", f"{facts['dead']:,}{_FULL if facts['dead_full'] else ''}"),
         ("Redis", masked(facts["redis_url"])),
         ("Broker", masked(facts["broker_url"])),
         ("Flower", facts["flower_url"] or "not started here"),

@@ -220,6 +220,14 @@ def test_what_was_given_up_is_not_taken_again(node: Node) -> None:
     assert node.error("sendTransaction", base64_of(transaction), _SKIP)["code"] == -32602
 
 
+def test_full_dead_letters_refuse_new_work(make_node: MakeNode) -> None:
+    node = make_node(dead_letter_limit=1)
+    transaction = _good(node)
+    Burial(node.world.ledger).bury(bytes(transaction.signatures[0]), bytes(transaction), "for the test", 3)
+    error = node.error("sendTransaction", base64_of(_good(node)), _SKIP)
+    assert (error["code"], "dead letters are full" in error["message"]) == (-32005, True)
+
+
 def test_what_was_read_for_a_simulation_is_never_executed(node: Node) -> None:
     transaction = _good(node)
     forged = VersionedTransaction.populate(transaction.message, [Keypair().sign_message(b"other")])
