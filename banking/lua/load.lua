@@ -45,8 +45,8 @@ local signatures = take_list(1)
 local blockhashes = take_list(1)
 local accounts, at_hand = take_list(2)
 
-local state = redis.call('HMGET', KEYS[2], 'slot', 'parent_time', 'slot_time')
-local time = state[2] or state[3]
+local state = redis.call('HMGET', KEYS[2], 'slot', 'parent_time')
+local time = state[2] or ''
 local resolved, valid = {}, {}
 for i, value in ipairs(hmget(KEYS[5], signatures)) do resolved[i] = value == '' and '0' or '1' end
 -- Nearly always there are no dead letters, and this is one look-up.
