@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from solders.account import Account
 from solders.pubkey import Pubkey
 
-from banking.blocks import GENESIS_PARENT, BlockHeader, encode_entries
+from banking.blocks import GENESIS_PARENT, BlockHeader, encode_body
 from banking.blockstore import BlockStore
 from banking.errors import Diverged, LedgerExists
 from banking.executor import SvmExecutor
@@ -96,7 +96,7 @@ def genesis_block(
     """Header and body of a block that makes `accounts`; a large genesis is a chain of them, from slot 0 on."""
     seq = slot + 1
     value = f"{slot}:{seq}:".encode() + pack_result(Result(None, 0, 0, []))
-    body = encode_entries([JournalEntry(slot, seq, b"", value, 0, b"", dict(accounts))])
+    body = encode_body([JournalEntry(slot, seq, b"", value, 0, b"", b"".join(sorted(accounts)))], accounts)
     header = BlockHeader(
         ledger_id=ledger_id,
         supply=supply,

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import cast
 
-from banking.blocks import Block, BlockHeader, encode_entries
+from banking.blocks import Block, BlockHeader, encode_body
 from banking.blockstore import BlockStore
 from banking.errors import BadBlock, Diverged, LeaseLost, LedgerUnavailable, RestoreFailed, RestoreInterrupted
 from banking.keys import EpochKeys
@@ -157,7 +157,7 @@ class LedgerRestore:
 
     def _open_epoch(self, head: BlockHeader) -> BlockHeader:
         """Put the empty block that opens the epoch: from then on no late sealer of an older one can go on (I8)."""
-        body = encode_entries([])
+        body = encode_body([], {})
         header = BlockHeader(
             ledger_id=head.ledger_id,
             supply=head.supply,

@@ -37,6 +37,23 @@ class Fsync(StrEnum):
     EVERYSEC = "everysec"
 
 
+class LogLevel(StrEnum):
+    """The least level that is logged; `debug` follows every transaction."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """Lines for people or JSON objects; `auto`: for people in profile dev, else JSON."""
+
+    AUTO = "auto"
+    CONSOLE = "console"
+    JSON = "json"
+
+
 class Settings(BaseSettings):
     """Settings of one Trunkline instance. Times are seconds, sizes are bytes, amounts are lamports."""
 
@@ -71,11 +88,22 @@ class Settings(BaseSettings):
     worker_concurrency: int = Field(default=1, ge=1, description="pool processes in one worker")
     crash_points: str = Field(default="", description="named points at which tests kill the process")
 
+    log_level: LogLevel = LogLevel.INFO
+    log_format: LogFormat = LogFormat.AUTO
+    log_file: Path | None = Field(default=None, description="one file for all processes [standard error]")
+    log_file_bytes: int = Field(default=16 * 2**20, ge=4096, description="a log file beyond this is renamed to .1")
+    log_files_kept: int = Field(default=5, ge=1, le=1000, description="renamed log files kept beside it")
+
     # The JSON-RPC and websocket server.
     rpc_host: str = Field(default="127.0.0.1", description="loopback unless said otherwise")
     rpc_port: int = Field(default=8899, ge=0, le=65535, description="HTTP and websocket")
     rpc_ws_port: int = Field(default=8900, ge=0, le=65535, description="websocket, where web3.js looks for it")
-    rpc_cors_origins: str = Field(default="", description="comma-separated origins, or *; empty: none")
+    rpc_cors_origins: str | None = Field(
+        default=None, description="origins of web pages, comma-separated, or *; empty: none; unset: any in dev only"
+    )
+    rpc_allowed_hosts: str = Field(
+        default="", description="names of the server beside localhost, comma-separated; .example.org: all below; *: any"
+    )
     rpc_body_limit: int = Field(default=256 * 1024, ge=2048, description="most bytes of one request")
     rpc_batch_limit: int = Field(default=100, ge=1, description="most calls in one JSON-RPC batch")
     rpc_in_flight: int = Field(default=1024, ge=1, description="most requests at work at the same time")
@@ -102,6 +130,11 @@ class Settings(BaseSettings):
     scrub_interval: float = Field(default=600.0, gt=0)
     unsealed_limit: int = Field(default=100_000, ge=1, description="most outcomes not yet in the archive")
     genesis_lamports: int = Field(default=500_000_000 * 10**9, ge=10**9, lt=2**63)
+
+    @field_validator("log_level", "log_format", mode="before")
+    @classmethod
+    def _in_any_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
 
     @field_validator("redis_url")
     @classmethod
@@ -135,6 +168,12 @@ class Settings(BaseSettings):
         """URL of the broker as kombu spells it (`redis+socket://` for Unix sockets)."""
         url = self.broker_url or self.redis_url or self._instance_url("broker_url")
         return url.replace("unix://", "redis+socket://", 1)
+
+    def cors_origins(self) -> list[str]:
+        """The origins whose web pages may use the RPC server; "*" stands for all of them."""
+        if self.rpc_cors_origins is None:
+            return ["*"] if self.profile is Profile.DEV else []
+        return [origin.strip() for origin in self.rpc_cors_origins.split(",") if origin.strip()]
 
     def archive_location(self) -> str:
         """URL of the archive; a folder inside `data_dir` unless set."""

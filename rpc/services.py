@@ -103,7 +103,8 @@ class Services:
         # A blocking read and a scan of large records may take longer than an answer to a client.
         follower_client = async_client(url, timeout=max(5.0, timeout), connections=2)
         backfill = Backfill(blocks.read, self.history, slots=settings.history_slots) if blocks is not None else None
-        self.follower = Follower(follower_client, self.reader, self.accounts, self.history, backfill)
+        read_block = blocks.read if blocks is not None else None
+        self.follower = Follower(follower_client, self.reader, self.accounts, self.history, backfill, read_block)
         self.performance = Performance(self.reader)
         self.simulator = Simulator(self._ledger, queue_limit=settings.rpc_send_queue)
         self.sender = Sender(self._submitter, window=settings.rpc_send_window, queue_limit=settings.rpc_send_queue)
