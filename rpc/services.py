@@ -97,7 +97,7 @@ class Services:
         url = settings.ledger_url()
         timeout = min(settings.redis_timeout, settings.rpc_read_timeout / 4)
         self.reader = LedgerReader(async_client(url, timeout=timeout), settings.ledger)
-        self.chain = Chain(self.reader)
+        self.chain = Chain(self.reader, clock=clock)
         self.accounts = AccountIndex(settings.rpc_indexed_accounts)
         self.history = History(settings.rpc_history)
         # A blocking read and a scan of large records may take longer than an answer to a client.
