@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from solders.account import Account
 from solders.pubkey import Pubkey
 
-from banking.blocks import GENESIS_PARENT, BlockHeader, encode_entries
+from banking.blocks import GENESIS_PARENT, BlockHeader, encode_body
 from banking.blockstore import BlockStore
 from banking.errors import Diverged, LedgerExists
 from banking.executor import SvmExecutor
@@ -17,7 +17,6 @@ from banking.journal import JournalEntry
 from banking.ledger import LAYOUT, Ledger
 from banking.records import Result, lamports_of, pack_account, pack_result
 from banking.versions import restored
-from config.clock import SYSTEM_CLOCK, Clock
 
 FIRST_EPOCH = 1
 #: The mint of wrapped SOL for SPL Token and for Token-2022.
@@ -52,9 +51,7 @@ def native_mints() -> dict[bytes, bytes]:
     return accounts
 
 
-def create_ledger(
-    ledger: Ledger, blocks: BlockStore, accounts: Mapping[bytes, bytes], *, clock: Clock = SYSTEM_CLOCK
-) -> str:
+def create_ledger(ledger: Ledger, blocks: BlockStore, accounts: Mapping[bytes, bytes]) -> str:
     """Archive the genesis block, make the ledger from it and open slot 1; returns the ledger's id.
 
     Raises LedgerExists (in Redis, or only in the archive: then it is to be restored, not made anew),
@@ -66,7 +63,7 @@ def create_ledger(
     if supply >= 2**63:
         raise ValueError(f"a supply of {supply} lamports does not fit: it must stay below 2^63")
     ordered = dict(sorted(accounts.items()))
-    header, body = genesis_block(secrets.token_hex(16), supply, ordered, int(clock.time() * 1000))
+    header, body = genesis_block(secrets.token_hex(16), supply, ordered, ledger.server_ms())
     try:
         blocks.put(header, body)
     except Diverged:
@@ -99,7 +96,7 @@ def genesis_block(
     """Header and body of a block that makes `accounts`; a large genesis is a chain of them, from slot 0 on."""
     seq = slot + 1
     value = f"{slot}:{seq}:".encode() + pack_result(Result(None, 0, 0, []))
-    body = encode_entries([JournalEntry(slot, seq, b"", value, 0, b"", dict(accounts))])
+    body = encode_body([JournalEntry(slot, seq, b"", value, 0, b"", b"".join(sorted(accounts)))], accounts)
     header = BlockHeader(
         ledger_id=ledger_id,
         supply=supply,

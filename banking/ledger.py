@@ -18,6 +18,7 @@ from banking.errors import (
     StaleEpoch,
 )
 from banking.keys import EpochKeys, LedgerKeys
+from banking.limits import SLOT_LIMITS, SlotLimits
 from banking.records import Outcome, unpack_outcome
 from banking.versions import new_mark
 from config.addresses import refusal
@@ -100,13 +101,19 @@ class State:
     closing: bool
     closing_time_ms: int = 0
     closing_seq: int = 0
+    #: Bytes that the open slot, and the closed one that waits, will have in their blocks (see `banking.limits`).
+    slot_bytes: int = 0
+    closing_bytes: int = 0
 
 
 class Ledger:
     """Ledger `name` behind `client`. Knows the epoch it works in; a restore by others raises StaleEpoch once."""
 
-    def __init__(self, client: redis.Redis, name: str, *, epoch: int | None = None) -> None:
+    def __init__(
+        self, client: redis.Redis, name: str, *, epoch: int | None = None, limits: SlotLimits = SLOT_LIMITS
+    ) -> None:
         self.client = client
+        self.limits = limits
         self.keys = LedgerKeys(name)
         self._epoch = epoch
 
@@ -139,6 +146,11 @@ class Ledger:
             refused = refusal(error)
             problem = f"{refused}. Correct TRUNKLINE_REDIS_URL" if refused else f"Redis does not answer: {error}"
             raise LedgerUnavailable(problem) from error
+
+    def server_ms(self) -> int:
+        """The server's clock, in milliseconds since the Unix epoch. Raises LedgerUnavailable."""
+        seconds, micros = self.call(self.client.time)
+        return int(seconds) * 1000 + int(micros) // 1000
 
     def load(
         self,
@@ -205,8 +217,18 @@ class Ledger:
                 self.keys.parked,
                 self.keys.attempts,
                 self.keys.dead,
+                keys.images_even,
+                keys.images_odd,
             ],
-            [self.epoch, enqueued_at, MAX_BLOCKHASH_AGE, new_mark(), *_commit_arguments(entries, versions)],
+            [
+                self.epoch,
+                enqueued_at,
+                MAX_BLOCKHASH_AGE,
+                new_mark(),
+                self.limits.shared,
+                self.limits.most,
+                *_commit_arguments(entries, versions),
+            ],
         )
         return Committed(int(slot), int(first), codes.decode())
 
@@ -324,6 +346,8 @@ def _state(meta: dict[bytes, bytes], state: dict[bytes, bytes]) -> State:
         closing=bool(state.get(b"closing")),
         closing_time_ms=number(b"closing_time"),
         closing_seq=number(b"closing_last"),
+        slot_bytes=number(b"bytes"),
+        closing_bytes=number(b"closing_bytes") if state.get(b"closing") else 0,
     )
 
 

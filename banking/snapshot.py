@@ -90,9 +90,10 @@ class Fold:
 
     def add(self, block: Block) -> None:
         """Fold the next block in."""
+        last = {key: entry.seq for entry in block.entries for key in entry.keys}
+        for key, record in block.images.items():
+            self.accounts[key] = (last[key], record)
         for entry in block.entries:
-            for key, record in entry.writes.items():
-                self.accounts[key] = (entry.seq, record)
             if entry.raw:
                 message = message_hash(entry.raw) if entry.included else b""
                 self.statuses[entry.signature] = (entry.value, message)
