@@ -170,6 +170,12 @@ class Settings(BaseSettings):
         default=256 * 1024, ge=2048, description="longest request or websocket message", json_schema_extra=BYTES
     )
     rpc_batch_limit: int = Field(default=100, ge=1, description="most calls in one JSON-RPC batch")
+    rpc_answer_limit: int = Field(
+        default=64 * 1024 * 1024, ge=64 * 1024, description="most bytes of the answers to one request"
+    )
+    rpc_answers_limit: int = Field(
+        default=128 * 1024 * 1024, ge=64 * 1024, description="most bytes of all answers that are made or sent"
+    )
     rpc_in_flight: int = Field(default=1024, ge=1, description="most requests at work at the same time")
     rpc_rate_limit: float = Field(
         default=10_000.0, ge=0, description="calls of one address; 0: no limit", json_schema_extra={"unit": "calls/s"}
