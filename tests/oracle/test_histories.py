@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import fakeredis
+import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -65,7 +66,8 @@ def play(town: Town, step: Step) -> None:
         town.seal()
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+@pytest.mark.timeout(600)
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 @given(st.lists(STEP, min_size=5, max_size=40))
 def test_every_history_is_what_one_vm_gets(history: list[Step]) -> None:
     client: redis.Redis = fakeredis.FakeRedis(version=(6, 2))
