@@ -39,6 +39,6 @@ def start_or_explain(**_: Any) -> None:
 
 
 def install() -> None:
-    """Check whenever this process becomes a Celery worker or beat. (Flower has no signal: see `flowerconfig`.)"""
+    """Check whenever this process becomes a Celery worker or beat. (For Flower see `flower_process`.)"""
     celeryd_init.connect(start_or_explain, weak=False, dispatch_uid="trunkline")
     beat_init.connect(start_or_explain, weak=False, dispatch_uid="trunkline")
