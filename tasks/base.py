@@ -14,6 +14,7 @@ from recovery.dead_letters import DeadLetters
 from recovery.errors import Refused, TerminalError
 from recovery.retry import RetryPolicy
 from recovery.retryable import is_retryable
+from tasks import story
 from tasks.gates import PipelineBreaker, PipelineBudget, PipelineGate
 from tasks.runtime import runtime
 
@@ -77,8 +78,11 @@ class TransactionTask(FaultTolerantTask):
         self.request.update(decoded=(wires, done))
         if not wires:
             return done
+        story.began(wires)
         redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
-        return processor.run(wires, enqueued_at=enqueued_at, isolate=isolate or redelivered, done=done)
+        processor.run(wires, enqueued_at=enqueued_at, isolate=isolate or redelivered, done=done)
+        story.ended(wires, done.words(), runtime().ledger.settled)
+        return done
 
     def park(self, delay: float, exc: Exception) -> None:
         """Put the batch back into intake; the sweeper brings it when its time has come.
@@ -89,6 +93,7 @@ class TransactionTask(FaultTolerantTask):
         try:
             wires, done = self._decoded()
             runtime().processor.park(wires, delay, done)
+            story.parked(wires, delay, exc)
         except (LedgerUnavailable, LedgerMissing, StaleEpoch) as error:
             delay = min(delay, runtime().settings.longest_countdown)
             logger.warning("%s; cannot park in intake (%s): the message comes again in %.1f s", exc, error, delay)

@@ -1,8 +1,7 @@
 """Trunkline's part in a Flower process, the same for `trunkline up` and the plain `celery -A workers.app flower`.
 
-Flower knows no plug-ins, but it tells its app once when it starts, before it reads its options. What is done then:
-settings are checked as in every other process of ours, options that nobody chose get our defaults, and the end of
-the process is bounded.
+Flower knows no plug-ins, but it tells its app once when it starts, before it reads its options. Then those that nobody
+chose get our defaults, and the end of the process is bounded.
 """
 
 from __future__ import annotations
@@ -15,8 +14,6 @@ from typing import Any
 
 import click
 from celery.signals import import_modules
-
-from workers.startup import start_or_explain
 
 #: Seconds from SIGTERM or Ctrl-C to the end of the process at the latest.
 PATIENCE = 2.0
@@ -56,7 +53,6 @@ def _on_import_modules(**_: Any) -> None:
     from tornado.ioloop import IOLoop
     from tornado.options import options
 
-    start_or_explain()
     apply_defaults(options)
     # Later, because Flower has not set its own handlers of signals yet.
     IOLoop.current().add_callback(_bound_the_end)

@@ -32,8 +32,12 @@ class Bed:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.bench = Bench()
         self.harness = Harness()
-        settings = SimpleNamespace(longest_countdown=5.0)
-        here = SimpleNamespace(processor=self.bench.processor, burial=self.bench.burial, settings=settings)
+        here = SimpleNamespace(
+            ledger=self.bench.world.ledger,
+            processor=self.bench.processor,
+            burial=self.bench.burial,
+            settings=SimpleNamespace(longest_countdown=5.0),
+        )
         monkeypatch.setattr(base, "runtime", lambda: here)
 
     def run(self, payload: list[Any], **options: Any) -> Ran:
