@@ -20,7 +20,7 @@ from banking.wire import WireTransaction, verify
 from tests.ledgers import SOL, World, new_world, sign
 
 TABLES = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
-KEYS = sorted(map(Pubkey, RESERVED))
+KEYS = [Pubkey(key) for key in sorted(RESERVED)]
 #: Reserved, and yet accounts of the ledger: programs that are no builtins any more.
 BPF = (TABLES, Pubkey.from_string("Stake11111111111111111111111111111111111111"))
 READONLY = '{"InstructionError":[0,"ReadonlyLamportChange"]}'
