@@ -197,6 +197,7 @@ class Vm:
                 return
         shown = not_deployed(record)
         self._vm.set_account(Pubkey(key), to_account(shown))
+        self._note({key: record})
         self._shown[key] = shown
 
     def _compile(self, key: bytes, record: bytes) -> bool:
