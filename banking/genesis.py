@@ -17,7 +17,7 @@ from banking.journal import JournalEntry
 from banking.ledger import LAYOUT, Ledger
 from banking.records import Result, lamports_of, pack_account, pack_result
 from banking.versions import restored
-from config.clock import SYSTEM_CLOCK, Clock
+from recovery.clock import SYSTEM_CLOCK, Clock
 
 FIRST_EPOCH = 1
 #: The mint of wrapped SOL for SPL Token and for Token-2022.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from banking.ledger import Ledger
-from config.clock import SYSTEM_CLOCK, Clock
+from recovery.clock import SYSTEM_CLOCK, Clock
 
 #: Seconds that the server's clock may jump without a word: time synchronisation slews by less.
 TOLERANCE = 1.0

@@ -7,6 +7,7 @@ import sys
 
 from config.errors import TrunklineError
 from config.settings import require_known_variables
+from recovery.errors import RecoveryError
 from rpc.runner import run_rpc
 
 
@@ -16,7 +17,7 @@ def main() -> int:
     try:
         require_known_variables()
         run_rpc()
-    except TrunklineError as error:
+    except (TrunklineError, RecoveryError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -6,9 +6,9 @@ import logging
 from typing import Any
 
 from config.app import app
-from config.clock import SYSTEM_CLOCK
 from config.queues import CREATE_CHECKPOINT, SCRUB_CHECKPOINTS
 from recovery.checkpoints import Manifest
+from recovery.clock import SYSTEM_CLOCK
 from tasks.errors import LEDGER_AWAY
 from tasks.runtime import Runtime, runtime
 

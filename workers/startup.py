@@ -8,8 +8,8 @@ from typing import Any
 import redis
 from celery.signals import beat_init, celeryd_init
 
+from banking.connections import ledger_client
 from config.addresses import masked, refusal
-from config.connections import ledger_client
 from config.errors import ConfigurationError
 from config.settings import get_settings, require_known_variables
 
