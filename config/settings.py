@@ -75,7 +75,12 @@ class Settings(BaseSettings):
     rpc_host: str = Field(default="127.0.0.1", description="loopback unless said otherwise")
     rpc_port: int = Field(default=8899, ge=0, le=65535, description="HTTP and websocket")
     rpc_ws_port: int = Field(default=8900, ge=0, le=65535, description="websocket, where web3.js looks for it")
-    rpc_cors_origins: str = Field(default="", description="comma-separated origins, or *; empty: none")
+    rpc_cors_origins: str | None = Field(
+        default=None, description="origins of web pages, comma-separated, or *; empty: none; unset: any in dev only"
+    )
+    rpc_allowed_hosts: str = Field(
+        default="", description="names of the server beside localhost, comma-separated; .example.org: all below; *: any"
+    )
     rpc_body_limit: int = Field(default=256 * 1024, ge=2048, description="most bytes of one request")
     rpc_batch_limit: int = Field(default=100, ge=1, description="most calls in one JSON-RPC batch")
     rpc_in_flight: int = Field(default=1024, ge=1, description="most requests at work at the same time")
@@ -135,6 +140,12 @@ class Settings(BaseSettings):
         """URL of the broker as kombu spells it (`redis+socket://` for Unix sockets)."""
         url = self.broker_url or self.redis_url or self._instance_url("broker_url")
         return url.replace("unix://", "redis+socket://", 1)
+
+    def cors_origins(self) -> list[str]:
+        """The origins whose web pages may use the RPC server; "*" stands for all of them."""
+        if self.rpc_cors_origins is None:
+            return ["*"] if self.profile is Profile.DEV else []
+        return [origin.strip() for origin in self.rpc_cors_origins.split(",") if origin.strip()]
 
     def archive_location(self) -> str:
         """URL of the archive; a folder inside `data_dir` unless set."""

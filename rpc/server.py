@@ -18,6 +18,7 @@ from starlette.websockets import WebSocket
 import rpc.methods  # noqa: F401 - importing registers the methods
 from config.settings import Settings, get_settings
 from rpc.dispatch import Reply, answer, encode_error, parse
+from rpc.door import Door, allowed_hosts
 from rpc.errors import Overloaded, RpcError, invalid_request
 from rpc.services import Services
 from rpc.websocket.connection import Connection
@@ -25,6 +26,8 @@ from rpc.websocket.connection import Connection
 _JSON = "application/json; charset=utf-8"
 #: Tells that an answer was true at its `context.slot` but could not be renewed.
 STALE_HEADER = "X-Trunkline-Stale"
+#: Agave's words.
+_WRONG_KIND = "Supplied content type is not allowed. Content-Type: application/json is required\n"
 _TOO_MANY = 1008
 #: A client has this long to send the body of a request.
 _BODY_SECONDS = 10.0
@@ -51,16 +54,18 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         finally:
             await parts.stop()
 
-    app = Starlette(routes=routes, lifespan=lifespan, middleware=_cors(parts.settings))
+    app = Starlette(routes=routes, lifespan=lifespan, middleware=_middleware(parts.settings))
     app.state.services = parts
     return app
 
 
-def _cors(settings: Settings) -> list[Middleware]:
-    origins = [origin.strip() for origin in settings.rpc_cors_origins.split(",") if origin.strip()]
+def _middleware(settings: Settings) -> list[Middleware]:
+    origins = settings.cors_origins()
+    door = Middleware(Door, hosts=allowed_hosts(settings), origins=origins)
     if not origins:
-        return []
+        return [door]
     return [
+        door,
         Middleware(
             CORSMiddleware,
             allow_origins=origins,
@@ -68,7 +73,7 @@ def _cors(settings: Settings) -> list[Middleware]:
             allow_headers=["*"],
             expose_headers=[STALE_HEADER],
             max_age=86400,
-        )
+        ),
     ]
 
 
@@ -78,6 +83,9 @@ class _Endpoints:
 
     async def post(self, request: Request) -> Response:
         """One JSON-RPC request."""
+        # A browser sends other kinds to anybody without asking; for this one it asks first (CORS).
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            return PlainTextResponse(_WRONG_KIND, 415)
         try:
             # Only whole requests count as at work: half ones that never end must not use up the places.
             async with asyncio.timeout(_BODY_SECONDS):

@@ -27,8 +27,9 @@ from workers.supervisor import Supervisor
 
 FLOWER_PORT = 5555
 RPC_PORT = 8899
-#: Seconds that beat gets to end, and workers to finish what they run.
+#: Seconds that beat, Flower and the RPC server get to end, and workers to finish what they run.
 BEAT_PATIENCE = 5.0
+FLOWER_PATIENCE = 5.0
 RPC_PATIENCE = 5.0
 WORKER_PATIENCE = 15.0
 
@@ -139,9 +140,7 @@ class Launcher:
         if self._supervisor is not None:
             self._supervisor.quiesce()
             self._supervisor.retire(self._beat, patience=BEAT_PATIENCE)
-            # Flower keeps nothing and does not end when asked to: its event thread outlives SIGTERM. Events come by
-            # publish/subscribe, so nothing piles up for the one that is gone.
-            self._supervisor.retire(self._flower, patience=0)
+            self._supervisor.retire(self._flower, patience=FLOWER_PATIENCE)
             self._supervisor.retire(self._rpc, patience=RPC_PATIENCE)
             self._supervisor.retire([*self._workers, *self._maintenance], patience=WORKER_PATIENCE)
             self._supervisor.close()

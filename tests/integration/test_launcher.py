@@ -60,17 +60,19 @@ def test_workers_beat_and_flower_work_together(launcher: Launcher) -> None:
     wait_until(lambda: count(launcher.redis_url, "sealed") and count(launcher.redis_url, "swept"), "beat's tasks run")
     assert launcher.flower_url is not None
     assert launcher.flower_url.startswith("http://127.0.0.1:")
-    wait_until(lambda: _get(f"{launcher.flower_url}/healthcheck") == "OK", "Flower answers")
+    wait_until(lambda: _in_flower(launcher) == {"tx1": True, "maintenance": True}, "Flower shows the workers online")
     pid = launcher.pids()["flower"]
     assert {c.laddr.ip for c in psutil.Process(pid).net_connections("inet") if c.status == "LISTEN"} == {"127.0.0.1"}
 
 
-def _get(url: str) -> str | None:
+def _in_flower(launcher: Launcher) -> dict[str, bool]:
+    """The workers in the table of Flower's first page, and whether they are online."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as reply:
-            return str(reply.read().decode())
+        with urllib.request.urlopen(f"{launcher.flower_url}/workers?json=1", timeout=5) as reply:
+            rows = json.load(reply)["data"]
     except OSError:
-        return None
+        return {}
+    return {row["hostname"].partition("@")[0]: row["status"] for row in rows}
 
 
 def test_the_note_tells_where_everything_is(launcher: Launcher) -> None:
@@ -154,7 +156,7 @@ def test_scaling_up_and_down(launcher: Launcher) -> None:
     assert note["workers"] == 1
 
 
-def test_stop_leaves_nothing_and_state_survives_a_restart(tmp_path: Path) -> None:
+def test_stop_leaves_nothing_and_state_survives_a_restart(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     settings = Settings(data_dir=tmp_path / "data")
     prepared: list[str] = []
     before = {child.pid for child in psutil.Process().children(recursive=True)}
@@ -170,6 +172,7 @@ def test_stop_leaves_nothing_and_state_survives_a_restart(tmp_path: Path) -> Non
     started = {child.pid for child in psutil.Process().children(recursive=True)} - before
     assert len(started) >= 7  # guard, Redis, two workers with their pools, beat, Flower
     launcher.stop()
+    assert "Killed" not in caplog.text  # all of them ended by themselves
     assert [pid for pid in started if psutil.pid_exists(pid)] == []
     for port in ports:
         assert _listens_nowhere(port)

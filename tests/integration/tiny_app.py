@@ -10,9 +10,10 @@ from celery import Celery
 from banking.connections import ledger_client
 from config import queues
 from config.celery_settings import celery_settings
+from config.control import Control
 from config.settings import get_settings
 
-app = Celery("tiny")
+app = Celery("tiny", control=Control)
 
 
 def _settings() -> dict[str, Any]:

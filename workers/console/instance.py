@@ -17,6 +17,7 @@ from config.addresses import masked
 from config.errors import TrunklineError
 from config.instance import read_instance
 from config.settings import Fsync, Settings, get_settings, override_environment
+from workers.console.arguments import cors_origins
 from workers.console.base import StartingCommand
 from workers.faucet import Initialised, faucet_path, initialise
 
@@ -77,6 +78,7 @@ def _extra(account_dir: Path | None, clones: tuple[str, ...], url: str) -> dict[
     type=click.Choice([mode.value for mode in Fsync]),
     help="When the embedded Redis forces writes to disk (TRUNKLINE_FSYNC; default everysec).",
 )
+@cors_origins
 def up(
     workers: int,
     flower_port: int | None,
@@ -85,6 +87,7 @@ def up(
     no_rpc: bool,
     redis_port: int | None,
     fsync: str | None,
+    cors_origins: str | None,
 ) -> None:
     """Run an instance until Ctrl-C: Redis, workers, beat, Flower and the Solana RPC server."""
     from workers.launcher import Launcher
@@ -96,6 +99,8 @@ def up(
         raise click.UsageError("--no-rpc and --rpc-port exclude each other.")
     if fsync is not None:
         override_environment(fsync=fsync)
+    if cors_origins is not None:
+        override_environment(rpc_cors_origins=cors_origins)
     settings = get_settings()
     launcher = Launcher(
         settings,
