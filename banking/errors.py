@@ -51,6 +51,10 @@ class JournalGap(Diverged):
     """The journal lacks entries that the ledger counted: Redis lost something; restore from the archive."""
 
 
+class BlockTooLarge(Diverged):
+    """A closed slot has more bytes than a block may hold; the ledger is restored, and its transactions run again."""
+
+
 class LedgerRestoring(TransientError):
     """The ledger is being restored from its archive; it is served again in a moment."""
 

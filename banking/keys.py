@@ -98,8 +98,10 @@ class EpochKeys:
 
     @cached_property
     def state(self) -> str:
-        """Hash: slot, slot_time (ms), seq, blockhash, burned, processed, failed, accepted, watermark (ms),
-        finalized, finalized_seq, and closing with its facts while a closed slot waits for its block."""
+        """Hash: slot, slot_time (ms, that of the block before), slot_opened (ms), seq, blockhash, burned, processed,
+        failed, accepted, watermark (ms), finalized, finalized_seq, bytes of the open slot, full (not empty: it is to
+        close before its time; '2': it has its one large transaction), and closing with its facts while a closed slot
+        waits for its block."""
         return f"{self.prefix}:state"
 
     @cached_property
@@ -129,8 +131,23 @@ class EpochKeys:
 
     @cached_property
     def journal(self) -> str:
-        """Stream: `slot-seq` to the transaction, its outcome and the records it wrote."""
+        """Stream: `slot-seq` to the transaction, its outcome and the keys of the accounts it wrote."""
         return f"{self.prefix}:journal"
+
+    @cached_property
+    def images_even(self) -> str:
+        """Hash: public key to the newest record of each account written in the open slot or the one before it,
+        whichever is even ("-": it is gone)."""
+        return f"{self.prefix}:images0"
+
+    @cached_property
+    def images_odd(self) -> str:
+        """The same of the odd one of the two slots."""
+        return f"{self.prefix}:images1"
+
+    def images(self, slot: int) -> str:
+        """The images of `slot`, as long as it is the open one or the one before."""
+        return self.images_odd if slot % 2 else self.images_even
 
     def loaded(self) -> list[str]:
         """The keys that a restore fills from the archive."""
@@ -146,4 +163,6 @@ class EpochKeys:
             self.messages,
             self.blockhashes,
             self.journal,
+            self.images_even,
+            self.images_odd,
         ]

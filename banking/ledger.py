@@ -17,7 +17,9 @@ from banking.errors import (
     OutdatedLayout,
     StaleEpoch,
 )
+from banking.execution.context import SlotContext, slot_context
 from banking.keys import EpochKeys, LedgerKeys
+from banking.limits import SLOT_LIMITS, SlotLimits
 from banking.records import Outcome, unpack_outcome
 from banking.versions import new_mark
 from config.addresses import refusal
@@ -38,17 +40,21 @@ SCRIPTS = load_scripts(Path(__file__).parent / "lua")
 class Loaded:
     """One moment of the ledger, as far as a batch needs it.
 
-    `resolved` and `recent` answer, in the order asked, which signatures have their end (an outcome or a dead
-    letter) and which blockhashes are valid; `versions` and `records` are by account key, "absent" being b"".
+    `resolved` answers, in the order asked, which signatures have their end (an outcome or a dead letter), `recent`
+    which blockhashes are valid; `versions` and `records` are by account key, "absent" being b"".
+    `context` is the open slot.
     """
 
-    slot: int
-    slot_time_ms: int
+    context: SlotContext
     resolved: list[bool]
-    recent: list[bool]
+    recent: dict[bytes, bool]
     versions: dict[bytes, bytes]
     records: dict[bytes, bytes]
     accepted: list[bytes]
+
+    def is_recent(self, blockhash: bytes) -> bool:
+        """Whether a transaction may name `blockhash`."""
+        return self.recent[blockhash]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,10 @@ class Entry:
     raw: bytes
     writes: Mapping[bytes, bytes]
     detail: bytes = b""
+    #: Whether the execution could see its slot, and so is good for that slot only.
+    bound: bool = False
+    #: Valid by its durable nonce, an account among `reads`, and not by a recent blockhash.
+    nonce: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +110,22 @@ class State:
     closing: bool
     closing_time_ms: int = 0
     closing_seq: int = 0
+    #: Bytes that the open slot, and the closed one that waits, will have in their blocks (see `banking.limits`).
+    slot_bytes: int = 0
+    closing_bytes: int = 0
 
 
 class Ledger:
     """Ledger `name` behind `client`. Knows the epoch it works in; a restore by others raises StaleEpoch once."""
 
-    def __init__(self, client: redis.Redis, name: str, *, epoch: int | None = None) -> None:
+    def __init__(
+        self, client: redis.Redis, name: str, *, epoch: int | None = None, limits: SlotLimits = SLOT_LIMITS
+    ) -> None:
         self.client = client
+        self.limits = limits
         self.keys = LedgerKeys(name)
         self._epoch = epoch
+        self._context: tuple[int, SlotContext] | None = None
 
     @property
     def epoch(self) -> int:
@@ -140,6 +157,11 @@ class Ledger:
             problem = f"{refused}. Correct TRUNKLINE_REDIS_URL" if refused else f"Redis does not answer: {error}"
             raise LedgerUnavailable(problem) from error
 
+    def server_ms(self) -> int:
+        """The server's clock, in milliseconds since the Unix epoch. Raises LedgerUnavailable."""
+        seconds, micros = self.call(self.client.time)
+        return int(seconds) * 1000 + int(micros) // 1000
+
     def load(
         self,
         signatures: Sequence[bytes],
@@ -149,6 +171,7 @@ class Ledger:
     ) -> Loaded:
         """Read what a batch needs in one round trip; records of the versions `at_hand` are not sent again."""
         keys = self.epoch_keys
+        context = self._context[1] if self._context and self._context[0] == self.epoch else None
         wanted: list[Argument] = []
         for key in accounts:
             wanted += (key, at_hand.get(key, b""))
@@ -167,6 +190,7 @@ class Ledger:
             [
                 self.epoch,
                 MAX_BLOCKHASH_AGE,
+                context.token if context else b"",
                 len(signatures),
                 *signatures,
                 len(blockhashes),
@@ -175,19 +199,31 @@ class Ledger:
                 *wanted,
             ],
         )
-        slot, slot_time, resolved, valid, versions, records, accepted = answer
+        slot, time_ms, resolved, valid, versions, records, accepted, kept = answer
+        if context is None or context.token != slot + b":" + time_ms:
+            context = slot_context(int(slot), int(time_ms), zip(kept[::2], map(int, kept[1::2]), strict=True))
+            self._context = self.epoch, context
         return Loaded(
-            slot=int(slot),
-            slot_time_ms=int(slot_time),
+            context=context,
             resolved=[letter == ord("1") for letter in resolved],
-            recent=[letter == ord("1") for letter in valid],
+            recent={value: letter == ord("1") for value, letter in zip(blockhashes, valid, strict=True)},
             versions=dict(zip(accounts, versions, strict=True)),
             records=dict(zip(accounts, records, strict=True)),
             accepted=accepted,
         )
 
-    def commit(self, entries: Sequence[Entry], versions: Mapping[bytes, bytes], enqueued_at: int = 0) -> Committed:
-        """Commit a batch; `versions` are those the executions were based on, `enqueued_at` is in milliseconds."""
+    def commit(
+        self,
+        entries: Sequence[Entry],
+        versions: Mapping[bytes, bytes],
+        enqueued_at: int = 0,
+        *,
+        context: SlotContext | None = None,
+    ) -> Committed:
+        """Commit a batch; `versions` and `context` are what the executions were based on.
+
+        `enqueued_at` is in milliseconds. Without `context` none of them saw its slot.
+        """
         keys = self.epoch_keys
         slot, first, codes = self.run(
             "commit",
@@ -205,8 +241,19 @@ class Ledger:
                 self.keys.parked,
                 self.keys.attempts,
                 self.keys.dead,
+                keys.images_even,
+                keys.images_odd,
             ],
-            [self.epoch, enqueued_at, MAX_BLOCKHASH_AGE, new_mark(), *_commit_arguments(entries, versions)],
+            [
+                self.epoch,
+                enqueued_at,
+                MAX_BLOCKHASH_AGE,
+                new_mark(),
+                self.limits.shared,
+                self.limits.most,
+                context.token if context else b"",
+                *_commit_arguments(entries, versions),
+            ],
         )
         return Committed(int(slot), int(first), codes.decode())
 
@@ -252,11 +299,6 @@ class Ledger:
         """The record of one account, b"" when it is absent."""
         record: bytes | None = self.call(lambda: self.client.hget(self.epoch_keys.accounts, cast("Any", key)))
         return record or b""
-
-    def recent_blockhashes(self) -> list[tuple[int, bytes]]:
-        """(slot, blockhash) of the recent ones, newest first."""
-        found = self.call(lambda: self.client.hgetall(self.epoch_keys.blockhashes))
-        return sorted(((int(slot), blockhash) for blockhash, slot in found.items()), reverse=True)
 
     def forget_epoch(self) -> None:
         """Look the epoch up again at the next use."""
@@ -324,6 +366,8 @@ def _state(meta: dict[bytes, bytes], state: dict[bytes, bytes]) -> State:
         closing=bool(state.get(b"closing")),
         closing_time_ms=number(b"closing_time"),
         closing_seq=number(b"closing_last"),
+        slot_bytes=number(b"bytes"),
+        closing_bytes=number(b"closing_bytes") if state.get(b"closing") else 0,
     )
 
 
@@ -334,9 +378,11 @@ def _commit_arguments(entries: Sequence[Entry], versions: Mapping[bytes, bytes])
     for entry in entries:
         for key in entry.reads:
             index.setdefault(key, len(index) + 1)
-        blockhash = hashes.setdefault(entry.blockhash, len(hashes) + 1) if entry.blockhash is not None else 0
+        blockhash = -1 if entry.nonce else 0
+        if entry.blockhash is not None:
+            blockhash = hashes.setdefault(entry.blockhash, len(hashes) + 1)
         reads = b"".join(index[key].to_bytes(2, "big") for key in entry.reads)
-        body += (entry.signature, entry.message_hash, blockhash, reads, entry.burned, int(entry.ok))
+        body += (entry.signature, entry.message_hash, blockhash, int(entry.bound), reads, entry.burned, int(entry.ok))
         body += (entry.result, entry.raw, entry.detail, len(entry.writes), *_flat(index, entry.writes.items()))
     accounts: list[Argument] = []
     for key in index:

@@ -97,12 +97,14 @@ class Processor:
 
     def _run_batch(self, wires: Sequence[WireTransaction], done: Processed, enqueued_at: int) -> None:
         try:
-            self._execute(wires, done, enqueued_at)
+            suspects = [wire for wire, _ in self._execute(wires, done, enqueued_at).broken]
         except Exception as error:
             if is_retryable(error) or isinstance(error, LedgerMissing):
                 raise
             logger.exception("A batch of %d cannot be run; its transactions run one by one", len(wires))
-            self._run_one_by_one(wires, done, enqueued_at)
+            suspects = list(wires)
+        if suspects:
+            self._run_one_by_one(suspects, done, enqueued_at)
 
     def _execute(self, wires: Sequence[WireTransaction], done: Processed, enqueued_at: int) -> BatchReport:
         if crash_points.armed():
@@ -140,6 +142,8 @@ class Processor:
             return
         try:
             report = self._execute([wire], done, enqueued_at)
+            for _, error in report.broken:
+                raise error
         except Exception as error:
             if not is_retryable(error) and not isinstance(error, LedgerMissing):
                 logger.exception("Transaction %s cannot be run", wire.parsed.signatures[0])

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import cast
 
-from banking.blocks import Block, BlockHeader, encode_entries
+from banking.blocks import Block, BlockHeader, encode_body
 from banking.blockstore import BlockStore
 from banking.errors import BadBlock, Diverged, LeaseLost, LedgerUnavailable, RestoreFailed, RestoreInterrupted
 from banking.keys import EpochKeys
@@ -157,7 +157,7 @@ class LedgerRestore:
 
     def _open_epoch(self, head: BlockHeader) -> BlockHeader:
         """Put the empty block that opens the epoch: from then on no late sealer of an older one can go on (I8)."""
-        body = encode_entries([])
+        body = encode_body([], {})
         header = BlockHeader(
             ledger_id=head.ledger_id,
             supply=head.supply,
@@ -166,7 +166,8 @@ class LedgerRestore:
             parent=head.hash(),
             first_seq=head.last_seq + 1,
             last_seq=head.last_seq,
-            time_ms=int(self._clock.time() * 1000),
+            # By Redis' clock like every block's, and never before the block that it follows.
+            time_ms=max(self._ledger.server_ms(), head.time_ms),
             processed=head.processed,
             failed=head.failed,
             burned=head.burned,
@@ -257,6 +258,8 @@ def _state_fields(opening: BlockHeader) -> list[str | bytes | int]:
     return [
         "slot",
         opening.slot + 1,
+        "slot_time",
+        opening.time_ms,
         "seq",
         opening.last_seq,
         "blockhash",

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from solders.litesvm import LiteSVM
 from solders.pubkey import Pubkey
+from solders.solders import LiteSVM
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
 from solders.transaction_status import TransactionErrorType, TransactionStatus
@@ -29,6 +29,7 @@ _LOADERS = tuple(
     )
 )
 _NATIVE_LOADER = bytes(Pubkey.from_string("NativeLoader1111111111111111111111111111111"))
+_CONFIG = Pubkey.from_string("Config1111111111111111111111111111111111111")
 #: LiteSVM's one answer to programs that cannot be loaded.
 NOT_LOADED = '"InvalidProgramForExecution"'
 _PROGRAM_DATA = (3).to_bytes(4, "little")
@@ -161,11 +162,15 @@ class Machine:
 
 
 def _new_vm() -> LiteSVM:
-    vm = LiteSVM().with_sigverify(False).with_blockhash_check(False).with_transaction_history(0)
-    # Neither its faucet nor the programs it brings along are in the ledger, unless a genesis put them there.
-    brought = [vm.airdrop_pubkey(), *(key for loader in _LOADERS for key, _ in vm.get_program_accounts(Pubkey(loader)))]
-    for address in brought:
-        vm.set_account(address, records.to_account(b""))
+    """Builtin programs, precompiles and sysvars; all else that a LiteSVM brings along is in the genesis or nowhere."""
+    vm = LiteSVM.default()
+    vm.set_mainnet_features()
+    vm.set_builtins()
+    vm.set_sysvars()
+    vm.set_precompiles()
+    vm.set_transaction_history(0)
+    for key, _ in vm.get_program_accounts(_CONFIG):
+        vm.set_account(key, records.to_account(b""))
     return vm
 
 

@@ -13,7 +13,7 @@ from oracle.chain import Chain
 from oracle.comparing import beside, differences
 from oracle.errors import BadArchive
 from oracle.format import BadBlock, Block, Recorded, read_block
-from oracle.machine import Machine
+from oracle.machine import Happened, Machine
 from oracle.nonces import nonce_account
 from oracle.report import Divergence, Report
 from oracle.source import Source, block_name, block_slots
@@ -72,6 +72,8 @@ class Replay:
     burned: int = 0
     processed: int = 0
     failed: int = 0
+    #: What the accounts that this slot changed were before it, by our own execution.
+    _before: dict[bytes, bytes] = field(default_factory=dict)
     #: Hashes of the messages that were paid for, to the slot in which that was.
     paid: dict[bytes, int] = field(default_factory=dict)
 
@@ -142,19 +144,34 @@ class Replay:
         happened = self.machine.run(entry.raw, nonce)
         self.report.transactions += 1
         self.report.accounts += len(happened.records_after)
+        for key in happened.changed:
+            self._before.setdefault(key, happened.records_before[key])
         for name, expected, found in differences(entry, happened):
             self._differ(slot, entry, name, expected, found)
+        self._follow(entry, happened)
+
+    def _follow(self, entry: Recorded, happened: Happened) -> None:
+        """Take the archive's word where the two disagree, so that one fault is told once."""
+        theirs = {key: happened.records_before[key] for key in happened.changed if key not in entry.wrote}
+        for key, record in entry.images.items():
+            if self.machine.accounts.get(key, b"") != record:
+                self._before.setdefault(key, self.machine.accounts.get(key, b""))
+                theirs[key] = record
+        if theirs and all(key in entry.images for key in entry.wrote):
+            self.machine.put(theirs)
 
     def _settle(self, block: Block, images: dict[bytes, bytes]) -> None:
-        """Compare every account that the slot wrote; where the two differ, go on from what the archive says."""
-        theirs = {key: record for key, record in images.items() if self.machine.accounts.get(key, b"") != record}
-        for key, record in theirs.items():
-            expected, found = beside(self.machine.accounts.get(key, b""), record)
-            name = f"account {Pubkey(key)}"
-            self.report.add(Divergence(block.header.slot, 0, "", name, expected, found))
-        self.report.accounts += len(images)
-        if theirs:
-            self.machine.put(theirs)
+        """Compare every account that the slot changed; where the two differ, go on from what the archive says."""
+        accounts = self.machine.accounts
+        theirs = {**self._before, **images}
+        wrong = {key: record for key, record in theirs.items() if accounts.get(key, b"") != record}
+        for key, record in wrong.items():
+            expected, found = beside(accounts.get(key, b""), record)
+            self.report.add(Divergence(block.header.slot, 0, "", f"account {Pubkey(key)}", expected, found))
+        self.report.accounts += len(theirs)
+        self._before.clear()
+        if wrong:
+            self.machine.put(wrong)
 
     def _check_totals(self, block: Block) -> None:
         header = block.header

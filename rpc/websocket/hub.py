@@ -178,7 +178,7 @@ class Hub:
         # Within a slot only the last state of an account is told, as Agave does with its banks.
         latest: dict[tuple[int, bytes], bytes] = {}
         for one in entries:
-            for key, record in one.entry.writes.items():
+            for key, record in one.writes.items():
                 latest.pop((one.entry.slot, key), None)
                 latest[one.entry.slot, key] = record
         wanted = []

@@ -36,11 +36,11 @@ class PausedLedger(Ledger):
         self.meanwhile: Callable[[], object] | None = meanwhile
         self.codes: list[str] = []
 
-    def commit(self, entries: Any, versions: Any, enqueued_at: int = 0) -> Committed:
+    def commit(self, entries: Any, versions: Any, *args: Any, **more: Any) -> Committed:
         if self.meanwhile is not None:
             happens, self.meanwhile = self.meanwhile, None
             happens()
-        answer = super().commit(entries, versions, enqueued_at)
+        answer = super().commit(entries, versions, *args, **more)
         self.codes.append(answer.codes)
         return answer
 
@@ -122,9 +122,9 @@ def test_commit_that_is_sent_again_after_its_tail_was_lost_applies_on_what_it_ha
     sent: list[tuple[list[Entry], Any]] = []
 
     class Recorded(Ledger):
-        def commit(self, entries: Any, versions: Any, enqueued_at: int = 0) -> Committed:
+        def commit(self, entries: Any, versions: Any, *args: Any, **more: Any) -> Committed:
             sent.append((entries, versions))
-            return super().commit(entries, versions, enqueued_at)
+            return super().commit(entries, versions, *args, **more)
 
     first = world.transfer(rich, shop, 400 * SOL)
     BankingStage(Recorded(world.ledger.client, world.ledger.keys.name), SvmExecutor()).process([first])

@@ -62,7 +62,7 @@ def _facts(block: Block) -> dict[str, Any]:
                 "signature": base58.b58encode(entry.signature).decode(),
                 "err": entry.outcome.err,
                 "fee": entry.burned,
-                "accounts": len(entry.writes),
+                "accounts": len(entry.keys),
             }
             for entry in block.entries
             if entry.raw
