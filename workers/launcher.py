@@ -13,10 +13,10 @@ from typing import Any
 import redis
 
 from config.addresses import masked, refusal
-from config.connections import connect
 from config.errors import TrunklineError
 from config.instance import FILE_NAME, remove_instance, write_instance
 from config.settings import Settings
+from recovery.connections import connect
 from workers import commands
 from workers.embedded import EmbeddedRedis
 from workers.instance_lock import InstanceLock
