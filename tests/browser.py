@@ -23,7 +23,7 @@ _FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--window-size=1280,830",
+    "--window-size=1280,810",
 )
 
 #: What stands in the cells of a table, row by row. One call, because a page that refreshes itself replaces its rows.
