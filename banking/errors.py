@@ -52,7 +52,14 @@ class JournalGap(Diverged):
 
 
 class BlockTooLarge(Diverged):
-    """A closed slot has more bytes than a block may hold; the ledger is restored, and its transactions run again."""
+    """A closed slot has more bytes than a block may hold; the ledger is restored, and its transactions run again.
+
+    `bytes` is what its block's body would have.
+    """
+
+    def __init__(self, text: str, size: int) -> None:
+        super().__init__(text)
+        self.bytes = size
 
 
 class LedgerRestoring(TransientError):

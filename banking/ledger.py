@@ -18,7 +18,7 @@ from banking.errors import (
     StaleEpoch,
 )
 from banking.keys import EpochKeys, LedgerKeys
-from banking.limits import SLOT_LIMITS, SlotLimits
+from banking.limits import LOAD_BYTES, SLOT_LIMITS, SlotLimits
 from banking.records import Outcome, unpack_outcome
 from banking.versions import new_mark
 from config.addresses import refusal
@@ -41,6 +41,7 @@ class Loaded:
 
     `resolved` and `recent` answer, in the order asked, which signatures have their end (an outcome or a dead
     letter) and which blockhashes are valid; `versions` and `records` are by account key, "absent" being b"".
+    `left_out` are accounts that were not looked at, because the records before them are large.
     """
 
     slot: int
@@ -50,6 +51,7 @@ class Loaded:
     versions: dict[bytes, bytes]
     records: dict[bytes, bytes]
     accepted: list[bytes]
+    left_out: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +155,13 @@ class Ledger:
         blockhashes: Sequence[bytes],
         accounts: Sequence[bytes],
         at_hand: Mapping[bytes, bytes],
+        *,
+        most_bytes: int = LOAD_BYTES,
     ) -> Loaded:
-        """Read what a batch needs in one round trip; records of the versions `at_hand` are not sent again."""
+        """Read what a batch needs in one round trip; records of the versions `at_hand` are not sent again.
+
+        Once the records exceed `most_bytes`, the `accounts` behind them are left out.
+        """
         keys = self.epoch_keys
         wanted: list[Argument] = []
         for key in accounts:
@@ -180,17 +187,20 @@ class Ledger:
                 *blockhashes,
                 len(accounts),
                 *wanted,
+                most_bytes,
             ],
         )
-        slot, slot_time, resolved, valid, versions, records, accepted = answer
+        slot, slot_time, resolved, valid, versions, records, accepted, looked_at = answer
+        seen = accounts[:looked_at]
         return Loaded(
             slot=int(slot),
             slot_time_ms=int(slot_time),
             resolved=[letter == ord("1") for letter in resolved],
             recent=[letter == ord("1") for letter in valid],
-            versions=dict(zip(accounts, versions, strict=True)),
-            records=dict(zip(accounts, records, strict=True)),
+            versions=dict(zip(seen, versions, strict=False)),
+            records=dict(zip(seen, records, strict=False)),
             accepted=accepted,
+            left_out=frozenset(accounts[looked_at:]),
         )
 
     def commit(self, entries: Sequence[Entry], versions: Mapping[bytes, bytes], enqueued_at: int = 0) -> Committed:
