@@ -37,6 +37,23 @@ class Fsync(StrEnum):
     EVERYSEC = "everysec"
 
 
+class LogLevel(StrEnum):
+    """The least level that is logged; `debug` follows every transaction."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """Lines for people or JSON objects; `auto`: for people in profile dev, else JSON."""
+
+    AUTO = "auto"
+    CONSOLE = "console"
+    JSON = "json"
+
+
 class Settings(BaseSettings):
     """Settings of one Trunkline instance. Times are seconds, sizes are bytes, amounts are lamports."""
 
@@ -70,6 +87,12 @@ class Settings(BaseSettings):
     visibility_timeout: int = Field(default=30, ge=5, description="unacknowledged messages come back after")
     worker_concurrency: int = Field(default=1, ge=1, description="pool processes in one worker")
     crash_points: str = Field(default="", description="named points at which tests kill the process")
+
+    log_level: LogLevel = LogLevel.INFO
+    log_format: LogFormat = LogFormat.AUTO
+    log_file: Path | None = Field(default=None, description="one file for all processes [standard error]")
+    log_file_bytes: int = Field(default=16 * 2**20, ge=4096, description="a log file beyond this is renamed to .1")
+    log_files_kept: int = Field(default=5, ge=1, le=1000, description="renamed log files kept beside it")
 
     # The JSON-RPC and websocket server.
     rpc_host: str = Field(default="127.0.0.1", description="loopback unless said otherwise")
@@ -107,6 +130,11 @@ class Settings(BaseSettings):
     scrub_interval: float = Field(default=600.0, gt=0)
     unsealed_limit: int = Field(default=100_000, ge=1, description="most outcomes not yet in the archive")
     genesis_lamports: int = Field(default=500_000_000 * 10**9, ge=10**9, lt=2**63)
+
+    @field_validator("log_level", "log_format", mode="before")
+    @classmethod
+    def _in_any_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
 
     @field_validator("redis_url")
     @classmethod

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
 from config.errors import TrunklineError
-from config.settings import require_known_variables
+from config.logs import configure_process
+from config.settings import get_settings, require_known_variables
 from rpc.runner import run_rpc
 
 
 def main() -> int:
     """Serve until a signal; returns the exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         require_known_variables()
+        configure_process(get_settings(), "rpc")
         run_rpc()
     except TrunklineError as error:
         print(error, file=sys.stderr)

@@ -14,6 +14,7 @@ from recovery.dead_letters import DeadLetters
 from recovery.errors import Refused
 from recovery.retry import RetryPolicy
 from recovery.retryable import is_retryable
+from tasks import story
 from tasks.gates import PipelineBreaker, PipelineBudget, PipelineGate
 from tasks.runtime import runtime
 
@@ -66,9 +67,11 @@ class TransactionTask(FaultTolerantTask):
         self.request.update(wires=wires)
         if not wires:
             return done
+        story.began(wires)
         redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
         ran = processor.run(wires, enqueued_at=enqueued_at, isolate=isolate or redelivered)
         ran.malformed += done.malformed
+        story.ended(wires, ran.words(), runtime().ledger.settled)
         return ran
 
     def park(self, delay: float, exc: Exception) -> None:
@@ -78,6 +81,7 @@ class TransactionTask(FaultTolerantTask):
         """
         try:
             runtime().processor.park(self._wires(), delay)
+            story.parked(self._wires(), delay, exc)
         except (LedgerUnavailable, LedgerMissing, StaleEpoch) as error:
             delay = min(delay, runtime().settings.longest_countdown)
             logger.warning("%s; cannot park in intake (%s): the message comes again in %.1f s", exc, error, delay)

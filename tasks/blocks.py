@@ -38,5 +38,6 @@ def _seal(here: Runtime) -> int | None:
     sealed = here.sealer.seal(interval=0.8 * here.settings.slot_interval)
     if sealed is None:
         return None
+    logger.debug("Sealed slot %d", sealed.slot, extra={"slot": sealed.slot})
     here.sealer.prune()
     return sealed.slot

@@ -25,6 +25,7 @@ from config.connections import ledger_client
 from config.settings import Settings, get_settings
 from recovery.degradation import DegradationManager
 from recovery.degradation.errors import OperationRefused
+from tasks import story
 from tasks.enqueue import BrokerUnavailable, enqueue
 from tasks.modes import open_modes
 from tasks.receipts import Receipt, Verdict
@@ -135,8 +136,11 @@ class Submitter:
         """
         refusal = self._refusal()
         if refusal:
-            return [Receipt(Verdict.REJECTED, _name(wire), refusal, code=Reason.DEGRADED) for wire in wires]
-        return [_receipt(wire, answer) for wire, answer in zip(wires, self._accept(wires), strict=True)]
+            receipts = [Receipt(Verdict.REJECTED, _name(wire), refusal, code=Reason.DEGRADED) for wire in wires]
+        else:
+            receipts = [_receipt(wire, answer) for wire, answer in zip(wires, self._accept(wires), strict=True)]
+        story.received(receipts)
+        return receipts
 
     def wait_for(self, receipts: Sequence[Receipt], *, timeout: float, level: Wait = "processed") -> list[Receipt]:
         """The receipts with the outcomes that are known within `timeout` seconds, waiting for `level`."""
@@ -175,6 +179,7 @@ class Submitter:
     def _submit_chunk(self, chunk: Sequence[TransactionInput]) -> list[Receipt]:
         checked = [_check(transaction) for transaction in chunk]
         wires = [item for item in checked if isinstance(item, VerifiedTransaction)]
+        story.received([item for item in checked if isinstance(item, Receipt)])
         receipts = iter(self.submit_verified(wires) if wires else [])
         return [item if isinstance(item, Receipt) else next(receipts) for item in checked]
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
-import structlog
 
 from workers.console.base import Program
 
@@ -19,8 +17,6 @@ if TYPE_CHECKING:
 @click.pass_context
 def main(context: click.Context) -> None:
     """Trunkline: a fault-tolerant Solana transaction pipeline on Celery and Redis."""
-    # Standard output is the command's answer, which scripts read; what is logged beside it goes to the other.
-    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     # What `mode` works on; tests put another in its place.
     context.obj = context.obj or _modes
 

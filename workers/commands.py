@@ -52,8 +52,10 @@ def child_environment(settings: Settings, redis_url: str) -> dict[str, str]:
     values = {
         f"TRUNKLINE_{name.upper()}": str(value.value if isinstance(value, Enum) else value)
         for name, value in given.items()
+        if value is not None
     }
-    return {**os.environ, **values, "PYTHONUNBUFFERED": "1"}
+    # Celery's banners are for a terminal, and no lines of a log.
+    return {**os.environ, **values, "PYTHONUNBUFFERED": "1", "CELERY_QUIET": "1"}
 
 
 def _worker(app: str, queue: str, node: str) -> list[str]:

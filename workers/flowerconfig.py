@@ -1,9 +1,5 @@
 """Flower's settings (Flower executes this file). Options on Flower's command line win over these."""
 
-from workers.startup import start_or_explain
-
-# Settings that nobody knows, or a Redis that refuses us, end it here with one line that says so.
-start_or_explain()
 # Flower has no login of its own unless told, so nobody beyond this machine may reach it.
 address = "127.0.0.1"
 # A worker that was killed or scaled away leaves the list after this many seconds.

@@ -261,7 +261,11 @@ class Launcher:
         supervisor.keep(worker)
 
     def _child(self, name: str, command: list[str]) -> Child:
-        return Child(name, command, log_folder=self.log_folder, environment=self._environment, cwd=commands.HOME)
+        environment = dict(self._environment)
+        if self._settings.log_file is None:
+            # The file that its output goes to as well: so that it rotates while the process runs.
+            environment["TRUNKLINE_LOG_FILE"] = str(self.log_folder / f"{name}.log")
+        return Child(name, command, log_folder=self.log_folder, environment=environment, cwd=commands.HOME)
 
     def _running(self) -> Supervisor:
         if self._supervisor is None:

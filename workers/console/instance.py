@@ -16,6 +16,7 @@ from config.addresses import masked
 from config.connections import ledger_client
 from config.errors import TrunklineError
 from config.instance import read_instance
+from config.logs import configure_command
 from config.settings import Fsync, Settings, get_settings, override_environment
 from workers.console.arguments import cors_origins
 from workers.console.base import StartingCommand
@@ -113,6 +114,7 @@ def up(
         prepare=lambda url: click.echo(_made(settings, url, dict)),
     )
     with launcher.run():
+        configure_command(settings, "up", server=True, file=launcher.log_folder / "up.log")
         click.echo(f"Redis   {masked(launcher.redis_url)}")
         if launcher.broker_url != launcher.redis_url:
             click.echo(f"Broker  {masked(launcher.broker_url)}")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-
 import click
 
-from config.settings import override_environment
+from config.logs import configure_process
+from config.settings import get_settings, override_environment
 from workers.console.arguments import cors_origins
 from workers.console.base import StartingCommand
 
@@ -26,5 +25,5 @@ def rpc(host: str | None, port: int | None, cors_origins: str | None) -> None:
         override_environment(rpc_port=port, rpc_ws_port=port + 1)
     if cors_origins is not None:
         override_environment(rpc_cors_origins=cors_origins)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure_process(get_settings(), "rpc")
     run_rpc()
