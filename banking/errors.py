@@ -102,5 +102,9 @@ class VmPanic(TrunklineError):
     """The VM broke down over a transaction; it was made anew, and nothing was committed."""
 
 
+class SlotFull(TransientError):
+    """The open slot has no room for the transaction's bytes; the next one opens within a slot's time."""
+
+
 class StillInConflict(TransientError):
     """Other transactions on the same accounts won every round; try again."""

@@ -12,9 +12,10 @@ from solders.pubkey import Pubkey
 from banking.blocks import GENESIS_PARENT, BlockHeader, encode_body
 from banking.blockstore import BlockStore
 from banking.errors import Diverged, LedgerExists
-from banking.executor import SvmExecutor
+from banking.execution.vm import bundled_programs
 from banking.journal import JournalEntry
-from banking.ledger import LAYOUT, Ledger
+from banking.layout import LAYOUT
+from banking.ledger import Ledger
 from banking.records import Result, lamports_of, pack_account, pack_result
 from banking.versions import restored
 from config.clock import SYSTEM_CLOCK, Clock
@@ -35,7 +36,7 @@ _MINT_LAMPORTS = 1_461_600
 
 def genesis_accounts(faucet: Pubkey, lamports: int) -> dict[bytes, bytes]:
     """The faucet with `lamports`, the BPF programs that come with the VM, the mints of wrapped SOL; key to record."""
-    accounts = dict(SvmExecutor().programs()) | native_mints()
+    accounts = dict(bundled_programs()) | native_mints()
     owner = Pubkey.default()
     accounts[bytes(faucet)] = pack_account(Account(lamports=lamports, data=b"", owner=owner, executable=False))
     return accounts
@@ -79,7 +80,16 @@ def create_ledger(
     made = ledger.run(
         "create",
         [ledger.keys.meta, keys.state, keys.accounts, keys.versions, keys.blockhashes],
-        [FIRST_EPOCH, header.ledger_id, supply, header.hash(), LAYOUT, restored(header.last_seq, FIRST_EPOCH), *flat],
+        [
+            FIRST_EPOCH,
+            header.ledger_id,
+            supply,
+            header.hash(),
+            LAYOUT,
+            restored(header.last_seq, FIRST_EPOCH),
+            header.time_ms,
+            *flat,
+        ],
     )
     if not made:
         raise LedgerExists(f"A ledger named {ledger.keys.name!r} was made by somebody else just now.")

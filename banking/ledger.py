@@ -13,11 +13,11 @@ from banking.errors import (
     LedgerMissing,
     LedgerRestoring,
     LedgerUnavailable,
-    NewerLayout,
-    OutdatedLayout,
     StaleEpoch,
 )
+from banking.execution.context import SlotContext, slot_context
 from banking.keys import EpochKeys, LedgerKeys
+from banking.layout import RESTORING, served_epoch
 from banking.limits import LOAD_BYTES, SLOT_LIMITS, SlotLimits
 from banking.records import Outcome, unpack_outcome
 from banking.versions import new_mark
@@ -27,10 +27,6 @@ from recovery.scripts import Argument, load_scripts
 #: Slots that a blockhash stays valid, and slots that blockhashes are kept (Solana's numbers).
 MAX_BLOCKHASH_AGE = 150
 BLOCKHASH_HISTORY = 300
-#: What the epoch reads while a restore replaces it.
-RESTORING = b"restoring"
-#: How the keys of an epoch are laid out; `trunkline` of another layout neither reads nor writes them.
-LAYOUT = 2
 
 SCRIPTS = load_scripts(Path(__file__).parent / "lua")
 
@@ -39,19 +35,27 @@ SCRIPTS = load_scripts(Path(__file__).parent / "lua")
 class Loaded:
     """One moment of the ledger, as far as a batch needs it.
 
-    `resolved` and `recent` answer, in the order asked, which signatures have their end (an outcome or a dead
-    letter) and which blockhashes are valid; `versions` and `records` are by account key, "absent" being b"".
+    `resolved` answers, in the order asked, which signatures have their end (an outcome or a dead letter), `recent`
+    which blockhashes are valid; `versions` and `records` are by account key, "absent" being b"".
+    `context` is the open slot.
     `left_out` are accounts that were not looked at, because the records before them are large.
     """
 
-    slot: int
-    slot_time_ms: int
+    context: SlotContext
     resolved: list[bool]
-    recent: list[bool]
+    recent: dict[bytes, bool]
     versions: dict[bytes, bytes]
     records: dict[bytes, bytes]
     accepted: list[bytes]
     left_out: frozenset[bytes] = frozenset()
+
+    def has(self, keys: Iterable[bytes]) -> bool:
+        """Whether all of them were looked at."""
+        return not self.left_out or self.left_out.isdisjoint(keys)
+
+    def is_recent(self, blockhash: bytes) -> bool:
+        """Whether a transaction may name `blockhash`."""
+        return self.recent[blockhash]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,10 @@ class Entry:
     raw: bytes
     writes: Mapping[bytes, bytes]
     detail: bytes = b""
+    #: Whether the execution could see its slot, and so is good for that slot only.
+    bound: bool = False
+    #: Valid by its durable nonce, an account among `reads`, and not by a recent blockhash.
+    nonce: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +126,7 @@ class Ledger:
         self.limits = limits
         self.keys = LedgerKeys(name)
         self._epoch = epoch
+        self._context: tuple[int, SlotContext] | None = None
 
     @property
     def epoch(self) -> int:
@@ -163,6 +172,7 @@ class Ledger:
         Once the records exceed `most_bytes`, the `accounts` behind them are left out.
         """
         keys = self.epoch_keys
+        context = self._context[1] if self._context and self._context[0] == self.epoch else None
         wanted: list[Argument] = []
         for key in accounts:
             wanted += (key, at_hand.get(key, b""))
@@ -181,6 +191,7 @@ class Ledger:
             [
                 self.epoch,
                 MAX_BLOCKHASH_AGE,
+                context.token if context else b"",
                 len(signatures),
                 *signatures,
                 len(blockhashes),
@@ -190,21 +201,33 @@ class Ledger:
                 most_bytes,
             ],
         )
-        slot, slot_time, resolved, valid, versions, records, accepted, looked_at = answer
+        slot, time_ms, resolved, valid, versions, records, accepted, kept, looked_at = answer
         seen = accounts[:looked_at]
+        if context is None or context.token != slot + b":" + time_ms:
+            context = slot_context(int(slot), int(time_ms), zip(kept[::2], map(int, kept[1::2]), strict=True))
+            self._context = self.epoch, context
         return Loaded(
-            slot=int(slot),
-            slot_time_ms=int(slot_time),
+            context=context,
             resolved=[letter == ord("1") for letter in resolved],
-            recent=[letter == ord("1") for letter in valid],
+            recent={value: letter == ord("1") for value, letter in zip(blockhashes, valid, strict=True)},
             versions=dict(zip(seen, versions, strict=False)),
             records=dict(zip(seen, records, strict=False)),
             accepted=accepted,
             left_out=frozenset(accounts[looked_at:]),
         )
 
-    def commit(self, entries: Sequence[Entry], versions: Mapping[bytes, bytes], enqueued_at: int = 0) -> Committed:
-        """Commit a batch; `versions` are those the executions were based on, `enqueued_at` is in milliseconds."""
+    def commit(
+        self,
+        entries: Sequence[Entry],
+        versions: Mapping[bytes, bytes],
+        enqueued_at: int = 0,
+        *,
+        context: SlotContext | None = None,
+    ) -> Committed:
+        """Commit a batch; `versions` and `context` are what the executions were based on.
+
+        `enqueued_at` is in milliseconds. Without `context` none of them saw its slot.
+        """
         keys = self.epoch_keys
         slot, first, codes = self.run(
             "commit",
@@ -232,6 +255,7 @@ class Ledger:
                 new_mark(),
                 self.limits.shared,
                 self.limits.most,
+                context.token if context else b"",
                 *_commit_arguments(entries, versions),
             ],
         )
@@ -280,11 +304,6 @@ class Ledger:
         record: bytes | None = self.call(lambda: self.client.hget(self.epoch_keys.accounts, cast("Any", key)))
         return record or b""
 
-    def recent_blockhashes(self) -> list[tuple[int, bytes]]:
-        """(slot, blockhash) of the recent ones, newest first."""
-        found = self.call(lambda: self.client.hgetall(self.epoch_keys.blockhashes))
-        return sorted(((int(slot), blockhash) for blockhash, slot in found.items()), reverse=True)
-
     def forget_epoch(self) -> None:
         """Look the epoch up again at the next use."""
         self._epoch = None
@@ -307,23 +326,6 @@ class Ledger:
         if text.startswith(("LOADING", "BUSY", "READONLY", "MISCONF", "MASTERDOWN")):
             raise LedgerUnavailable(f"Redis cannot write now: {text}") from error
         raise error
-
-
-def served_epoch(name: str, epoch: bytes | None, layout: bytes | None) -> int:
-    """The epoch that `meta` says is served.
-
-    Raises LedgerMissing, LedgerRestoring, OutdatedLayout (a restore makes it ours), NewerLayout.
-    """
-    if epoch is None:
-        raise LedgerMissing(name)
-    if epoch == RESTORING:
-        raise LedgerRestoring(f"ledger {name!r} is being restored from its archive")
-    found = int(layout or 1)
-    if found < LAYOUT:
-        raise OutdatedLayout(name, str(found), epoch.decode())
-    if found > LAYOUT:
-        raise NewerLayout(f"ledger {name!r} has the Redis layout {found}, this version knows {LAYOUT}: update it")
-    return int(epoch)
 
 
 def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
@@ -363,9 +365,11 @@ def _commit_arguments(entries: Sequence[Entry], versions: Mapping[bytes, bytes])
     for entry in entries:
         for key in entry.reads:
             index.setdefault(key, len(index) + 1)
-        blockhash = hashes.setdefault(entry.blockhash, len(hashes) + 1) if entry.blockhash is not None else 0
+        blockhash = -1 if entry.nonce else 0
+        if entry.blockhash is not None:
+            blockhash = hashes.setdefault(entry.blockhash, len(hashes) + 1)
         reads = b"".join(index[key].to_bytes(2, "big") for key in entry.reads)
-        body += (entry.signature, entry.message_hash, blockhash, reads, entry.burned, int(entry.ok))
+        body += (entry.signature, entry.message_hash, blockhash, int(entry.bound), reads, entry.burned, int(entry.ok))
         body += (entry.result, entry.raw, entry.detail, len(entry.writes), *_flat(index, entry.writes.items()))
     accounts: list[Argument] = []
     for key in index:

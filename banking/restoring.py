@@ -11,8 +11,9 @@ from banking.blocks import Block, BlockHeader, encode_body
 from banking.blockstore import BlockStore
 from banking.errors import BadBlock, Diverged, LeaseLost, LedgerUnavailable, RestoreFailed, RestoreInterrupted
 from banking.keys import EpochKeys
+from banking.layout import LAYOUT
 from banking.lease import RestoreLease
-from banking.ledger import BLOCKHASH_HISTORY, LAYOUT, Ledger
+from banking.ledger import BLOCKHASH_HISTORY, Ledger
 from banking.loading import EpochLoader, check_totals
 from banking.snapshot import ACCOUNTS, Fold, fold_blocks
 from config.clock import SYSTEM_CLOCK, Clock
@@ -271,4 +272,6 @@ def _state_fields(opening: BlockHeader) -> list[str | bytes | int]:
         opening.slot,
         "finalized_seq",
         opening.last_seq,
+        "parent_time",
+        opening.time_ms,
     ]

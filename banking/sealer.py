@@ -11,6 +11,7 @@ from solders.transaction import VersionedTransaction
 from banking.blocks import BlockHeader, encode_body
 from banking.blockstore import BlockStore
 from banking.errors import ArchiveBehind, BlockTooLarge, JournalGap
+from banking.execution.context import SLOT_HASHES
 from banking.journal import JournalEntry, read_images, read_journal, written_by
 from banking.ledger import BLOCKHASH_HISTORY, Ledger
 from recovery import crash_points
@@ -81,7 +82,7 @@ class Sealer:
         self._ledger.run(
             "finalize",
             [self._ledger.keys.meta, keys.state, keys.blockhashes],
-            [epoch, slot, header.hash(), BLOCKHASH_HISTORY],
+            [epoch, slot, header.hash(), SLOT_HASHES],
         )
         crash_points.reach("seal.finalized")
         return Sealed(slot, header.hash(), len(entries))

@@ -13,6 +13,7 @@ from solders.transaction import VersionedTransaction
 
 from banking.blocks import Block, BlockHeader
 from banking.blockstore import BlockStore
+from banking.execution.context import SLOT_HASHES
 from banking.ledger import BLOCKHASH_HISTORY
 from recovery.checkpoints import BadCheckpoint, Batch
 
@@ -109,7 +110,7 @@ class Fold:
 
     def recent_blockhashes(self, head_slot: int) -> Iterator[BlockhashRow]:
         for blockhash, slot in self.blockhashes.items():
-            if head_slot + 1 - slot <= BLOCKHASH_HISTORY:
+            if head_slot + 1 - slot <= SLOT_HASHES:
                 yield BlockhashRow(blockhash, slot)
 
 

@@ -36,6 +36,14 @@ class WireTransaction:
         message = self.parsed.message
         return isinstance(message, MessageV0) and bool(message.address_table_lookups)
 
+    @property
+    def blockhash_at(self) -> int:
+        """Where the blockhash stands in `raw`: behind the signatures, the message's header and its account keys."""
+        message = self.parsed.message
+        # Every count in a packet fits into one byte. A version takes a byte, the header three.
+        version = int(isinstance(message, MessageV0))
+        return 1 + SIGNATURE_BYTES * len(self.parsed.signatures) + version + 3 + 1 + 32 * len(message.account_keys)
+
 
 class VerifiedTransaction(WireTransaction):
     """A transaction in its canonical form whose every ed25519 signature is right: to make one is to verify it.

@@ -28,6 +28,11 @@ _LOADERS = tuple(
         "LoaderV411111111111111111111111111111111111",
     )
 )
+#: Owners of the feature gates, and of the StakeConfig.
+_FEATURES = tuple(
+    bytes(Pubkey.from_string(text))
+    for text in ("Feature111111111111111111111111111111111111", "Config1111111111111111111111111111111111111")
+)
 _NATIVE_LOADER = bytes(Pubkey.from_string("NativeLoader1111111111111111111111111111111"))
 #: LiteSVM's one answer to programs that cannot be loaded.
 NOT_LOADED = '"InvalidProgramForExecution"'
@@ -162,8 +167,9 @@ class Machine:
 
 def _new_vm() -> LiteSVM:
     vm = LiteSVM().with_sigverify(False).with_blockhash_check(False).with_transaction_history(0)
-    # Neither its faucet nor the programs it brings along are in the ledger, unless a genesis put them there.
-    brought = [vm.airdrop_pubkey(), *(key for loader in _LOADERS for key, _ in vm.get_program_accounts(Pubkey(loader)))]
+    # Neither its faucet nor the programs and features it brings are in the ledger, unless a genesis put them there.
+    owners = (*_LOADERS, *_FEATURES)
+    brought = [vm.airdrop_pubkey(), *(key for owner in owners for key, _ in vm.get_program_accounts(Pubkey(owner)))]
     for address in brought:
         vm.set_account(address, records.to_account(b""))
     return vm

@@ -66,10 +66,11 @@ def install(vm: LiteSVM, sysvars: Sysvars, calendar: Calendar) -> None:
     vm.set_epoch_schedule(EpochSchedule.custom(SLOTS_PER_EPOCH, SLOTS_PER_EPOCH, False))
     vm.set_clock(Clock(sysvars.slot, sysvars.unix_seconds, epoch, epoch + 1, sysvars.unix_seconds))
     vm.set_slot_hashes([(slot, Hash.from_bytes(value)) for slot, value in sysvars.hashes])
-    vm.set_slot_history(calendar.upto(sysvars.slot))
+    vm.set_slot_history(calendar.upto(sysvars.slot - 1))
     vm.set_account(RECENT_BLOCKHASHES_KEY, _recent_blockhashes(sysvars))
 
 
 def _recent_blockhashes(sysvars: Sysvars) -> Account:
     rows = [value + LAMPORTS_PER_SIGNATURE.to_bytes(8, "little") for _, value in sysvars.hashes[:RECENT_BLOCKHASHES]]
-    return Account(1, len(rows).to_bytes(8, "little") + b"".join(rows), _SYSVAR_OWNER, executable=False)
+    data = (len(rows).to_bytes(8, "little") + b"".join(rows)).ljust(8 + 40 * RECENT_BLOCKHASHES, b"\0")
+    return Account(1, data, _SYSVAR_OWNER, executable=False)

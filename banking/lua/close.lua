@@ -33,7 +33,8 @@ if not closing or closing == '' then
     'bytes', '0',
     'full', '',
     'slot', string.format('%.0f', tonumber(state[1]) + 1),
-    'slot_time', string.format('%.0f', now))
+    'slot_time', string.format('%.0f', now),
+    'parent_time', string.format('%.0f', now))
   -- The slot that opens takes the place of the one before the one that closes, which is in the archive.
   redis.call('UNLINK', KEYS[3 + (tonumber(state[1]) + 1) % 2])
 end

@@ -4,15 +4,17 @@
 --       9 intake  10 queued  11 parked  12 attempts  13 dead  14 images of even slots  15 images of odd slots
 -- ARGV  epoch, enqueued_at (ms, 0 = unknown), max_age (slots that a blockhash stays valid),
 --       mark (random bytes that make the versions of this commit its own, see banking/versions.py),
---       most bytes of a slot: shared by its transactions, and with a single large one on top (banking/limits.py)
+--       most bytes of a slot: shared by its transactions, and with a single large one on top (banking/limits.py),
+--       token of the slot that the transactions were executed for
 --       A, then A times: account key, version read ('' = absent)
 --       B, then B times: blockhash
---       T, then T times: signature, message hash, blockhash index (0 = not checked), reads (2 bytes big-endian
---         an account index, from 1), burned (lamports), ok ('1' or '0'), result (packed), raw transaction,
---         detail (packed), W, then W times: account index, record ('' = the account is gone)
+--       T, then T times: signature, message hash, blockhash index (0 = a refusal, -1 = valid by its nonce: not
+--         checked), bound to the slot ('1' or '0'), reads (2 bytes big-endian an account index, from 1), burned
+--         (lamports), ok ('1' or '0'), result (packed), raw transaction, detail (packed), W, then W times: account index,
+--         record ('' = the account is gone)
 -- RESULT {slot, first sequence number, codes}, codes one letter a transaction:
---       A applied   C conflict: an account changed since it was read, or an earlier one of the batch that this one
---       built on was not applied   D duplicate: the signature has its outcome already, or is a dead letter
+--       A applied   C conflict: an account, or the slot, changed since it was read, or an earlier one of the batch
+--       that this one built on was not applied   D duplicate: the signature has its outcome already, or is a dead letter
 --       E blockhash not valid
 --       M the same message was applied under another signature
 --       B the slot has no room for its bytes: it closes early, the transaction comes again
@@ -52,7 +54,7 @@ end
 local enqueued_at = tonumber(ARGV[2])
 if not enqueued_at then return redis.error_reply('ERR enqueued_at is no number') end
 
-local at = 7
+local at = 8
 local function take()
   local value = ARGV[at]
   at = at + 1
@@ -73,6 +75,7 @@ for i = 1, tonumber(take()) do
   signatures[i] = take()
   hashes[i] = take()
   tx.blockhash = tonumber(take())
+  tx.bound = take()
   tx.reads = take()
   tx.burned = take()
   tx.ok = take()
@@ -88,11 +91,12 @@ for i = 1, tonumber(take()) do
   txs[i] = tx
 end
 
-local state = redis.call('HMGET', KEYS[2], 'slot', 'seq', 'bytes', 'full')
+local state = redis.call('HMGET', KEYS[2], 'slot', 'seq', 'bytes', 'full', 'parent_time')
 local slot, seq = tonumber(state[1]), tonumber(state[2])
 local slot_bytes, full = tonumber(state[3] or '0'), state[4] or ''
 local shared_bytes, most_bytes = tonumber(ARGV[5]), tonumber(ARGV[6])
 local images = KEYS[14 + slot % 2]
+local same_slot = ARGV[7] == state[1] .. ':' .. (state[5] or '')
 
 local stale = {}
 if #keys > 0 then
@@ -119,9 +123,10 @@ local function judge(i, tx)
   if status[i] then return 'D' end
   if message[i] or seen_message[hashes[i]] then
     -- A refusal on record for this message (blockhash index 0) may be written; an execution may not.
-    if tx.blockhash > 0 then return 'M' end
+    if tx.blockhash ~= 0 then return 'M' end
   end
   if tx.blockhash > 0 and not fresh_hash[tx.blockhash] then return 'E' end
+  if tx.bound == '1' and not same_slot then return 'C' end
   for r = 1, #tx.reads, 2 do
     local high, low = string.byte(tx.reads, r, r + 1)
     if stale[high * 256 + low] then return 'C' end
@@ -180,7 +185,7 @@ for i = 1, #txs do
     new_status[#new_status + 1] = signatures[i]
     new_status[#new_status + 1] = result
     -- Without a fee it was not included (as in Solana), and the same message may be tried again.
-    if tx.blockhash > 0 and tx.burned ~= '0' then
+    if tx.blockhash ~= 0 and tx.burned ~= '0' then
       new_messages[#new_messages + 1] = hashes[i]
       new_messages[#new_messages + 1] = signatures[i]
       seen_message[hashes[i]] = true

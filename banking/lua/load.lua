@@ -1,17 +1,18 @@
 -- Read all that a batch of transactions needs, as of one moment.
 --
 -- KEYS  1 meta  2 state  3 accounts  4 versions  5 status  6 blockhashes  7 dead  8 intake
--- ARGV  epoch, max_age (slots that a blockhash stays valid)
+-- ARGV  epoch, max_age (slots that a blockhash stays valid), token of the slot whose sysvars are at hand ('' = none)
 --       S, then S times: signature
 --       B, then B times: blockhash
 --       A, then A times: account key, version at hand ('' = none: send the record)
 --       most bytes of records, about: with those that go beyond it, the answer ends
--- RESULT {slot, slot time (ms), resolved, valid, versions, records, accepted, looked at}
+-- RESULT {slot, time of the block before (ms), resolved, valid, versions, records, accepted, blockhashes, looked at}
 --       resolved  one letter a signature: 1 = it has its outcome or is a dead letter, 0 = not yet
 --       valid     one letter a blockhash: 1 = recent, 0 = unknown or expired
 --       versions  per account; '' = absent
 --       records   per account; '' = absent, or as at hand
 --       accepted  per signature, the raw transaction that intake holds; '' = none
+--       blockhashes  all that are kept: hash of a block, slot behind it, ...; none when the token is still right
 --       looked at how many accounts, in the order asked, have their record; those behind were left out
 -- ERRORS STALE_EPOCH <current>
 
@@ -20,7 +21,7 @@ if epoch ~= ARGV[1] then
   return redis.error_reply('STALE_EPOCH ' .. (epoch or 'none'))
 end
 
-local at = 3
+local at = 4
 local function take_list(step)
   local count = tonumber(ARGV[at])
   local list, extra = {}, {}
@@ -46,7 +47,8 @@ local signatures = take_list(1)
 local blockhashes = take_list(1)
 local accounts, at_hand = take_list(2)
 
-local state = redis.call('HMGET', KEYS[2], 'slot', 'slot_time')
+local state = redis.call('HMGET', KEYS[2], 'slot', 'parent_time')
+local time = state[2] or ''
 local resolved, valid = {}, {}
 for i, value in ipairs(hmget(KEYS[5], signatures)) do resolved[i] = value == '' and '0' or '1' end
 -- Nearly always there are no dead letters, and this is one look-up.
@@ -82,5 +84,7 @@ for first = 1, #wanted, 4 do
   end
 end
 
-return {state[1], state[2], table.concat(resolved), table.concat(valid), versions, records, hmget(KEYS[8], signatures),
-  looked_at}
+local kept = {}
+if ARGV[3] ~= state[1] .. ':' .. time then kept = redis.call('HGETALL', KEYS[6]) end
+return {state[1], time, table.concat(resolved), table.concat(valid), versions, records, hmget(KEYS[8], signatures),
+  kept, looked_at}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import redis
 from solders.hash import Hash
@@ -142,12 +144,14 @@ def test_conflict_fails_only_the_transaction_and_what_built_on_it(world: World) 
     original = world.ledger.commit
     interfered: list[bool] = []
 
-    def commit_after_rival(entries: list[Entry], versions: dict[bytes, bytes], enqueued_at: int = 0) -> object:
+    def commit_after_rival(
+        entries: list[Entry], versions: dict[bytes, bytes], enqueued_at: int = 0, **more: Any
+    ) -> object:
         if not interfered:
             interfered.append(True)
             rival_ledger = Ledger(world.ledger.client, world.ledger.keys.name)
             BankingStage(rival_ledger, SvmExecutor()).process([rival])
-        answer = original(entries, versions, enqueued_at)
+        answer = original(entries, versions, enqueued_at, **more)
         codes.append(answer.codes)
         return answer
 

@@ -14,7 +14,8 @@ from banking.consistency import Condition
 from banking.errors import NewerLayout, OutdatedLayout
 from banking.executor import SvmExecutor
 from banking.keeper import LedgerKeeper
-from banking.ledger import LAYOUT, Committed, Entry, Ledger
+from banking.layout import LAYOUT
+from banking.ledger import Committed, Entry, Ledger
 from banking.stage import BankingStage
 from banking.versions import sequence
 from banking.wire import WireTransaction
@@ -36,11 +37,11 @@ class PausedLedger(Ledger):
         self.meanwhile: Callable[[], object] | None = meanwhile
         self.codes: list[str] = []
 
-    def commit(self, entries: Any, versions: Any, enqueued_at: int = 0) -> Committed:
+    def commit(self, entries: Any, versions: Any, *args: Any, **more: Any) -> Committed:
         if self.meanwhile is not None:
             happens, self.meanwhile = self.meanwhile, None
             happens()
-        answer = super().commit(entries, versions, enqueued_at)
+        answer = super().commit(entries, versions, *args, **more)
         self.codes.append(answer.codes)
         return answer
 
@@ -122,9 +123,9 @@ def test_commit_that_is_sent_again_after_its_tail_was_lost_applies_on_what_it_ha
     sent: list[tuple[list[Entry], Any]] = []
 
     class Recorded(Ledger):
-        def commit(self, entries: Any, versions: Any, enqueued_at: int = 0) -> Committed:
+        def commit(self, entries: Any, versions: Any, *args: Any, **more: Any) -> Committed:
             sent.append((entries, versions))
-            return super().commit(entries, versions, enqueued_at)
+            return super().commit(entries, versions, *args, **more)
 
     first = world.transfer(rich, shop, 400 * SOL)
     BankingStage(Recorded(world.ledger.client, world.ledger.keys.name), SvmExecutor()).process([first])

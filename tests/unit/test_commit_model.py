@@ -286,8 +286,8 @@ class CommitMachine(RuleBasedStateMachine):
         except StaleEpoch:
             return
         assert loaded.resolved == [self.model.settled(t.signature) for t in chosen]
-        assert loaded.recent == [self.model.recent(blockhash) for blockhash in blockhashes]
-        recent = {blockhash for blockhash, valid in zip(blockhashes, loaded.recent, strict=True) if valid}
+        assert loaded.recent == {blockhash: self.model.recent(blockhash) for blockhash in blockhashes}
+        recent = {blockhash for blockhash, valid in loaded.recent.items() if valid}
         # Those with an end are executed, too: a stage may have read before they had it.
         entries = [t.entry(loaded.records, recent) for t in chosen]
         self.views[stage] = View(chosen, entries, loaded.versions)

@@ -8,6 +8,7 @@ from typing import Any
 import fakeredis
 import pytest
 from solders.keypair import Keypair
+from solders.transaction import VersionedTransaction
 
 from banking.burial import Burial
 from banking.errors import LedgerUnavailable, StaleEpoch
@@ -162,24 +163,26 @@ def test_a_bare_transaction_that_comes_again_is_recorded(bench: Bench) -> None:
     assert bench.world.ledger.state().accepted == 1
 
 
-def test_a_panic_of_the_vm_is_this_transactions_alone(bench: Bench) -> None:
+def test_a_panic_of_the_vm_is_this_transactions_outcome(bench: Bench) -> None:
     wires = bench.accepted(3)
     executor = bench.world.stage._executor
 
     class PanicException(BaseException):
         """As pyo3's, which is no Exception."""
 
-    sync = executor._sync
+    send = executor._vm._vm_send
 
-    def panicking(touched: Any, view: Any) -> None:
-        sync(touched, view)
-        if any(key == bytes(wires[1].parsed.message.account_keys[1]) for key in touched.keys):
+    def panicking(transaction: VersionedTransaction) -> Any:
+        if transaction == wires[1].parsed:
             raise PanicException("index out of bounds")
+        return send(transaction)
 
-    executor._sync = panicking  # type: ignore[method-assign]
+    executor._vm._vm_send = panicking  # type: ignore[method-assign]
     done = bench.run(wires)
-    assert (done.committed, done.buried) == (2, 1)
-    assert "VmPanic" in bench.burial.letters.list()[0].reason
+    assert (done.committed, done.buried) == (3, 0)
+    outcomes = bench.world.ledger.outcomes([wire.signature for wire in wires])
+    failed = '{"InstructionError":[0,"ProgramFailedToComplete"]}'
+    assert [(one.err, one.fee) for one in outcomes if one] == [(None, 5000), (failed, 5000), (None, 5000)]
 
 
 def forged(bench: Bench) -> WireTransaction:
