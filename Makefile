@@ -7,7 +7,7 @@ ROOMS := config recovery banking tasks workers rpc oracle
 PACKAGES := $(ROOMS) tests benchmarks examples
 DIST := dist
 
-.PHONY: setup demo test lint format bench bench-full chaos conformance clients wheels clean
+.PHONY: setup demo test lint format configuration bench bench-full chaos conformance clients wheels clean
 
 setup: $(STAMP)
 
@@ -33,6 +33,10 @@ lint: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# docs/configuration.md, from the settings themselves.
+configuration: $(STAMP)
+	@$(BIN)/python -m config.reference
 
 $(VENV)/.bench: $(STAMP)
 	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench]'

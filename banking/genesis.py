@@ -18,7 +18,6 @@ from banking.layout import LAYOUT
 from banking.ledger import Ledger
 from banking.records import Result, lamports_of, pack_account, pack_result
 from banking.versions import restored
-from config.clock import SYSTEM_CLOCK, Clock
 
 FIRST_EPOCH = 1
 #: The mint of wrapped SOL for SPL Token and for Token-2022.
@@ -53,9 +52,7 @@ def native_mints() -> dict[bytes, bytes]:
     return accounts
 
 
-def create_ledger(
-    ledger: Ledger, blocks: BlockStore, accounts: Mapping[bytes, bytes], *, clock: Clock = SYSTEM_CLOCK
-) -> str:
+def create_ledger(ledger: Ledger, blocks: BlockStore, accounts: Mapping[bytes, bytes]) -> str:
     """Archive the genesis block, make the ledger from it and open slot 1; returns the ledger's id.
 
     Raises LedgerExists (in Redis, or only in the archive: then it is to be restored, not made anew),
@@ -67,7 +64,7 @@ def create_ledger(
     if supply >= 2**63:
         raise ValueError(f"a supply of {supply} lamports does not fit: it must stay below 2^63")
     ordered = dict(sorted(accounts.items()))
-    header, body = genesis_block(secrets.token_hex(16), supply, ordered, int(clock.time() * 1000))
+    header, body = genesis_block(secrets.token_hex(16), supply, ordered, ledger.server_ms())
     try:
         blocks.put(header, body)
     except Diverged:

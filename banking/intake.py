@@ -11,6 +11,8 @@ from recovery.dead_letters import LetterLimits
 
 #: Pairs in one script call; Lua's unpack and Redis' latency both want a bound.
 MOST_AT_ONCE = 256
+#: Seconds for which anything is parked at most; what must wait longer is asked again, and parked again.
+LONGEST_PARKING = 10.0
 
 
 class Acceptance(StrEnum):
@@ -79,7 +81,8 @@ class Intake:
         return Accepted(int(at), [Acceptance(letter) for letter in codes.decode()])
 
     def park(self, pairs: Sequence[tuple[bytes, bytes]], delay: float) -> int:
-        """Put transactions off for `delay` seconds; returns how many are parked now."""
+        """Put transactions off for `delay` seconds (10 at most); returns how many are parked now."""
+        delay = min(delay, LONGEST_PARKING)
         keys, epoch_keys = self._ledger.keys, self._ledger.epoch_keys
         parked = 0
         for first in range(0, len(pairs), MOST_AT_ONCE):
@@ -105,7 +108,7 @@ class Intake:
         at, released, lost, suspects = self._ledger.run(
             "sweep",
             [keys.meta, keys.intake, keys.queued, keys.parked, keys.attempts, self._ledger.epoch_keys.state],
-            [self._ledger.epoch, int(grace * 1000), int(queue_empty), limit],
+            [self._ledger.epoch, int(grace * 1000), int(queue_empty), limit, int(LONGEST_PARKING * 1000)],
         )
         return Sweep(int(at), released, lost, suspects)
 

@@ -158,6 +158,11 @@ class Ledger:
             problem = f"{refused}. Correct TRUNKLINE_REDIS_URL" if refused else f"Redis does not answer: {error}"
             raise LedgerUnavailable(problem) from error
 
+    def server_ms(self) -> int:
+        """The server's clock, in milliseconds since the Unix epoch. Raises LedgerUnavailable."""
+        seconds, micros = self.call(self.client.time)
+        return int(seconds) * 1000 + int(micros) // 1000
+
     def load(
         self,
         signatures: Sequence[bytes],

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from banking.ledger import Ledger
 from config.clock import SYSTEM_CLOCK, Clock
+from recovery.spans import span
 
 #: Seconds that the server's clock may jump without a word: time synchronisation slews by less.
 TOLERANCE = 1.0
@@ -35,6 +37,30 @@ class Pulse:
         if age is None or self.longest is None:
             return age
         return min(age, self.longest)
+
+
+@dataclass(frozen=True, slots=True)
+class LastPulse:
+    """What the last look left behind. Seconds; None where nothing ever looked."""
+
+    block_age: float | None
+    clock_back: float
+
+
+def last_pulse(ledger: Ledger) -> LastPulse:
+    """What evaluations of health found, for people to see; writes nothing. Raises LedgerUnavailable."""
+
+    def read() -> list[Any]:
+        pipe = ledger.client.pipeline(transaction=False)
+        pipe.time()
+        pipe.hmget(ledger.keys.health, "sealed", "latest")
+        return pipe.execute()
+
+    (seconds, micros), (sealed, latest) = ledger.call(read)
+    now = seconds + micros / 1e6
+    block_age = span(float(sealed or 0) / 1000, now)
+    behind = float(latest or 0) / 1000 - now
+    return LastPulse(block_age, behind if behind > TOLERANCE else 0.0)
 
 
 class PulseTaker:
@@ -89,5 +115,4 @@ class PulseTaker:
     def _read_server(self) -> float:
         if self._server_time is not None:
             return self._server_time() / 1000
-        seconds, micros = self._ledger.call(self._ledger.client.time)
-        return float(seconds) + float(micros) / 1e6
+        return self._ledger.server_ms() / 1000

@@ -167,7 +167,8 @@ class LedgerRestore:
             parent=head.hash(),
             first_seq=head.last_seq + 1,
             last_seq=head.last_seq,
-            time_ms=int(self._clock.time() * 1000),
+            # By Redis' clock like every block's, and never before the block that it follows.
+            time_ms=max(self._ledger.server_ms(), head.time_ms),
             processed=head.processed,
             failed=head.failed,
             burned=head.burned,
@@ -258,6 +259,8 @@ def _state_fields(opening: BlockHeader) -> list[str | bytes | int]:
     return [
         "slot",
         opening.slot + 1,
+        "slot_time",
+        opening.time_ms,
         "seq",
         opening.last_seq,
         "blockhash",
@@ -272,6 +275,4 @@ def _state_fields(opening: BlockHeader) -> list[str | bytes | int]:
         opening.slot,
         "finalized_seq",
         opening.last_seq,
-        "parent_time",
-        opening.time_ms,
     ]

@@ -1,12 +1,16 @@
 """Reading one block from its bytes, by the written format alone (`docs/archive.md`, "Blocks").
 
-"TLBLOCK1" | header length (4 bytes, big-endian) | header | signer (32) | signature (64) | body | SHA-256 (32)
+    magic (8) | header length (4 bytes, big-endian) | header | signer (32) | signature (64) | body | SHA-256 (32)
+
+The body is msgpack in a zstd frame. "TLBLOCK1": [[seq, transaction, status, burned, detail, [[key, record], ...]]].
+"TLBLOCK2": [entries, images], where an entry has its keys joined in place of the pairs, and images are [[key, record],
+...] of every account as it was at the end of the slot.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +21,7 @@ from solders.signature import Signature
 
 from oracle.errors import BadArchive
 
-_MAGIC_1 = b"TLBLOCK1"
+_MAGIC_1, _MAGIC_2 = b"TLBLOCK1", b"TLBLOCK2"
 _SIGNED = b"trunkline block"
 _MOST_BODY_BYTES = 1 << 30
 
@@ -85,16 +89,19 @@ class Block:
 
 
 _HeaderRow = tuple[str, int, int, int, bytes, int, int, int, int, int, int, int, bytes]
-_Row = tuple[int, bytes, bytes, int, bytes, list[tuple[bytes, bytes]]]
+_Pairs = list[tuple[bytes, bytes]]
+_Row1 = tuple[int, bytes, bytes, int, bytes, _Pairs]
+_Row2 = tuple[int, bytes, bytes, int, bytes, bytes]
 _header_decoder = msgspec.msgpack.Decoder(_HeaderRow)
-_rows_decoder = msgspec.msgpack.Decoder(list[_Row])
+_body_decoder_1 = msgspec.msgpack.Decoder(list[_Row1])
+_body_decoder_2 = msgspec.msgpack.Decoder(tuple[list[_Row2], _Pairs])
 _result_decoder = msgspec.msgpack.Decoder(tuple[str | None, int, int, list[str]])
 _detail_decoder = msgspec.msgpack.Decoder(tuple[Any, ...])
 
 
 def read_header(data: bytes, trusted_keys: Collection[bytes]) -> tuple[Header, bytes]:
     """The header of a block and its compressed body, hash and signature verified. Raises BadBlock."""
-    if data[:8] != _MAGIC_1:
+    if data[:8] not in (_MAGIC_1, _MAGIC_2):
         raise BadBlock(f"it begins with {data[:8]!r}, which is no block that this version can read")
     if hashlib.sha256(data[:-32]).digest() != data[-32:]:
         raise BadBlock("its closing SHA-256 is wrong: it is damaged or cut off")
@@ -117,7 +124,7 @@ def read_block(data: bytes, trusted_keys: Collection[bytes]) -> Block:
     header, stored = read_header(data, trusted_keys)
     body = _unpack(stored, header)
     try:
-        entries = [_entry(row) for row in _rows_decoder.decode(body)]
+        entries = (_entries_1 if data[:8] == _MAGIC_1 else _entries_2)(body)
     except (msgspec.MsgspecError, ValueError) as error:
         raise BadBlock(f"its body cannot be read: {error}") from error
     return Block(header, entries)
@@ -135,8 +142,26 @@ def _unpack(stored: bytes, header: Header) -> bytes:
     return body
 
 
-def _entry(row: _Row) -> Recorded:
-    seq, raw, value, burned, detail, writes = row
+def _entries_1(body: bytes) -> list[Recorded]:
+    rows = _body_decoder_1.decode(body)
+    return [_entry(row[:5], [key for key, _ in row[5]], dict(row[5])) for row in rows]
+
+
+def _entries_2(body: bytes) -> list[Recorded]:
+    rows, pairs = _body_decoder_2.decode(body)
+    images = dict(pairs)
+    wrote = [[row[5][at : at + 32] for at in range(0, len(row[5]), 32)] for row in rows]
+    if list(images) != sorted({key for keys in wrote for key in keys}) or len(images) != len(pairs):
+        raise ValueError("its images are not those of the accounts that its entries wrote")
+    entries = []
+    for row, keys in zip(reversed(rows), reversed(wrote), strict=True):
+        # The image belongs to the last who wrote the account.
+        entries.append(_entry(row[:5], keys, {key: images.pop(key) for key in keys if key in images}))
+    return entries[::-1]
+
+
+def _entry(row: tuple[int, bytes, bytes, int, bytes], wrote: Sequence[bytes], images: dict[bytes, bytes]) -> Recorded:
+    seq, raw, value, burned, detail = row
     slot, status_seq, result = value.split(b":", 2)
     if int(status_seq) != seq:
         raise ValueError(f"entry {seq} says that it is entry {int(status_seq)}")
@@ -151,6 +176,6 @@ def _entry(row: _Row) -> Recorded:
         logs=logs,
         burned=burned,
         detail=_detail_decoder.decode(detail) if detail else None,
-        wrote=tuple(key for key, _ in writes),
-        images=dict(writes),
+        wrote=tuple(wrote),
+        images=images,
     )

@@ -9,15 +9,16 @@ from solders.account import Account
 from solders.clock import Clock
 from solders.epoch_schedule import EpochSchedule
 from solders.hash import Hash
-from solders.litesvm import LiteSVM
 from solders.pubkey import Pubkey
 from solders.slot_history import SlotHistory
+from solders.solders import LiteSVM
 
 from oracle.format import Header
 
 SLOTS_PER_EPOCH = 432_000
 SLOT_HASHES = 512
 RECENT_BLOCKHASHES = 150
+RECENT_BLOCKHASHES_BYTES = 6_008
 SLOT_HISTORY = 1 << 20
 LAMPORTS_PER_SIGNATURE = 5_000
 
@@ -54,7 +55,7 @@ class Calendar:
         self._history = SlotHistory.default()
 
     def upto(self, slot: int) -> SlotHistory:
-        """The history with all slots from 0 to `slot` in it, as far back as its bits reach."""
+        """The history with all slots from 0 to `slot` in it, as far back as its bits reach; the next one is open."""
         for one in range(max(self._history.next_slot, slot + 1 - SLOT_HISTORY), slot + 1):
             self._history.add(one)
         return self._history
@@ -72,5 +73,5 @@ def install(vm: LiteSVM, sysvars: Sysvars, calendar: Calendar) -> None:
 
 def _recent_blockhashes(sysvars: Sysvars) -> Account:
     rows = [value + LAMPORTS_PER_SIGNATURE.to_bytes(8, "little") for _, value in sysvars.hashes[:RECENT_BLOCKHASHES]]
-    data = (len(rows).to_bytes(8, "little") + b"".join(rows)).ljust(8 + 40 * RECENT_BLOCKHASHES, b"\0")
-    return Account(1, data, _SYSVAR_OWNER, executable=False)
+    data = len(rows).to_bytes(8, "little") + b"".join(rows)
+    return Account(1, data.ljust(RECENT_BLOCKHASHES_BYTES, b"\0"), _SYSVAR_OWNER, executable=False)

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -26,6 +27,9 @@ Command = tuple[str, str, *tuple[Any, ...]]
 AWAY = (LedgerUnavailable, LedgerMissing, LedgerRestoring)
 
 _MOST_TOGETHER = 512
+#: A command of ours: `lua/accounts.lua` with its arguments. (EVAL: a MULTI cannot fall back when a hash is unknown.)
+ACCOUNTS = "ACCOUNTS"
+_READ_ACCOUNTS = (Path(__file__).parent / "lua" / "accounts.lua").read_text()
 #: Keys that outlive an epoch; all others are looked up in `EpochKeys`.
 _LASTING = frozenset({"meta", "intake", "queued", "parked", "attempts", "dead"})
 
@@ -205,6 +209,11 @@ class LedgerReader:
         pipe.hgetall(epoch_keys.state)
         for group in groups:
             for name, key, *arguments in group:
+                if name == ACCOUNTS:
+                    pipe.execute_command(
+                        "EVAL", _READ_ACCOUNTS, 2, epoch_keys.accounts, epoch_keys.versions, *arguments
+                    )
+                    continue
                 where = getattr(self.keys if key in _LASTING else epoch_keys, key)
                 pipe.execute_command(name, where, *arguments)
         answers: list[Any] = await pipe.execute()

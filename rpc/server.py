@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from starlette.applications import Starlette
@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 import rpc.methods  # noqa: F401 - importing registers the methods
@@ -31,6 +32,10 @@ _WRONG_KIND = "Supplied content type is not allowed. Content-Type: application/j
 _TOO_MANY = 1008
 #: A client has this long to send the body of a request.
 _BODY_SECONDS = 10.0
+#: Bytes of an answer that are handed to the network at a time.
+_PIECE_BYTES = 64 * 1024
+#: Bytes per second; who reads a large answer more slowly is cut off.
+_SLOWEST_READER = 512 * 1024
 
 
 def create_app(settings: Settings | None = None, *, services: Services | None = None, **plugs: Any) -> Starlette:
@@ -140,16 +145,54 @@ def address_of(source: Request | WebSocket) -> str:
     return source.client.host if source.client is not None else ""
 
 
+class _Answer(Response):
+    """An answer in pieces, each sent once the client has read what was before it; closes the reply at the end."""
+
+    def __init__(self, reply: Reply, headers: dict[str, str]) -> None:
+        self._reply = reply
+        self.status_code, self.background, self.body = reply.status, None, b""
+        self.init_headers(headers | {"Content-Length": str(reply.size), "Content-Type": _JSON})
+
+    async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
+        try:
+            # Whoever reads more slowly holds room that others want; the server then drops the connection.
+            async with asyncio.timeout(_BODY_SECONDS + self._reply.size / _SLOWEST_READER):
+                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+                for piece in _pieces(self._reply.parts):
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await send({"type": "http.response.body", "body": b""})
+        finally:
+            self._reply.close()
+
+
+def _pieces(parts: list[bytes]) -> Iterator[bytes]:
+    """`parts` in pieces that are neither tiny nor large."""
+    waiting: list[bytes] = []
+    size = 0
+    for part in parts:
+        for first in range(0, len(part), _PIECE_BYTES):
+            some = part[first : first + _PIECE_BYTES]
+            waiting.append(some)
+            size += len(some)
+            if size >= _PIECE_BYTES:
+                yield b"".join(waiting)
+                waiting, size = [], 0
+    if waiting:
+        yield b"".join(waiting)
+
+
 def _refused(error: RpcError, status: int) -> Response:
-    return _response(Reply(encode_error(error, None), status, error.retry_after))
+    return _response(Reply([encode_error(error, None)], status, error.retry_after))
 
 
 def _response(reply: Reply) -> Response:
-    if reply.body is None:
+    if not reply.parts:
         return Response(status_code=204)
     headers = {}
     if reply.retry_after is not None:
         headers["Retry-After"] = str(max(1, round(reply.retry_after)))
     if reply.stale:
         headers[STALE_HEADER] = "true"
+    if reply.size > _PIECE_BYTES:
+        return _Answer(reply, headers)
     return Response(reply.body, reply.status, headers, media_type=_JSON)

@@ -27,6 +27,7 @@ from rpc.limits import Limits
 from rpc.native import NativeAccounts
 from rpc.performance import Performance
 from rpc.reader import LedgerReader, async_client
+from rpc.room import Room
 from rpc.sending import Sender
 from rpc.simulating import Simulator
 from rpc.stale import LastGood
@@ -88,6 +89,7 @@ class Services:
             connections=settings.rpc_connections,
             in_flight=settings.rpc_in_flight,
         )
+        self.room = Room(settings.rpc_answers_limit)
         faucet_file = settings.data_dir / "faucet.json"
         self.faucet = (
             None
@@ -97,7 +99,7 @@ class Services:
         url = settings.ledger_url()
         timeout = min(settings.redis_timeout, settings.rpc_read_timeout / 4)
         self.reader = LedgerReader(async_client(url, timeout=timeout), settings.ledger)
-        self.chain = Chain(self.reader)
+        self.chain = Chain(self.reader, clock=clock)
         self.accounts = AccountIndex(settings.rpc_indexed_accounts)
         self.history = History(settings.rpc_history)
         # A blocking read and a scan of large records may take longer than an answer to a client.

@@ -91,7 +91,7 @@ for i = 1, tonumber(take()) do
   txs[i] = tx
 end
 
-local state = redis.call('HMGET', KEYS[2], 'slot', 'seq', 'bytes', 'full', 'parent_time')
+local state = redis.call('HMGET', KEYS[2], 'slot', 'seq', 'bytes', 'full', 'slot_time')
 local slot, seq = tonumber(state[1]), tonumber(state[2])
 local slot_bytes, full = tonumber(state[3] or '0'), state[4] or ''
 local shared_bytes, most_bytes = tonumber(ARGV[5]), tonumber(ARGV[6])

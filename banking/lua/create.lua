@@ -12,9 +12,10 @@ local clock = redis.call('TIME')
 local now = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
 
 redis.call('HSET', KEYS[1], 'layout', ARGV[5], 'epoch', ARGV[1], 'ledger_id', ARGV[2], 'supply', ARGV[3])
-redis.call('HSET', KEYS[2], 'slot', '1', 'slot_time', now, 'seq', '1', 'blockhash', ARGV[4], 'burned', '0',
+redis.call('HSET', KEYS[2], 'slot', '1', 'slot_time', ARGV[7], 'slot_opened', now,
+  'seq', '1', 'blockhash', ARGV[4], 'burned', '0',
   'processed', '0', 'failed', '0', 'accepted', '0', 'watermark', '0',
-  'finalized', '0', 'finalized_seq', '1', 'closing', '', 'parent_time', ARGV[7])
+  'finalized', '0', 'finalized_seq', '1', 'closing', '')
 redis.call('HSET', KEYS[5], ARGV[4], '1')
 for i = 8, #ARGV, 2 do
   redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1])

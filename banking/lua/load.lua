@@ -47,7 +47,7 @@ local signatures = take_list(1)
 local blockhashes = take_list(1)
 local accounts, at_hand = take_list(2)
 
-local state = redis.call('HMGET', KEYS[2], 'slot', 'parent_time')
+local state = redis.call('HMGET', KEYS[2], 'slot', 'slot_time')
 local time = state[2] or ''
 local resolved, valid = {}, {}
 for i, value in ipairs(hmget(KEYS[5], signatures)) do resolved[i] = value == '' and '0' or '1' end

@@ -22,7 +22,7 @@ for i = 1, 5 do
   end
 end
 local clock = redis.call('TIME')
-redis.call('HSET', KEYS[16], 'slot_time', string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000)),
+redis.call('HSET', KEYS[16], 'slot_opened', string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000)),
   'watermark', '0', 'closing', '', unpack(ARGV, 11))
 -- What this Redis still holds unresolved counts as accepted, beside the outcomes that were restored.
 local waiting = redis.call('HLEN', KEYS[3])

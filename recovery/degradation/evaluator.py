@@ -70,11 +70,13 @@ def _state(snapshot: Snapshot, rule: Rule) -> RuleState:
     if entry is None:
         return RuleState()
     notes = entry.notes
+    changed_at = entry.changed_ms / 1000
+    # Easing and flapping are changes, so a time after the newest change is one before the clock was set back.
     return RuleState(
         mode=entry.mode,
-        changed_at=entry.changed_ms / 1000,
-        eased_at=_seconds(notes.get("eased_ms")),
-        flapped_at=_seconds(notes.get("flapped_ms")),
+        changed_at=changed_at,
+        eased_at=min(_seconds(notes.get("eased_ms")), changed_at),
+        flapped_at=min(_seconds(notes.get("flapped_ms")), changed_at),
     )
 
 

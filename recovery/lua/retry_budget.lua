@@ -33,9 +33,8 @@ if now > at then
   local dripped = (now - at) * drip + drop
   held = held + math.floor(dripped / 1000000)
   drop = dripped % 1000000
-else
-  now = at -- the server's clock was set back: wait until it has caught up
 end
+-- After the server's clock was set back nothing has dripped for that once, and it drips on from there.
 held = math.min(capacity, held + tonumber(ARGV[2]))
 
 local granted = 1

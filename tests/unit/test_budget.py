@@ -233,3 +233,13 @@ def test_a_total_outage_stays_below_one_point_one_times_the_load() -> None:
 def test_wrong_numbers_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         RetryBudget(None, **wrong)  # type: ignore[arg-type]
+
+
+def test_a_clock_set_back_stops_the_floor_only_once(any_redis: redis.Redis) -> None:
+    budget = RetryBudget(any_redis, floor_per_second=1_000, capacity=1_000, name="x", prefix="b")
+    assert budget.try_retry()
+    (key,) = [name for name in any_redis.keys("b*") if any_redis.type(name) == b"hash"]
+    hour_ahead = int(any_redis.hget(key, "at") or 0) + 3600 * 10**6
+    any_redis.hset(key, mapping={"at": hour_ahead, "millionths": 0})
+    assert not budget.try_retry()
+    assert any(budget.try_retry() for _ in range(1_000))

@@ -11,6 +11,7 @@ import click
 
 from banking.errors import LedgerRestoring
 from banking.opening import letter_limits
+from banking.pulse import last_pulse
 from config.addresses import masked
 from config.errors import ConfigurationError
 from config.instance import read_instance
@@ -48,7 +49,11 @@ def status(as_json: bool, wait: float | None) -> None:
 
 
 def gather() -> dict[str, Any]:
-    """Everything that `status` tells, ready for JSON. Amounts are lamports, `slot_time` is Unix seconds."""
+    """Everything that `status` tells, ready for JSON. Amounts are lamports, `slot_time` is Unix seconds.
+
+    `last_block` is how many seconds ago the newest block was seen first (None: nobody evaluates health), `clock_back`
+    how many Redis' clock is behind the latest time that was seen on it.
+    """
     settings = get_settings()
     ledger = open_ledger()
     state = ledger.state()
@@ -63,6 +68,7 @@ def gather() -> dict[str, Any]:
         return [int(size or 0) for size in pipe.execute()]
 
     backlog, parked, dead, dead_bytes = ledger.call(sizes)
+    pulse = last_pulse(ledger)
     workers = ledger.call(open_board(ledger).workers)
     # With servers of one's own there may be no instance on this machine, and so no Flower to name.
     note = read_instance(settings.data_dir) or {}
@@ -91,6 +97,8 @@ def gather() -> dict[str, Any]:
         "flower_url": note.get("flower_url"),
         "rpc_url": note.get("rpc_url"),
         "finalized": state.finalized,
+        "last_block": pulse.block_age,
+        "clock_back": pulse.clock_back,
     }
 
 
@@ -146,6 +154,7 @@ def _show(facts: dict[str, Any]) -> None:
     rows = [
         ("Ledger", f"{facts['ledger']} (id {facts['ledger_id']}, epoch {facts['epoch']})"),
         ("Slot", f"{facts['slot']}, final up to {facts['finalized']}  blockhash {facts['blockhash']}"),
+        ("Newest block", "not known" if facts["last_block"] is None else f"{facts['last_block']:.1f} s ago"),
         ("Processed", f"{facts['processed']:,}"),
         ("Failed", f"{facts['failed']:,}"),
         ("Backlog", f"{facts['backlog']:,}, {facts['parked']:,} of them parked"),
@@ -157,6 +166,11 @@ def _show(facts: dict[str, Any]) -> None:
     ]
     for name, value in rows:
         click.echo(f"{name:<13} {value}")
+    if facts["clock_back"]:
+        click.echo(
+            f"{'Clock':<13} Redis' clock went back: {facts['clock_back']:,.0f} s behind the latest time seen on it. "
+            "Nothing waits for it; check the server's time synchronisation."
+        )
     if not facts["workers"]:
         click.echo("No worker consumes. Start them with `trunkline up`, or see their logs.")
     for worker in facts["workers"]:

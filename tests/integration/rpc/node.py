@@ -61,7 +61,9 @@ class Node:
 
     def post(self, body: bytes) -> Reply:
         """The answer to the bytes of a request."""
-        return self.run(answer(self.services, body, "test"))
+        reply = self.run(answer(self.services, body, "test"))
+        reply.close()
+        return reply
 
     def ask(self, method: str, *params: Any) -> Any:
         """The whole JSON-RPC answer."""
