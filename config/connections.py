@@ -23,7 +23,9 @@ def connect(url: str, *, timeout: float = 2.0) -> redis.Redis:
         socket_timeout=timeout,
         socket_connect_timeout=min(timeout, 1.0),
         **keepalive,
-        health_check_interval=15,
+        # A PING before a command would find nothing that the command does not; and a Redis on a full disk refuses
+        # PING (MISCONF), but not reads.
+        health_check_interval=0,
         # Not on a timeout, as redis-py would: waiting twice would double the bound.
         retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
     )
