@@ -8,9 +8,9 @@ from amqp.exceptions import AccessRefused, NotAllowed
 from kombu import Connection
 
 from config.addresses import is_amqp, masked, refusal
-from config.connections import connect
 from config.errors import TrunklineError
 from config.settings import Settings
+from recovery.connections import connect
 
 _CONNECT_SECONDS = 3.0
 

@@ -13,7 +13,7 @@ from kombu import Connection, Queue
 from solders.keypair import Keypair
 
 from config import queues
-from config.connections import connect
+from recovery.connections import connect
 from tests.integration.cli.program import Instance
 from tests.integration.waiting import wait_until
 from tests.rabbitmq import require_rabbitmq, running_rabbitmq
