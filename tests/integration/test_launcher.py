@@ -14,10 +14,10 @@ import psutil
 import pytest
 
 from config import queues
-from config.connections import connect
 from config.errors import TrunklineError
 from config.instance import read_instance
 from config.settings import Settings
+from recovery.connections import connect
 from tests.conftest import MakeRedis
 from tests.integration.tiny_client import count, send
 from tests.integration.waiting import gone, wait_until

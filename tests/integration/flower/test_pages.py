@@ -12,9 +12,9 @@ import psutil
 import pytest
 from celery import Celery
 
-from config.connections import connect
 from config.queues import PROCESS_BATCH, TRANSACTIONS
 from config.settings import Settings
+from recovery.connections import connect
 from tests.browser import Browser, open_browser
 from tests.integration.cli.program import PROGRAM, Instance, environment
 from tests.integration.flower.plain import END, PlainFlower
