@@ -5,9 +5,9 @@ from __future__ import annotations
 from solders.pubkey import Pubkey
 
 from banking.blockstore import BlockStore
+from banking.connections import ledger_client
 from banking.keeper import LedgerKeeper
 from banking.ledger import Ledger
-from config.connections import ledger_client
 from config.errors import ConfigurationError
 from config.settings import Settings
 from recovery.archive import open_archive, read_archive

@@ -11,15 +11,16 @@ from banking.blocks import Block, BlockHeader, encode_body
 from banking.blockstore import BlockStore
 from banking.errors import BadBlock, Diverged, LeaseLost, LedgerUnavailable, RestoreFailed, RestoreInterrupted
 from banking.keys import EpochKeys
+from banking.layout import LAYOUT
 from banking.lease import RestoreLease
-from banking.ledger import BLOCKHASH_HISTORY, LAYOUT, Ledger
+from banking.ledger import BLOCKHASH_HISTORY, Ledger
 from banking.loading import EpochLoader, check_totals
 from banking.snapshot import ACCOUNTS, Fold, fold_blocks
-from config.clock import SYSTEM_CLOCK, Clock
 from recovery import crash_points
 from recovery.archive import NotFound
 from recovery.checkpoints.components import ComponentLayer
 from recovery.checkpoints.errors import RestoreRefused
+from recovery.clock import SYSTEM_CLOCK, Clock
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 
 from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable
 from banking.keys import LedgerKeys
-from banking.ledger import served_epoch
+from banking.layout import served_epoch
 
 #: (Redis command, name of a key in `EpochKeys` or `LedgerKeys`, further arguments).
 Command = tuple[str, str, *tuple[Any, ...]]
@@ -100,7 +100,7 @@ class _Waiting:
 def async_client(url: str, *, timeout: float, connections: int = 32) -> Redis:
     """A client for the event loop whose every reply comes within `timeout` seconds or raises.
 
-    One silent reconnect is allowed, as in `config.connections.connect`.
+    One silent reconnect is allowed, as in `recovery.connections.connect`.
     """
     client: Redis = Redis.from_url(
         url,

@@ -12,7 +12,7 @@ import fakeredis
 import pytest
 import redis
 
-from config.connections import connect
+from recovery.connections import connect
 from workers.embedded import EmbeddedRedis
 from workers.redis_binary import NoRedisServer, find_redis_binary
 
@@ -21,6 +21,7 @@ MakeRedis = Callable[..., EmbeddedRedis]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--chaos", action="store_true", help="Also run the long tests in tests/chaos.")
+    parser.addoption("--pictures", action="store_true", help="Take the pictures in docs/images anew.")
 
 
 def _require_server() -> None:

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import psutil
 import pytest
+from celery import Celery
 
-from config.queues import PROCESS_BATCH
+from config.queues import PROCESS_BATCH, TRANSACTIONS
+from config.settings import Settings
+from recovery.connections import connect
 from tests.browser import Browser, open_browser
 from tests.integration.cli.program import PROGRAM, Instance, environment
 from tests.integration.flower.plain import END, PlainFlower
 from tests.integration.waiting import gone, wait_until
+from tests.ledgers import SOL
+from tests.pipelines import ROOT
 from tests.tools import needs
+from workers.ports import free_port
 
 pytestmark = [pytest.mark.processes, pytest.mark.real_redis]
 
 WORKERS = ("tx1", "tx2", "tx3")
+#: The page has an id in full and, for narrow screens, its beginning once more.
+ID_LENGTH = 36
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +43,7 @@ def instance(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     needs("chromium", "chromium")  # before all this is started
     running = Instance(tmp_path_factory.mktemp(request.param) / "data")
     over_tcp = ["--redis-port", "0"] if request.param == "tcp" else []
-    running.start("--workers", str(len(WORKERS)), "--no-rpc", *over_tcp)
+    running.start("--workers", str(len(WORKERS)), "--no-rpc", "--flower-port", str(free_port()), *over_tcp)
     yield running
     running.end()
 
@@ -67,7 +76,21 @@ def processed(browser: Browser) -> list[int]:
     return [int(rows[name]["Processed"].replace(",", "")) if name in rows else 0 for name in WORKERS]
 
 
-def test_workers_are_online_tasks_are_listed_and_counts_grow(instance: Instance, url: str, browser: Browser) -> None:
+@pytest.fixture
+def camera(pytestconfig: pytest.Config, browser: Browser) -> Callable[..., None]:
+    """Takes the pictures of the documentation when that was asked for."""
+
+    def take(name: str, ready: Callable[[], bool] = lambda: True) -> None:
+        if pytestconfig.getoption("--pictures"):
+            wait_until(ready, "something to see")
+            browser.picture(ROOT / "docs" / "images" / f"{name}.png")
+
+    return take
+
+
+def test_workers_are_online_tasks_are_listed_and_counts_grow(
+    instance: Instance, url: str, browser: Browser, camera: Callable[..., None]
+) -> None:
     browser.open(f"{url}/workers")
     wait_until(
         lambda: [workers(browser)[name]["Status"] for name in WORKERS if name in workers(browser)] == ["Online"] * 3,
@@ -80,12 +103,49 @@ def test_workers_are_online_tasks_are_listed_and_counts_grow(instance: Instance,
         wait_until(
             lambda: all(now > then for now, then in zip(processed(browser), before, strict=True)), "all counts grow"
         )
+        camera("flower-workers", lambda: min(processed(browser)) >= 60)
         browser.open(f"{url}/tasks?name={PROCESS_BATCH}")
         wait_until(lambda: len(browser.table("#tasks-table")) >= 10, "tasks are listed")
+        camera("flower-tasks")
     rows = browser.table("#tasks-table")
     assert {row["Name"] for row in rows} == {PROCESS_BATCH}
     assert {row["State"] for row in rows} <= {"SUCCESS", "STARTED", "RECEIVED"}
     assert {row["Worker"].partition("@")[0] for row in rows} <= set(WORKERS)
+
+
+def test_failed_work_looks_failed(instance: Instance, browser: Browser) -> None:
+    """Garbage beside a good transaction: its task has failed and says why, and nothing of it comes again."""
+    before = instance.json("status")
+    url = before["flower_url"]
+    good = base64.b64encode(bytes(instance.signed(instance.faucet(), SOL))).decode()
+    with Celery(broker=Settings(data_dir=instance.folder).celery_url(), set_as_current=False) as stranger:
+        sent = stranger.send_task(PROCESS_BATCH, [["%%%", good]], queue=TRANSACTIONS)
+    wait_until(lambda: sent.id in failures(browser, url), "its task has failed")
+    row = failures(browser, url)[sent.id]
+    assert (row["Name"], row["State"]) == (PROCESS_BATCH, "FAILURE")
+    assert "1 committed, 1 malformed: not base64" in row["Result"]
+    browser.open(f"{url}/task/{sent.id}")
+    browser.wait_for("trunkline deadletter list")
+    browser.open(f"{url}/workers")
+    wait_until(lambda: sum(int(row["Failed"]) for row in workers(browser).values()) == 1, "the workers' count says so")
+    assert instance.json("status")["dead"] == before["dead"] + 1
+    with connect(before["redis_url"]) as client:
+        wait_until(
+            lambda: (
+                not any(
+                    sent.id.encode() in message
+                    for message in (*client.hvals("unacked"), *client.lrange(TRANSACTIONS, 0, -1))
+                )
+            ),
+            "its message is gone",
+        )
+
+
+def failures(browser: Browser, url: str) -> dict[str, dict[str, str]]:
+    """A fresh list of failed tasks by their ids: that page does not refresh itself."""
+    browser.open(f"{url}/tasks?state=FAILURE")
+    wait_until(lambda: "Showing" in browser.text() or "No tasks" in browser.text(), "the list is there")
+    return {row["UUID"][:ID_LENGTH]: row for row in browser.table("#tasks-table")}
 
 
 @contextmanager
