@@ -59,13 +59,14 @@ def play(town: Town, step: Step) -> None:
 
     batch = ALL[step.doing](town, step.a, step.b)
     foretold = town.foretold(batch[0], step.stage)
+    known = town.world.ledger.outcomes([batch[0].signature])[0]
     if step.how == "joined" and other is not None:
         batch = [*batch, *ALL[other.doing](town, other.a, other.b)]
         other = None
     if step.how == "closed":
         (first, *_) = town.run(batch, step.stage)
         # A simulation is of the same moment, and so it must have said the same.
-        assert first is None or (first.err, first.units, first.logs) == foretold
+        assert known or first is None or (first.err, first.units, first.logs) == foretold
         town.seal(meanwhile=meanwhile)
         return
     town.paused(batch, step.stage, meanwhile)
@@ -73,7 +74,7 @@ def play(town: Town, step: Step) -> None:
         town.seal()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(300)
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 @given(st.lists(STEP, min_size=10, max_size=40))
 def test_every_history_is_what_one_vm_gets(history: list[Step]) -> None:
