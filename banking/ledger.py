@@ -20,7 +20,7 @@ from banking.errors import (
 from banking.execution.context import SlotContext, slot_context
 from banking.keys import EpochKeys, LedgerKeys
 from banking.limits import SLOT_LIMITS, SlotLimits
-from banking.records import Outcome, unpack_outcome
+from banking.records import Outcome, unpack_outcome, unpack_refusal
 from banking.versions import new_mark
 from config.addresses import refusal
 from recovery.scripts import Argument, load_scripts
@@ -28,6 +28,8 @@ from recovery.scripts import Argument, load_scripts
 #: Slots that a blockhash stays valid, and slots that blockhashes are kept (Solana's numbers).
 MAX_BLOCKHASH_AGE = 150
 BLOCKHASH_HISTORY = 300
+#: Refusals without a fee that are remembered, so that their senders can be told.
+MOST_REFUSALS = 100_000
 #: What the epoch reads while a restore replaces it.
 RESTORING = b"restoring"
 #: How the keys of an epoch are laid out; `trunkline` of another layout neither reads nor writes them.
@@ -42,11 +44,12 @@ class Loaded:
 
     `resolved` answers, in the order asked, which signatures have their end (an outcome or a dead letter), `recent`
     which blockhashes are valid; `versions` and `records` are by account key, "absent" being b"".
-    `context` is the open slot.
+    `refused` says which were refused and not accepted again since: they count as resolved. `context` is the open slot.
     """
 
     context: SlotContext
     resolved: list[bool]
+    refused: list[bool]
     recent: dict[bytes, bool]
     versions: dict[bytes, bytes]
     records: dict[bytes, bytes]
@@ -73,6 +76,8 @@ class Entry:
     detail: bytes = b""
     #: Whether the execution could see its slot, and so is good for that slot only.
     bound: bool = False
+    #: Refused without a fee: `result` is the error alone, and nothing of it enters the ledger.
+    refused: bool = False
     #: Valid by its durable nonce, an account among `reads`, and not by a recent blockhash.
     nonce: bool = False
 
@@ -104,6 +109,7 @@ class State:
     burned: int
     processed: int
     failed: int
+    refused: int
     accepted: int
     finalized: int
     finalized_seq: int
@@ -186,6 +192,7 @@ class Ledger:
                 keys.blockhashes,
                 self.keys.dead,
                 self.keys.intake,
+                keys.refusals,
             ],
             [
                 self.epoch,
@@ -205,7 +212,8 @@ class Ledger:
             self._context = self.epoch, context
         return Loaded(
             context=context,
-            resolved=[letter == ord("1") for letter in resolved],
+            resolved=[letter != ord("0") for letter in resolved],
+            refused=[letter == ord("2") for letter in resolved],
             recent={value: letter == ord("1") for value, letter in zip(blockhashes, valid, strict=True)},
             versions=dict(zip(accounts, versions, strict=True)),
             records=dict(zip(accounts, records, strict=True)),
@@ -243,6 +251,8 @@ class Ledger:
                 self.keys.dead,
                 keys.images_even,
                 keys.images_odd,
+                keys.refusals,
+                keys.refused,
             ],
             [
                 self.epoch,
@@ -252,6 +262,7 @@ class Ledger:
                 self.limits.shared,
                 self.limits.most,
                 context.token if context else b"",
+                MOST_REFUSALS,
                 *_commit_arguments(entries, versions),
             ],
         )
@@ -273,6 +284,13 @@ class Ledger:
             return []
         values = self.call(lambda: self.client.hmget(self.epoch_keys.status, list(signatures)))
         return [unpack_outcome(value) if value else None for value in values]
+
+    def refusals(self, signatures: Sequence[bytes]) -> list[str | None]:
+        """Why each was refused without a fee (Solana's TransactionError as JSON text), None where it was not."""
+        if not signatures:
+            return []
+        values = self.call(lambda: self.client.hmget(self.epoch_keys.refusals, list(signatures)))
+        return [unpack_refusal(value) if value else None for value in values]
 
     def settled(self, signatures: Sequence[bytes]) -> list[tuple[Outcome, bool] | None]:
         """The outcomes, and whether each is final (its block is in the archive), all of one moment.
@@ -360,6 +378,7 @@ def _state(meta: dict[bytes, bytes], state: dict[bytes, bytes]) -> State:
         burned=number(b"burned"),
         processed=number(b"processed"),
         failed=number(b"failed"),
+        refused=number(b"refused"),
         accepted=number(b"accepted"),
         finalized=number(b"finalized"),
         finalized_seq=number(b"finalized_seq"),
@@ -381,8 +400,9 @@ def _commit_arguments(entries: Sequence[Entry], versions: Mapping[bytes, bytes])
         blockhash = -1 if entry.nonce else 0
         if entry.blockhash is not None:
             blockhash = hashes.setdefault(entry.blockhash, len(hashes) + 1)
+        ok = "r" if entry.refused else int(entry.ok)
         reads = b"".join(index[key].to_bytes(2, "big") for key in entry.reads)
-        body += (entry.signature, entry.message_hash, blockhash, int(entry.bound), reads, entry.burned, int(entry.ok))
+        body += (entry.signature, entry.message_hash, blockhash, int(entry.bound), reads, entry.burned, ok)
         body += (entry.result, entry.raw, entry.detail, len(entry.writes), *_flat(index, entry.writes.items()))
     accounts: list[Argument] = []
     for key in index:
