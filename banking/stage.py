@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from banking.accounts import Touched, program_data_key, static_accounts, with_lookups
 from banking.cache import ProgramCache
 from banking.detail import Detail, pack_detail
+from banking.entries import Entry
 from banking.errors import InvalidTransaction, StillInConflict, TransactionRefused
 from banking.execution.nonces import Nonce, judge_nonce, nonce_key
 from banking.execution.visibility import sees_slot
 from banking.executor import SvmExecutor
-from banking.ledger import Entry, Ledger, Loaded
+from banking.ledger import Ledger, Loaded
 from banking.records import Outcome, Result, pack_refusal, pack_result
 from banking.solana_errors import ALREADY_PROCESSED, BLOCKHASH_NOT_FOUND
 from banking.tolerance import Protection

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
 
 from oracle.errors import BadArchive
 from oracle.format import Block, Header
@@ -19,6 +21,19 @@ class Chain:
         self._recent: deque[Header] = deque(maxlen=SLOT_HASHES)
         #: Blockhash to the slot of its block.
         self._slots: dict[bytes, int] = {}
+
+    @classmethod
+    def begun(cls, head: Header, blockhashes: Mapping[int, bytes]) -> Chain:
+        """A chain that is taken up at `head`, with the hashes of the blocks before it by their slots."""
+        chain = cls()
+        for slot in range(max(0, head.slot + 1 - SLOT_HASHES), head.slot + 1):
+            parent = blockhashes.get(slot - 1, bytes(32) if slot == 0 else None)
+            own = head.hash if slot == head.slot else blockhashes.get(slot)
+            if parent is not None and own is not None:
+                chain._append(replace(head, slot=slot, parent=parent, hash=own))
+        if chain.head is None or chain.head != head:
+            raise BadArchive(f"the blockhashes do not lead to the block of slot {head.slot}")
+        return chain
 
     @property
     def head(self) -> Header | None:
@@ -43,6 +58,9 @@ class Chain:
             raise BadArchive(f"{where} does not hold the entries {header.first_seq} to {header.last_seq}")
         if any(entry.slot != header.slot for entry in block.entries):
             raise BadArchive(f"{where} holds an entry of another slot")
+        self._append(header)
+
+    def _append(self, header: Header) -> None:
         if len(self._recent) == SLOT_HASHES:
             self._slots.pop(self._recent[0].hash, None)
         self._recent.append(header)

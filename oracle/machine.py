@@ -17,7 +17,7 @@ from oracle import records
 from oracle.errors import OracleError
 from oracle.naming import Named, named, with_blockhash
 from oracle.nonces import advanced
-from oracle.sysvars import Calendar, Sysvars, install
+from oracle.sysvars import LAMPORTS_PER_SIGNATURE, Calendar, Sysvars, install
 
 _LOADERS = tuple(
     bytes(Pubkey.from_string(text))
@@ -32,7 +32,11 @@ _NATIVE_LOADER = bytes(Pubkey.from_string("NativeLoader1111111111111111111111111
 _CONFIG = Pubkey.from_string("Config1111111111111111111111111111111111111")
 #: LiteSVM's one answer to programs that cannot be loaded.
 NOT_LOADED = '"InvalidProgramForExecution"'
+#: What a transaction ends with when the VM breaks down on it.
+BROKEN = '{"InstructionError":[0,"ProgramFailedToComplete"]}'
 _PROGRAM_DATA = (3).to_bytes(4, "little")
+#: Data of a program whose code is at an address where nothing is.
+_CLOSED = (2).to_bytes(4, "little") + b"\xff" * 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class Machine:
         self._sysvars: Sysvars | None = None
         self._calendar = Calendar()
         self._current: LiteSVM | None = None
+        self._outworn = False
 
     def begin(self, sysvars: Sysvars) -> None:
         """Start a slot."""
@@ -93,17 +98,17 @@ class Machine:
         transaction = VersionedTransaction.from_bytes(raw)
         names = named(transaction, self.accounts)
         before = {key: self._read(key) for key in names.keys}
-        meta = self._vm.send_transaction(with_blockhash(raw, transaction, self.environment))
-        inner = meta.meta() if isinstance(meta, FailedTransactionMetadata) else meta
-        err = error_text(meta.err()) if isinstance(meta, FailedTransactionMetadata) else None
-        payer = names.static[0]
-        if err == NOT_LOADED:
-            err = self._load_failure(transaction, names)
-            self._set(payer, _less(before[payer], inner.fee()))
-        paid = self._read(payer) != before[payer]
+        sent = with_blockhash(raw, transaction, self.environment)
+        err, meta = self._send(sent)
+        if err == NOT_LOADED and (fault := self._load_failure(transaction, names)) is None:
+            err, meta = self._send_to_dormant(sent, transaction, names)
+        elif err == NOT_LOADED and meta is not None:
+            err = fault
+            self._set(names.static[0], _less(before[names.static[0]], meta.fee()))
+        paid = self._read(names.static[0]) != before[names.static[0]]
         if err is not None and nonce is not None and paid:
             self._set(nonce, advanced(self._read(nonce), self.environment))
-        return self._happened(names, before, err, inner)
+        return self._happened(names, before, err, meta)
 
     @property
     def environment(self) -> bytes:
@@ -112,41 +117,76 @@ class Machine:
             raise OracleError("no slot has begun")
         return self._sysvars.environment_blockhash
 
+    def _send(self, transaction: VersionedTransaction) -> tuple[str | None, TransactionMetadata | None]:
+        """Error and metadata; no metadata where the VM itself broke down, which costs what the signatures cost."""
+        try:
+            meta = self._vm.send_transaction(transaction)
+        except BaseException as error:
+            # A Rust panic is no Exception in Python.
+            if type(error).__name__ != "PanicException":
+                raise
+            self._current = None
+            payer = bytes(transaction.message.account_keys[0])
+            fee = LAMPORTS_PER_SIGNATURE * transaction.message.header.num_required_signatures
+            if records.can_pay(self._read(payer), fee):
+                self._set(payer, _less(self._read(payer), fee))
+            return BROKEN, None
+        if isinstance(meta, FailedTransactionMetadata):
+            return error_text(meta.err()), meta.meta()
+        return None, meta
+
     def _happened(
-        self, names: Named, before: dict[bytes, bytes], err: str | None, meta: TransactionMetadata
+        self, names: Named, before: dict[bytes, bytes], err: str | None, meta: TransactionMetadata | None
     ) -> Happened:
         after = {key: self._read(key) for key in before}
         changed = {key: after[key] for key in after if after[key] != before[key]}
         self._keep(changed)
         # What the VM compiled is not to be trusted across a deploy, an upgrade or a close: it starts anew.
-        if any(_is_code(before[key]) or _is_code(record) for key, record in changed.items()):
-            self._current = None
-        returned = meta.return_data()
+        if self._outworn or any(_is_code(before[key]) or _is_code(record) for key, record in changed.items()):
+            self._current, self._outworn = None, False
+        returned = meta.return_data() if meta is not None else None
+        data = bytes(returned.data) if returned is not None else b""
         return Happened(
             err=err,
             fee=sum(map(records.lamports, before.values())) - sum(map(records.lamports, after.values())),
-            units=meta.compute_units_consumed(),
-            logs=meta.logs(),
+            units=meta.compute_units_consumed() if meta is not None else 0,
+            logs=meta.logs() if meta is not None else [],
             named=names,
             before=[records.lamports(before[key]) for key in names.keys],
             after=[records.lamports(after[key]) for key in names.keys],
             changed=changed,
             records_before=before,
             records_after=after,
-            inner=_inner(meta),
-            return_program=bytes(returned.program_id) if returned.data else b"",
-            return_data=bytes(returned.data),
+            inner=_inner(meta) if meta is not None else [],
+            return_program=bytes(returned.program_id) if returned is not None and data else b"",
+            return_data=data,
         )
 
-    def _load_failure(self, transaction: VersionedTransaction, names: Named) -> str:
-        """Why the programs of a transaction cannot be loaded: the first instruction that has the fault says it."""
-        for instruction in transaction.message.instructions:
-            record = self._read(names.keys[instruction.program_id_index])
+    def _load_failure(self, transaction: VersionedTransaction, names: Named) -> str | None:
+        """Why a program cannot be loaded: the first instruction with a fault says it. None: all belong to loaders."""
+        for key in _called(transaction, names):
+            record = self._read(key)
             if not record:
                 return '"ProgramAccountNotFound"'
-            if records.owner(record) not in _LOADERS and records.owner(record) != _NATIVE_LOADER:
+            if records.owner(record) not in (*_LOADERS, _NATIVE_LOADER):
                 return NOT_LOADED
-        return NOT_LOADED
+        return None
+
+    def _send_to_dormant(
+        self, sent: VersionedTransaction, transaction: VersionedTransaction, names: Named
+    ) -> tuple[str | None, TransactionMetadata | None]:
+        """Solana calls what belongs to a loader, and finds then that there is no code: the VM is shown a closed one."""
+        dormant = {
+            key: record for key in _called(transaction, names) if not records.is_executable(record := self._read(key))
+        }
+        for key, record in dormant.items():
+            self._set(key, record[:16] + b"\x01" + _LOADERS[0] + _CLOSED)
+        answer = self._send(sent)
+        for key, record in dormant.items():
+            self._set(key, record)
+        # The VM remembers them as programs.
+        self._outworn = True
+        return answer
 
     def _set(self, key: bytes, record: bytes) -> None:
         self._vm.set_account(Pubkey(key), records.to_account(record))
@@ -184,6 +224,11 @@ def _put_all(vm: LiteSVM, accounts: Mapping[bytes, bytes]) -> None:
                 raise
             # The VM takes no program that does not verify; it stays there as an account that cannot be called.
             vm.set_account(Pubkey(key), records.to_account(record[:16] + b"\0" + record[17:]))
+
+
+def _called(transaction: VersionedTransaction, names: Named) -> list[bytes]:
+    """The programs of the instructions, in their order."""
+    return [names.keys[instruction.program_id_index] for instruction in transaction.message.instructions]
 
 
 def _less(record: bytes, fee: int) -> bytes:

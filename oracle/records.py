@@ -9,6 +9,8 @@ from solders.pubkey import Pubkey
 
 _HEAD = struct.Struct("<QQB32s")
 HEAD_BYTES = _HEAD.size
+#: What exempts an account without data from rent.
+EXEMPT_LAMPORTS = 890_880
 
 
 def to_record(account: Account | None) -> bytes:
@@ -45,3 +47,11 @@ def is_executable(record: bytes) -> bool:
 def data(record: bytes) -> bytes:
     """The account's data."""
     return record[HEAD_BYTES:]
+
+
+def can_pay(record: bytes, fee: int) -> bool:
+    """Whether a system account without data may pay `fee` lamports: it must end empty, or as exempt as it was."""
+    left = lamports(record) - fee
+    if len(record) != HEAD_BYTES or owner(record) != bytes(32) or left < 0:
+        return False
+    return left == 0 or left >= EXEMPT_LAMPORTS or lamports(record) < EXEMPT_LAMPORTS

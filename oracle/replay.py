@@ -10,6 +10,7 @@ from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
 from oracle.chain import Chain
+from oracle.checkpoints import Checkpoint, checkpoint_slots, read_checkpoint
 from oracle.comparing import beside, differences
 from oracle.errors import BadArchive
 from oracle.format import BadBlock, Block, Recorded, read_block
@@ -36,20 +37,48 @@ def replay(
 ) -> Report:
     """Compare the blocks of slots `first` to `last` (None: the newest) with what one VM gets from them.
 
-    What lies before `first` is taken from the blocks as it stands there. Without `execute` only the chain, the
-    signatures and the totals are checked. Raises BadArchive.
+    What lies before `first` is taken from the newest good checkpoint before it, or from the blocks, as it stands
+    there. Where the first blocks are gone, the replay begins behind the oldest checkpoint. Without `execute` only the
+    chain, the signatures and the totals are checked. Raises BadArchive.
     """
     slots = block_slots(source)
     if not slots:
         raise BadArchive("there is no block")
     end = slots[-1] if last is None else last
-    if slots[0] > 0:
-        raise BadArchive(f"the blocks begin with slot {slots[0]}; the state before it is not at hand")
-    one = Replay()
-    for slot in range(slots[0], end + 1):
+    one = _begin(source, trusted_keys, first, whole=slots[0] == 0)
+    for slot in range(one.next_slot, end + 1):
         one.add(_read(source, slot, trusted_keys), execute=execute and slot >= first)
         progress(slot, end)
     return one.finish()
+
+
+def _begin(source: Source, trusted_keys: Collection[bytes], first: int, *, whole: bool) -> Replay:
+    """A replay that stands before `first`, or as near to it as the archive allows."""
+    held = checkpoint_slots(source, trusted_keys) if first or not whole else {}
+    for slot in [slot for slot in reversed(held) if slot < first] or ([] if whole else list(held)):
+        try:
+            return _taken_up(source, trusted_keys, slot, read_checkpoint(source, held[slot], trusted_keys))
+        except BadArchive:
+            # `archive verify` tells of it; here the next one will do.
+            continue
+    if not whole:
+        raise BadArchive("the first blocks are gone, and there is no good checkpoint to begin with")
+    return Replay()
+
+
+def _taken_up(source: Source, trusted_keys: Collection[bytes], slot: int, checkpoint: Checkpoint) -> Replay:
+    header = _read(source, slot, trusted_keys).header
+    if header.hash != checkpoint.block_hash:
+        raise BadArchive(f"the checkpoint of slot {slot} is not of this chain")
+    return Replay(
+        report=Report(first_slot=slot + 1, last_slot=slot),
+        chain=Chain.begun(header, checkpoint.blockhashes),
+        machine=Machine(checkpoint.accounts),
+        burned=checkpoint.burned,
+        processed=checkpoint.processed,
+        failed=checkpoint.failed,
+        paid=dict(sorted(checkpoint.paid.items(), key=lambda item: item[1])),
+    )
 
 
 def _read(source: Source, slot: int, trusted_keys: Collection[bytes]) -> Block:
@@ -77,12 +106,20 @@ class Replay:
     #: Hashes of the messages that were paid for, to the slot in which that was.
     paid: dict[bytes, int] = field(default_factory=dict)
 
+    @property
+    def next_slot(self) -> int:
+        """The slot that comes next."""
+        return self.chain.head.slot + 1 if self.chain.head is not None else 0
+
     def add(self, block: Block, *, execute: bool = True) -> None:
         """Take the next block in. Raises BadArchive when it does not fit the chain."""
         before, slot = self.chain.head, block.header.slot
         if before is not None and block.entries and execute:
             self.machine.begin(self.chain.sysvars())
         genesis = self.processed + self.failed == 0
+        if execute and not self.report.slots:
+            self.report.first_slot = slot
+        self.report.slots += execute
         images: dict[bytes, bytes] = {}
         for entry in block.entries:
             images.update(entry.images)

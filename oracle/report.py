@@ -33,12 +33,13 @@ class Divergence:
 class Report:
     """What was compared, and every difference (the first 100; `count` counts all).
 
-    `transactions` and `accounts` count what was executed and the account states compared; `state` is the SHA-256
-    (hex) over all accounts at the end, equal wherever the same ledger is.
+    `slots` and `transactions` count what was executed, `accounts` the account states compared. At the end there were
+    `held` accounts with `lamports`; `state` is the SHA-256 (hex) over them, equal wherever the same ledger is.
     """
 
     first_slot: int = 0
     last_slot: int = 0
+    slots: int = 0
     transactions: int = 0
     refusals: int = 0
     accounts: int = 0

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from config.clock import SYSTEM_CLOCK, Clock
+from recovery.clock import SYSTEM_CLOCK, Clock
 from rpc.ending import end
 from rpc.reader import AWAY, LedgerReader, Snapshot
 

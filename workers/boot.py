@@ -11,9 +11,9 @@ from celery.worker import state as worker_state
 
 from banking.consistency import Finding
 from banking.errors import BadBlock, LedgerUnavailable, RestoreFailed
-from config.clock import SYSTEM_CLOCK
 from recovery.archive import ArchiveError
 from recovery.checkpoints.errors import CheckpointError
+from recovery.clock import SYSTEM_CLOCK
 from tasks.runtime import runtime
 
 logger = logging.getLogger(__name__)

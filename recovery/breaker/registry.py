@@ -8,11 +8,11 @@ from typing import Any
 
 import redis
 
-from config.errors import ConfigurationError
 from recovery.breaker.breaker import CircuitBreaker
 from recovery.breaker.config import CircuitBreakerConfig
 from recovery.breaker.redis_store import breaker_key, index_key, text
 from recovery.breaker.state import CircuitState, Override
+from recovery.errors import ConfigurationError
 from recovery.spans import span
 
 _lock = threading.RLock()
@@ -74,7 +74,7 @@ class BreakerStatus:
 
 
 def list_breakers(client: redis.Redis, namespace: str = "trunkline") -> list[BreakerStatus]:
-    """All breakers that Redis knows, by name. Names whose state has run out are dropped from the index."""
+    """All breakers that Redis knows, by name; those whose state has run out are left out. Writes nothing."""
     names = sorted(text(name) for name in client.smembers(index_key(namespace)))
     pipe = client.pipeline(transaction=False)
     pipe.time()
@@ -82,9 +82,6 @@ def list_breakers(client: redis.Redis, namespace: str = "trunkline") -> list[Bre
         pipe.hgetall(breaker_key(namespace, name))
     (seconds, microseconds), *hashes = pipe.execute()
     now = int(seconds) * 1000 + int(microseconds) // 1000
-    gone = [name for name, fields in zip(names, hashes, strict=True) if not fields]
-    if gone:
-        client.srem(index_key(namespace), *gone)
     found = [(name, fields) for name, fields in zip(names, hashes, strict=True) if fields]
     return [_status(name, {text(k): text(v) for k, v in fields.items()}, now) for name, fields in found]
 

@@ -13,11 +13,12 @@ from solders.signature import Signature
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
+from banking.entries import Entry
 from banking.errors import LedgerExists, LedgerMissing
 from banking.executor import SvmExecutor
 from banking.genesis import create_ledger, genesis_accounts
 from banking.intake import Acceptance, Intake
-from banking.ledger import MAX_BLOCKHASH_AGE, Entry, Ledger
+from banking.ledger import MAX_BLOCKHASH_AGE, Ledger
 from banking.records import Outcome, Result, pack_result
 from banking.stage import BankingStage
 from banking.wire import WireTransaction, verify

@@ -11,10 +11,11 @@ from solders.keypair import Keypair
 
 from banking.audit import audit
 from banking.consistency import Condition
+from banking.entries import Entry
 from banking.errors import NewerLayout, OutdatedLayout
 from banking.executor import SvmExecutor
 from banking.keeper import LedgerKeeper
-from banking.ledger import LAYOUT, Committed, Entry, Ledger
+from banking.ledger import LAYOUT, Committed, Ledger
 from banking.stage import BankingStage
 from banking.versions import sequence
 from banking.wire import WireTransaction

@@ -152,7 +152,7 @@ def _authority(town: Town, data: bytes, number: int) -> Keypair:
     return found[0] if found and number % 7 else _person(town, number)
 
 
-def _advance(nonce: Pubkey, authority: Pubkey) -> Instruction:
+def advancing(nonce: Pubkey, authority: Pubkey) -> Instruction:
     return advance_nonce_account(AdvanceNonceAccountParams(nonce_pubkey=nonce, authorized_pubkey=authority))
 
 
@@ -162,7 +162,7 @@ def advance_nonce(town: Town, a: int, b: int) -> Batch:
         return make_nonce(town, a, b)
     nonce, data = _nonce(town, a)
     authority = _authority(town, data, b)
-    advance = _advance(nonce, authority.pubkey())
+    advance = advancing(nonce, authority.pubkey())
     wires = [town.sign([advance, make.memo(f"advance {b}", authority.pubkey())], [authority])]
     return wires if b % 2 else [*wires, town.sign([advance], [authority])]
 
@@ -192,7 +192,7 @@ def use_nonce(town: Town, a: int, b: int) -> Batch:
     nonce, data = _nonce(town, a)
     authority = _authority(town, data, b)
     stored = Hash.from_bytes(data[40:72]) if len(data) >= 72 else Hash.default()
-    advance = _advance(nonce, authority.pubkey())
+    advance = advancing(nonce, authority.pubkey())
     amounts = [10**18 if b % 3 == 0 else 1_000_000 + b, 1_000_000 + b]
     target = _person(town, b + 1).pubkey()
     return [

@@ -49,6 +49,7 @@ def _create(payer: Keypair, account: Keypair, space: int, owner: Pubkey) -> Inst
 def fill_buffer(town: Town, content: bytes) -> tuple[Keypair, Batch]:
     """A buffer with code in it."""
     authority, buffer = town.people[0], town.new_key()
+    town.buffers.append(buffer)
     space = BUFFER_HEAD + CODE_BYTES
     make_it = [
         _create(authority, buffer, space, make.LOADER),
@@ -127,6 +128,23 @@ def call_nothing(town: Town, a: int, b: int) -> Batch:
     return [town.sign([make.memo(f"nothing {b}", payer.pubkey()), instruction], [payer])]
 
 
+def call_dormant(town: Town, a: int, b: int) -> Batch:
+    """What belongs to a loader, and has no code: a buffer, a program account that was never deployed to, code."""
+    payer = town.people[a % len(town.people)]
+    if not town.buffers or b % 5 == 0:
+        return fill_buffer(town, code(b))[1]
+    account = town.new_key()
+    town.buffers.append(account)
+    targets = [town.buffers[a % len(town.buffers)].pubkey(), make.program_data(_program(town, a)), account.pubkey()]
+    call = make.call(targets[b % 3], b"", (payer.pubkey(), "sw"))
+    empty = _create(payer, account, PROGRAM_BYTES, make.LOADER)
+    return [
+        town.sign([empty], [payer, account]),
+        town.sign([make.memo(f"dormant {b}", payer.pubkey()), call], [payer]),
+        town.sign([call, make.memo(f"dormant {b}", payer.pubkey())], [payer]),
+    ]
+
+
 def write_reserved(town: Town, a: int, b: int) -> Batch:
     """Name a reserved key as writable: pay to it, or call a program with it."""
     payer, key = town.people[a % len(town.people)], make.RESERVED[b % len(make.RESERVED)]
@@ -203,6 +221,7 @@ PROGRAM_DOINGS: dict[str, Doing] = {
         make_counter,
         call_program,
         call_nothing,
+        call_dormant,
         write_reserved,
         look_at_sysvar,
         make_table,

@@ -15,6 +15,8 @@ from solders.message import Message, MessageV0
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
+from banking.blocks import BlockHeader
+from banking.blockstore import BlockStore
 from banking.executor import SvmExecutor
 from banking.ledger import Ledger
 from banking.records import Outcome
@@ -35,6 +37,18 @@ class PausingLedger(Ledger):
         return super().commit(*args, **kwargs)
 
 
+@dataclass(frozen=True)
+class PausingBlocks(BlockStore):
+    """An archive whose next block waits until something else was done: the slot is closed, and not yet archived."""
+
+    meanwhile: list[Callable[[], None]] = field(default_factory=list)
+
+    def put(self, header: BlockHeader, body: bytes) -> bool:
+        while self.meanwhile:
+            self.meanwhile.pop()()
+        return super().put(header, body)
+
+
 @dataclass
 class Town:
     """Several stages on one ledger. Things that were made are in the lists, whether they still exist or not."""
@@ -47,6 +61,7 @@ class Town:
     mints: list[tuple[Pubkey, Pubkey]] = field(default_factory=list)
     tables: list[AddressLookupTableAccount] = field(default_factory=list)
     programs: list[Keypair] = field(default_factory=list)
+    buffers: list[Keypair] = field(default_factory=list)
     counters: list[tuple[Pubkey, Pubkey]] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     serial: int = 0
@@ -55,6 +70,8 @@ class Town:
     def found(cls, client: redis.Redis, stages: int = 2) -> Town:
         """A new ledger, some people with money, and stages that share nothing but the Redis."""
         world = new_world(client)
+        blocks = world.blocks
+        world.blocks = PausingBlocks(blocks.archive, blocks.ledger, blocks.identity)
         made = [BankingStage(PausingLedger(client, world.ledger.keys.name), SvmExecutor()) for _ in range(stages)]
         town = cls(world, made, people=world.fund(4, 1_000 * SOL))
         town.seal()
@@ -108,6 +125,10 @@ class Town:
         self.run(wires, stage)
         chosen.ledger.meanwhile = None
 
-    def seal(self, slots: int = 1) -> None:
+    def seal(self, slots: int = 1, meanwhile: Callable[[], None] | None = None) -> None:
+        """Seal some slots; `meanwhile` happens when the first is closed, and its block is not yet archived."""
+        blocks = self.world.blocks
+        assert isinstance(blocks, PausingBlocks)
+        blocks.meanwhile.extend([meanwhile] if meanwhile is not None else [])
         for _ in range(slots):
             self.world.seal()

@@ -19,7 +19,7 @@ from banking.burial import Burial
 from banking.errors import TransactionRefused
 from banking.intake import Acceptance, Intake
 from banking.ledger import Ledger
-from banking.processor import Processor
+from banking.processor import Processed, Processor
 from banking.wire import WireTransaction, verify
 from tests.ledgers import SOL, World, new_world, transfer_transaction
 
@@ -125,7 +125,9 @@ def test_a_refusal_that_was_told_never_executes(bench: Bench, isolate: bool) -> 
     bench.run(wire)
     bench.fund(key)
     assert bench.run(wire, isolate=isolate) == "1 duplicate"
-    assert bench.processor.park([wire], 1.0) == 0
+    parking = Processed()
+    bench.processor.park([wire], 1.0, parking)
+    assert parking.parked == 0
     assert bench.told(wire) == NOTHING
     assert not bench.held()
     bench.assert_sound()

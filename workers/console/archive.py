@@ -13,7 +13,7 @@ import oracle
 from banking.blockstore import BlockStore, ledger_folder
 from banking.errors import BadBlock
 from banking.keeper import LedgerKeeper
-from banking.opening import open_blocks, open_keeper
+from banking.opening import read_blocks, read_keeper
 from config.settings import get_settings
 from oracle import BadArchive, OracleError, Report
 from recovery.archive import MAX_OBJECT_BYTES, NotFound
@@ -30,7 +30,7 @@ def archive() -> None:
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def verify(as_json: bool) -> None:
     """Read and check every block and checkpoint of the ledger; exit code 1 when something is bad."""
-    facts = gather(open_keeper(get_settings()))
+    facts = gather(read_keeper(get_settings()))
     if as_json:
         click.echo(json.dumps(facts, indent=2))
     else:
@@ -52,7 +52,7 @@ def replay(first: int, last: int | None, check: bool, as_json: bool) -> None:
 
     Without --check only the chain, the signatures and the totals are checked. See docs/oracle.md.
     """
-    report = replay_archive(open_blocks(get_settings()), first=first, last=last, check=check)
+    report = replay_archive(read_blocks(get_settings()), first=first, last=last, check=check)
     if as_json:
         click.echo(json.dumps(asdict(report) | {"ok": report.ok}, indent=2))
     else:

@@ -9,7 +9,7 @@ import click
 
 from banking.audit import AuditReport
 from banking.audit import audit as audit_ledger
-from banking.opening import open_blocks
+from banking.opening import read_blocks
 from config.settings import get_settings
 from workers.console.base import Command
 from workers.console.connection import open_ledger
@@ -20,7 +20,7 @@ from workers.console.errors import CommandFailed
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def audit(as_json: bool) -> None:
     """Check every promise of the ledger; exit code 1 when one is broken."""
-    report = audit_ledger(open_ledger(), open_blocks(get_settings()))
+    report = audit_ledger(open_ledger(), read_blocks(get_settings()))
     if as_json:
         click.echo(json.dumps(asdict(report), indent=2))
     else:

@@ -60,7 +60,8 @@ def gather() -> dict[str, Any]:
     keys = ledger.keys
 
     def sizes() -> list[int]:
-        pipe = ledger.client.pipeline(transaction=True)
+        # No MULTI: a Redis that is out of memory refuses it, even around reads.
+        pipe = ledger.client.pipeline(transaction=False)
         pipe.hlen(keys.intake)
         pipe.zcard(keys.parked)
         pipe.hlen(keys.dead)
