@@ -11,8 +11,9 @@ from banking.blocks import Block, BlockHeader, encode_body
 from banking.blockstore import BlockStore
 from banking.errors import BadBlock, Diverged, LeaseLost, LedgerUnavailable, RestoreFailed, RestoreInterrupted
 from banking.keys import EpochKeys
+from banking.layout import LAYOUT
 from banking.lease import RestoreLease
-from banking.ledger import BLOCKHASH_HISTORY, LAYOUT, Ledger
+from banking.ledger import BLOCKHASH_HISTORY, Ledger
 from banking.loading import EpochLoader, check_totals
 from banking.snapshot import ACCOUNTS, Fold, fold_blocks
 from recovery import crash_points

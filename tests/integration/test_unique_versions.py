@@ -15,7 +15,8 @@ from banking.entries import Entry
 from banking.errors import NewerLayout, OutdatedLayout
 from banking.executor import SvmExecutor
 from banking.keeper import LedgerKeeper
-from banking.ledger import LAYOUT, Committed, Ledger
+from banking.layout import LAYOUT
+from banking.ledger import Committed, Ledger
 from banking.stage import BankingStage
 from banking.versions import sequence
 from banking.wire import WireTransaction
