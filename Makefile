@@ -59,11 +59,11 @@ conformance: $(STAMP)
 clients: $(STAMP)
 	@$(BIN)/python -m tests.clients.javascript
 
-# Built from a copy, which leaves no build folders in the tree.
+# The whole, and `recovery` alone. Built from a copy, which leaves no build folders in the tree.
 wheels:
 	@copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT \
 		&& cp -R $(ROOMS) pyproject.toml README.md LICENSE "$$copy" \
-		&& $(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir "$(DIST)" "$$copy"
+		&& $(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir "$(DIST)" "$$copy" "$$copy/recovery"
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

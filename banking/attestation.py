@@ -15,7 +15,7 @@ import msgspec
 
 from banking.errors import LedgerMissing, LedgerRestoring
 from banking.ledger import Ledger, State
-from config.clock import SYSTEM_CLOCK, Clock
+from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.identity import Identity, encode_key, verify_signature
 
 _WORDS = b"trunkline: this ledger was verified against its archive\n"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from banking.ledger import Ledger
-from config.clock import SYSTEM_CLOCK, Clock
+from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.dead_letters import DeadLetter, DeadLetters, DeadLettersFullError, LetterLimits, pack_letter
 
 TRANSACTION = "transaction"

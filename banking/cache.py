@@ -10,6 +10,8 @@ from banking.ledger import Loaded
 
 _LARGE_BYTES = 1024
 _MOST_BYTES = 64 * 1024 * 1024
+#: A program not among these costs one round trip more.
+_MOST_PROGRAMS = 10_000
 
 
 class ProgramCache:
@@ -44,6 +46,8 @@ class ProgramCache:
     def _learn(self, key: bytes, version: bytes, record: bytes) -> None:
         if (data := program_data_key(record)) is not None:
             self._data_keys[key] = data
+            if len(self._data_keys) > _MOST_PROGRAMS:
+                del self._data_keys[next(iter(self._data_keys))]
         if len(record) < _LARGE_BYTES:
             return
         old = self._records.pop(key, None)

@@ -21,9 +21,9 @@ from banking.snapshot import (
     pack_rows,
     status_rows,
 )
-from config.clock import SYSTEM_CLOCK, Clock
 from recovery.checkpoints import BadCheckpoint, CheckpointStore, Manifest, Part
 from recovery.checkpoints.components import ComponentLayer
+from recovery.clock import SYSTEM_CLOCK, Clock
 
 logger = logging.getLogger(__name__)
 

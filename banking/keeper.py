@@ -14,10 +14,10 @@ from banking.intake import MOST_AT_ONCE, Intake
 from banking.journal import read_journal
 from banking.ledger import BLOCKHASH_HISTORY, Ledger
 from banking.restoring import LedgerRestore
-from config.clock import SYSTEM_CLOCK, Clock
 from recovery import crash_points
 from recovery.checkpoints import BadCheckpoint, Manifest, NoUsableCheckpoint, Part
 from recovery.checkpoints.components import Component, ComponentLayer
+from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.dead_letters import LetterLimits
 from recovery.manager import RecoveryManager
 

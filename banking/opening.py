@@ -5,9 +5,9 @@ from __future__ import annotations
 from solders.pubkey import Pubkey
 
 from banking.blockstore import BlockStore
+from banking.connections import ledger_client
 from banking.keeper import LedgerKeeper
 from banking.ledger import Ledger
-from config.connections import ledger_client
 from config.errors import ConfigurationError
 from config.settings import Settings
 from recovery.archive import open_archive, read_archive
@@ -65,8 +65,8 @@ def trusted_keys(settings: Settings) -> frozenset[bytes]:
 
 
 def keeps_archive(settings: Settings) -> bool:
-    """Whether this host has the key that signs blocks. One without it executes, and leaves the archive to others."""
-    return settings.identity_path().exists()
+    """Whether this host has the key that signs blocks, and may use it; one that does not only executes."""
+    return not settings.execute_only and settings.identity_path().exists()
 
 
 def letter_limits(settings: Settings) -> LetterLimits:

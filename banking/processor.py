@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from banking.burial import Burial
 from banking.errors import InvalidTransaction, LedgerMissing
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 CONFLICT_DELAY = 0.25
 #: Seconds until a transaction comes again that full dead letters did not take.
 NO_GRAVE_DELAY = 30.0
+#: Most different reasons of dead letters that are told of one message.
+_MOST_REASONS = 3
 
 
 @dataclass(slots=True)
@@ -36,6 +38,17 @@ class Processed:
     parked: int = 0
     buried: int = 0
     malformed: int = 0
+    #: Why, of those in the dead letters.
+    reasons: list[str] = field(default_factory=list)
+
+    @property
+    def given_up(self) -> int:
+        """How many are in the dead letters now."""
+        return self.buried + self.malformed
+
+    def add_reason(self, reason: str) -> None:
+        if reason not in self.reasons and len(self.reasons) < _MOST_REASONS:
+            self.reasons.append(reason)
 
     def words(self) -> str:
         """The counts that are not 0. (A text, because Celery makes a safe copy of any other result for its log.)"""
@@ -46,7 +59,8 @@ class Processed:
             ("dead", self.buried),
             ("malformed", self.malformed),
         )
-        return ", ".join(f"{count} {name}" for name, count in counts if count) or "nothing"
+        told = ", ".join(f"{count} {name}" for name, count in counts if count) or "nothing"
+        return f"{told}: {'; '.join(self.reasons)}" if self.reasons else told
 
 
 class Processor:
@@ -71,18 +85,19 @@ class Processor:
                     raise InvalidTransaction(f"expected a base64 string, got {type(item).__name__}")
                 wires.append(parse(_raw(item)))
             except InvalidTransaction as error:
-                self._bury_malformed(item, error.reason)
-                done.malformed += 1
+                self._bury_malformed(item, error.reason, done)
         return wires
 
-    def run(self, wires: Sequence[WireTransaction], *, enqueued_at: int, isolate: bool) -> Processed:
-        """Bring `wires` to their outcomes or back into intake.
+    def run(
+        self, wires: Sequence[WireTransaction], *, enqueued_at: int, isolate: bool, done: Processed | None = None
+    ) -> Processed:
+        """Bring `wires` to their outcomes or back into intake; returns `done`, in which they are counted.
 
         `enqueued_at` is Redis time in milliseconds (0 = unknown). With `isolate` each runs alone and is counted
         before it does, so that one which kills its worker is found. Raises what `BankingStage.process` raises, all
         transient; a transaction that cannot be run for any other reason becomes a dead letter, and only that one.
         """
-        done = Processed()
+        done = done or Processed()
         self._end_overdue()
         if isolate:
             self._run_one_by_one(wires, done, enqueued_at)
@@ -90,10 +105,10 @@ class Processor:
             self._run_batch(wires, done, enqueued_at)
         return done
 
-    def park(self, wires: Sequence[WireTransaction], delay: float) -> int:
-        """Put `wires` off for `delay` seconds."""
-        genuine = self._genuine(wires, Processed())
-        return self.intake.park([(wire.signature, wire.raw) for wire in genuine], delay)
+    def park(self, wires: Sequence[WireTransaction], delay: float, done: Processed) -> None:
+        """Put `wires` off for `delay` seconds, and count them in `done`."""
+        genuine = self._genuine(wires, done)
+        done.parked += self.intake.park([(wire.signature, wire.raw) for wire in genuine], delay)
 
     def _run_batch(self, wires: Sequence[WireTransaction], done: Processed, enqueued_at: int) -> None:
         try:
@@ -117,7 +132,7 @@ class Processor:
         for wire in report.invalid:
             self._bury_forged(wire, done)
         if report.conflicts:
-            done.parked += self.park(report.conflicts, CONFLICT_DELAY)
+            self.park(report.conflicts, CONFLICT_DELAY, done)
         return report
 
     def _run_one_by_one(self, wires: Sequence[WireTransaction], done: Processed, enqueued_at: int) -> None:
@@ -158,7 +173,9 @@ class Processor:
     def _bury(self, wire: WireTransaction, reason: str, attempts: int, done: Processed) -> None:
         logger.error("Transaction %s is given up: %s", wire.parsed.signatures[0], reason)
         try:
-            done.buried += self._burial.bury(wire.signature, wire.raw, reason, attempts)
+            if self._burial.bury(wire.signature, wire.raw, reason, attempts):
+                done.buried += 1
+                done.add_reason(reason)
         except DeadLettersFullError:
             logger.critical("Dead letters are full: %s waits in intake for room", wire.parsed.signatures[0])
             done.parked += self.intake.park([(wire.signature, wire.raw)], NO_GRAVE_DELAY)
@@ -186,10 +203,11 @@ class Processor:
         return genuine
 
     def _bury_forged(self, wire: WireTransaction, done: Processed) -> None:
-        self._bury_malformed(base64.b64encode(wire.raw).decode(), "SignatureFailure")
-        done.malformed += 1
+        self._bury_malformed(base64.b64encode(wire.raw).decode(), "SignatureFailure", done)
 
-    def _bury_malformed(self, item: object, reason: str) -> None:
+    def _bury_malformed(self, item: object, reason: str, done: Processed) -> None:
+        done.malformed += 1
+        done.add_reason(reason)
         payload = item.encode() if isinstance(item, str) else repr(item).encode()
         name = b"malformed-" + hashlib.sha256(payload).hexdigest()[:32].encode()
         logger.error("A message held no transaction (%s); kept as dead letter %s", reason, name.decode())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from banking.ledger import Ledger
-from config.clock import SYSTEM_CLOCK, Clock
+from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.spans import span
 
 #: Seconds that the server's clock may jump without a word: time synchronisation slews by less.

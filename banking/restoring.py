@@ -15,11 +15,11 @@ from banking.lease import RestoreLease
 from banking.ledger import BLOCKHASH_HISTORY, LAYOUT, Ledger
 from banking.loading import EpochLoader, check_totals
 from banking.snapshot import ACCOUNTS, Fold, fold_blocks
-from config.clock import SYSTEM_CLOCK, Clock
 from recovery import crash_points
 from recovery.archive import NotFound
 from recovery.checkpoints.components import ComponentLayer
 from recovery.checkpoints.errors import RestoreRefused
+from recovery.clock import SYSTEM_CLOCK, Clock
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import redis
 
-from config.clock import Clock, SystemClock
+from recovery.clock import Clock, SystemClock
 from recovery.scripts import LuaScript
 from recovery.token_bucket import TokenBucket, millionths
 

@@ -16,7 +16,7 @@ from typing import cast
 import msgspec
 import redis
 
-from config.errors import TrunklineError
+from recovery.errors import RecoveryError
 from recovery.scripts import Argument, LuaScript
 
 logger = logging.getLogger(__name__)
@@ -60,11 +60,11 @@ class DeadLetter(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     last_at: float
 
 
-class DeadLettersFullError(TrunklineError):
+class DeadLettersFullError(RecoveryError):
     """The dead letters are full; replay or drop some, or raise the limit."""
 
 
-class UnreadableLetterError(TrunklineError):
+class UnreadableLetterError(RecoveryError):
     """A dead letter's record cannot be read; drop it, or restore it from a checkpoint."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 
-from config.clock import Clock
+from recovery.clock import Clock
 
 TOKEN = 1_000_000
 

@@ -7,6 +7,7 @@ import sys
 from config.errors import TrunklineError
 from config.logs import configure_process
 from config.settings import get_settings, require_known_variables
+from recovery.errors import RecoveryError
 from rpc.runner import run_rpc
 
 
@@ -16,7 +17,7 @@ def main() -> int:
         require_known_variables()
         configure_process(get_settings(), "rpc")
         run_rpc()
-    except TrunklineError as error:
+    except (TrunklineError, RecoveryError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

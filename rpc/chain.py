@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from config.clock import SYSTEM_CLOCK, Clock
+from recovery.clock import SYSTEM_CLOCK, Clock
 from rpc.reader import AWAY, LedgerReader, Snapshot
 
 logger = logging.getLogger(__name__)

@@ -100,7 +100,7 @@ class _Waiting:
 def async_client(url: str, *, timeout: float, connections: int = 32) -> Redis:
     """A client for the event loop whose every reply comes within `timeout` seconds or raises.
 
-    One silent reconnect is allowed, as in `config.connections.connect`.
+    One silent reconnect is allowed, as in `recovery.connections.connect`.
     """
     client: Redis = Redis.from_url(
         url,

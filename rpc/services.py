@@ -12,9 +12,9 @@ from solders.keypair import Keypair
 from banking.blocks import Block
 from banking.ledger import Ledger
 from config.app import app as default_app
-from config.clock import SYSTEM_CLOCK, Clock
-from config.connections import connect
 from config.settings import Profile, Settings
+from recovery.clock import SYSTEM_CLOCK, Clock
+from recovery.connections import connect
 from recovery.protocols import GateProtocol
 from rpc.chain import Chain
 from rpc.faucet import Faucet

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 import redis
 
-from config.clock import SYSTEM_CLOCK, Clock
 from recovery.breaker import BreakerStatus, CircuitBreaker, Override, list_breakers
 from recovery.checkpoints import Manifest, Part, pack_records, unpack_records
 from recovery.checkpoints.components import ComponentLayer
 from recovery.checkpoints.errors import RestoreRefused
+from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.degradation import DegradationManager
 
 _PART = "table"

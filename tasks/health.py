@@ -9,7 +9,6 @@ from urllib.parse import unquote, urlsplit
 
 from banking.pulse import Pulse
 from config.app import app
-from config.policies import PIPELINE_RULES
 from config.queues import EVALUATE_HEALTH
 from recovery.breaker import CircuitState, Override
 from recovery.breaker.state import Snapshot
@@ -19,6 +18,7 @@ from recovery.degradation.modes import is_allowed
 from recovery.degradation.rules import rules_from
 from recovery.degradation.signals import CallableSignal, DiskFreeRatio, RedisMemoryRatio, Signal, collect
 from tasks.errors import LEDGER_AWAY
+from tasks.policies import PIPELINE_RULES
 from tasks.runtime import Runtime, runtime
 
 logger = logging.getLogger(__name__)

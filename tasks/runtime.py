@@ -20,7 +20,7 @@ from banking.sealer import Sealer
 from banking.stage import BankingStage
 from config.settings import Settings, get_settings
 from recovery.breaker import CircuitBreaker, CircuitBreakerConfig
-from recovery.breaker.predicates import NEVER_FAILURES
+from recovery.breaker.predicates import is_failure
 from recovery.budget import RetryBudget
 from recovery.degradation import DegradationManager
 from recovery.retryable import is_retryable
@@ -118,7 +118,7 @@ class Runtime:
 
 
 def _is_outage(error: BaseException) -> bool:
-    return isinstance(error, Exception) and not isinstance(error, NEVER_FAILURES) and is_retryable(error)
+    return is_failure(error) and is_retryable(error)
 
 
 _runtime: Runtime | None = None

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from celery import Celery
 from solders.signature import Signature
 
+from banking.connections import ledger_client
 from banking.errors import InvalidTransaction, LedgerMissing, LedgerRestoring, LedgerUnavailable, StaleEpoch
 from banking.intake import MOST_AT_ONCE, Acceptance, Accepted, Intake
 from banking.ledger import Ledger
@@ -20,9 +21,8 @@ from banking.reasons import Reason
 from banking.records import Outcome
 from banking.wire import TransactionInput, VerifiedTransaction, decode, verify
 from config.app import app as default_app
-from config.clock import SYSTEM_CLOCK, Clock
-from config.connections import ledger_client
 from config.settings import Settings, get_settings
+from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.degradation import DegradationManager
 from recovery.degradation.errors import OperationRefused
 from tasks import story

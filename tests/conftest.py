@@ -12,7 +12,7 @@ import fakeredis
 import pytest
 import redis
 
-from config.connections import connect
+from recovery.connections import connect
 from workers.embedded import EmbeddedRedis
 from workers.redis_binary import NoRedisServer, find_redis_binary
 

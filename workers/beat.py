@@ -11,8 +11,8 @@ from celery.schedules import maybe_schedule
 from kombu import Queue
 from kombu.exceptions import ChannelError
 
-from config.clock import SYSTEM_CLOCK
 from config.queues import MAINTENANCE
+from recovery.clock import SYSTEM_CLOCK
 
 logger = logging.getLogger(__name__)
 

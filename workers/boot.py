@@ -15,9 +15,9 @@ from banking.consistency import Finding
 from banking.errors import BadBlock, LedgerUnavailable, RestoreFailed
 from banking.opening import keeps_archive, trusted_keys
 from config import queues
-from config.clock import SYSTEM_CLOCK
 from recovery.archive import ArchiveError
 from recovery.checkpoints.errors import CheckpointError
+from recovery.clock import SYSTEM_CLOCK
 from tasks.runtime import runtime
 from workers.presence import INTERVAL, Teller
 

@@ -37,6 +37,7 @@ def _add_commands() -> None:
         deadletter,
         demo,
         instance,
+        join,
         keygen,
         lamports,
         ledgers,
@@ -50,6 +51,7 @@ def _add_commands() -> None:
     for command in (
         instance.init,
         instance.up,
+        join.join,
         demo.demo,
         status.status,
         audit.audit,

@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 import redis
 
-from config.connections import connect
 from config.errors import TrunklineError
 from config.settings import Fsync
+from recovery.connections import connect
 from workers.guard import Guard
 from workers.ports import free_port
 from workers.redis_binary import MULTI_PART_AOF, RedisBinary, find_redis_binary

@@ -13,10 +13,10 @@ from typing import Any
 import redis
 
 from config.addresses import masked, refusal
-from config.connections import connect
 from config.errors import TrunklineError
 from config.instance import FILE_NAME, remove_instance, write_instance
 from config.settings import Settings
+from recovery.connections import connect
 from workers import commands
 from workers.embedded import EmbeddedRedis
 from workers.instance_lock import InstanceLock
@@ -243,7 +243,9 @@ class Launcher:
         self._environment = commands.child_environment(self._settings, self.redis_url) | scratch
         for _ in range(self._wanted):
             self._add_worker(supervisor)
-        self._maintenance.append(self._child("maintenance", commands.maintenance_worker(self._app)))
+        self._maintenance.append(
+            self._child("maintenance", commands.maintenance_worker(self._app, watched=self._with_flower))
+        )
         self._beat.append(self._child("beat", commands.beat(self._app)))
         if self.flower_url is not None:
             port = int(self.flower_url.rsplit(":", 1)[1])
@@ -256,7 +258,7 @@ class Launcher:
 
     def _add_worker(self, supervisor: Supervisor) -> None:
         number = len(self._workers) + 1
-        worker = self._child(f"tx{number}", commands.transaction_worker(number, self._app))
+        worker = self._child(f"tx{number}", commands.transaction_worker(number, self._app, watched=self._with_flower))
         self._workers.append(worker)
         supervisor.keep(worker)
 

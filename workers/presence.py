@@ -18,8 +18,8 @@ import redis
 from celery import bootsteps
 
 from banking.keys import LedgerKeys
-from config.connections import connect
 from config.settings import Settings, get_settings
+from recovery.connections import connect
 from recovery.scripts import LuaScript
 
 logger = logging.getLogger(__name__)

@@ -20,8 +20,8 @@ from celery.signals import celeryd_after_setup, import_modules, setup_logging
 from celery.utils.nodenames import default_nodename, host_format
 from click.core import ParameterSource
 
+from banking.connections import ledger_client
 from config.addresses import masked, refusal
-from config.connections import ledger_client
 from config.errors import ConfigurationError
 from config.logs import configure_process, log_format
 from config.settings import LogFormat, Settings, get_settings, require_known_variables

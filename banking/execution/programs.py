@@ -9,6 +9,8 @@ from banking.native import LOADER_V4, PROGRAM_LOADERS, UPGRADEABLE_LOADER
 from banking.records import EXECUTABLE_AT, HEADER_SIZE, OWNER_AT
 
 _LOADERS = frozenset(map(bytes, (*PROGRAM_LOADERS, LOADER_V4)))
+#: Compiled code takes about five times the bytes of its ELF (measured with Token-2022).
+_COMPILED = 5
 _PROGRAM_TAG = b"\x02\x00\x00\x00"
 #: No account can have it: it is no public key that anybody holds, nor an address that a program derives.
 _NOWHERE = b"\xff" * 32
@@ -20,6 +22,9 @@ class Programs:
     def __init__(self) -> None:
         #: Programs that the VM's own cache knows, in whatever version.
         self.cached: set[bytes] = set()
+        #: About what the compiled code takes.
+        self.code_bytes = 0
+        self._sizes: dict[bytes, int] = {}
         self._sources: dict[bytes, tuple[bytes, bytes]] = {}
         self._by_data: dict[bytes, set[bytes]] = {}
 
@@ -36,6 +41,9 @@ class Programs:
         """The VM has compiled program `key` from these records."""
         self.cached.add(key)
         self._sources[key] = record, data
+        size = _COMPILED * (len(record) + len(data))
+        self.code_bytes += size - self._sizes.get(key, 0)
+        self._sizes[key] = size
         if data_key is not None:
             self._by_data.setdefault(data_key, set()).add(key)
 

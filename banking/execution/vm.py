@@ -27,7 +27,7 @@ from banking.execution.sysvars import (
 from banking.native import NATIVE_LOADER, PROGRAM_LOADERS, SYSVAR_OWNER
 from banking.records import EXECUTABLE_AT, pack_account, to_account
 
-#: Start with a new VM (10 ms) once the records in this one have so many bytes.
+#: Start with a new VM (10 ms) once this one holds so many bytes.
 MOST_HELD_BYTES = 256 * 1024 * 1024
 #: What an account costs beside its record.
 _ACCOUNT_BYTES = 256
@@ -68,9 +68,14 @@ class Vm:
         self._shown: dict[bytes, bytes] = {}
         self._programs = Programs()
         self._on_demand: set[bytes] = set()
-        self.held_bytes = 0
+        self._record_bytes = 0
         if self._context is not None:
             self._set_sysvars(EVERY_SLOT)
+
+    @property
+    def held_bytes(self) -> int:
+        """About what it holds: records, and the code compiled from them."""
+        return self._record_bytes + self._programs.code_bytes
 
     @property
     def context(self) -> SlotContext:
@@ -192,6 +197,7 @@ class Vm:
                 return
         shown = not_deployed(record)
         self._vm.set_account(Pubkey(key), to_account(shown))
+        self._note({key: record})
         self._shown[key] = shown
 
     def _compile(self, key: bytes, record: bytes) -> bool:
@@ -207,9 +213,8 @@ class Vm:
 
     def _note(self, writes: dict[bytes, bytes]) -> None:
         for key, record in writes.items():
-            self.held_bytes += (
-                len(record) - len(self._held.get(key, b"")) + (_ACCOUNT_BYTES if key not in self._held else 0)
-            )
+            known = self._held.get(key)
+            self._record_bytes += len(record) + (_ACCOUNT_BYTES if known is None else -len(known))
             self._held[key] = record
             self._shown.pop(key, None)
         self._programs.written(writes)

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import structlog
 
-from config.clock import SYSTEM_CLOCK, Clock
 from recovery.archive import files, leftovers, listing, names
 from recovery.archive.base import MAX_OBJECT_BYTES
 from recovery.archive.errors import AlreadyExists, ArchiveUnavailable, ArchiveWriteError, NotFound, TooLarge
+from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.crash_points import reach
 
 CRASH_POINTS = (

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from config.clock import SYSTEM_CLOCK, Clock
-from config.errors import ConfigurationError
 from recovery.archive.base import Archive
 from recovery.archive.errors import NotFound
 from recovery.archive.local import LocalArchive
 from recovery.archive.reading import ReadOnlyArchive
+from recovery.clock import SYSTEM_CLOCK, Clock
+from recovery.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from obstore.store import S3Config

@@ -9,9 +9,9 @@ from typing import Any
 
 import redis
 
-from config.clock import Clock
 from recovery.breaker.config import CircuitBreakerConfig
 from recovery.breaker.state import CircuitState, Override, Request, Snapshot
+from recovery.clock import Clock
 from recovery.scripts import Argument, LuaScript
 
 _LUA = Path(__file__).parent.parent / "lua"

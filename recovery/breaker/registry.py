@@ -8,11 +8,11 @@ from typing import Any
 
 import redis
 
-from config.errors import ConfigurationError
 from recovery.breaker.breaker import CircuitBreaker
 from recovery.breaker.config import CircuitBreakerConfig
 from recovery.breaker.redis_store import breaker_key, index_key, text
 from recovery.breaker.state import CircuitState, Override
+from recovery.errors import ConfigurationError
 from recovery.spans import span
 
 _lock = threading.RLock()

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-from config.clock import Clock
+from recovery.clock import Clock
 from recovery.degradation.entries import decode_entry, encode_value
 from recovery.degradation.modes import DegradationMode
 from recovery.degradation.store import ANY, Change, Reply

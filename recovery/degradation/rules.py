@@ -9,13 +9,26 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypedDict
 
-from config.policies import RulePreset
 from recovery.degradation.entries import Scope, valid_name
 from recovery.degradation.modes import DegradationMode, OperationType
 
 FLAP_WINDOW = 600.0
 NEVER = -math.inf
+
+
+class RulePreset(TypedDict):
+    """A `Rule` as plain data, as settings hold it; `plausible` reaches from 0 to `highest`."""
+
+    name: str
+    component: str
+    signal: str
+    enter: float
+    leave: float
+    mode: str
+    dwell: float
+    highest: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +149,7 @@ class RuleEngine:
 
 
 def rules_from(presets: Iterable[RulePreset]) -> list[Rule]:
-    """Rules from plain data such as `config.policies.PIPELINE_RULES`."""
+    """Rules from plain data."""
     return [
         Rule(
             name=preset["name"],

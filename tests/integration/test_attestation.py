@@ -70,7 +70,7 @@ def test_after_a_roll_back_or_a_restore_it_must_be_said_anew(world: World) -> No
 
 @pytest.mark.processes
 def test_after_a_restart_of_redis_it_must_be_said_anew(make_redis: MakeRedis) -> None:
-    from config.connections import connect
+    from recovery.connections import connect
 
     server = make_redis()
     with connect(server.url) as client:

@@ -14,9 +14,9 @@ import psutil
 import pytest
 import redis
 
-from config.connections import connect
 from config.errors import TrunklineError
 from config.settings import Fsync
+from recovery.connections import connect
 from tests.conftest import MakeRedis
 from tests.integration.waiting import gone, wait_until
 from workers.embedded import EmbeddedRedis

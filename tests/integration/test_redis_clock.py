@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from config.policies import PIPELINE_RULES
 from recovery.degradation import DegradationMode, SharedRules, rules_from
 from tasks.modes import open_modes
+from tasks.policies import PIPELINE_RULES
 from tests.conftest import MakeRedis
 from tests.faketime import WrongClock
 from tests.integration.conftest import MakePipeline

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import click.testing
 import pytest
 
-from config.connections import connect
 from config.settings import get_settings
+from recovery.connections import connect
 from tests.integration.cli.program import environment
 from tests.unit.cli.conftest import plain  # noqa: F401 - a fixture
 from workers.cli import main

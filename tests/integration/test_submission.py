@@ -16,7 +16,7 @@ from banking.errors import LedgerUnavailable
 from banking.executor import SvmExecutor
 from banking.reasons import Reason
 from banking.stage import BankingStage
-from config.connections import connect
+from recovery.connections import connect
 from tasks.submission import SubmissionFailed
 from tests.conftest import MakeRedis
 from tests.integration.conftest import MakePipeline

@@ -13,9 +13,9 @@ from fakeredis.commands_mixins import server_mixin
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from config.clock import ManualClock
 from recovery import RetryBudget, RetryPolicy, TransientError
 from recovery.budget import FLUSH_EVERY
+from recovery.clock import ManualClock
 from recovery.token_bucket import TokenBucket
 
 RATIO = 0.2

@@ -217,7 +217,9 @@ def test_forged_transaction_cannot_be_parked(bench: Bench) -> None:
     """What stands in intake is believed later, so nothing unverified may get there."""
     wire = forged(bench)
     waiting = bench.client.hlen(bench.keys.intake)
-    assert bench.processor.park([wire], 1.0) == 0
+    done = Processed()
+    bench.processor.park([wire], 1.0, done)
+    assert (done.parked, done.malformed) == (0, 1)
     assert bench.client.hlen(bench.keys.intake) == waiting
 
 

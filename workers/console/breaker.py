@@ -12,10 +12,10 @@ from typing import Any
 import click
 
 from banking.keys import LedgerKeys
-from config.clock import SYSTEM_CLOCK
-from config.connections import connect
 from config.settings import get_settings
 from recovery.breaker import BreakerStatus, CircuitBreaker, CircuitBreakerConfig, list_breakers
+from recovery.clock import SYSTEM_CLOCK
+from recovery.connections import connect
 from tasks.runtime import TRANSACTION_BREAKER
 from workers.console.base import Group
 from workers.console.errors import CommandFailed

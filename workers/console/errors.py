@@ -13,11 +13,14 @@ import redis
 from kombu.exceptions import OperationalError
 
 from config.addresses import refusal
-from config.errors import TrunklineError
+from config.errors import ConfigurationError, TrunklineError
 from config.settings import get_settings
+from recovery.errors import RecoveryError
 
 FAILURE = 1
 USAGE = 2
+#: Errors raised on purpose, whose message says what to do.
+OURS = (TrunklineError, RecoveryError)
 INTERRUPTED = 128 + signal.SIGINT
 
 
@@ -63,9 +66,9 @@ def _interrupted(error: BaseException) -> Ending:
 
 
 def _words(error: BaseException) -> str:
-    if isinstance(error, TrunklineError | redis.RedisError) and (refused := _refusal(error)):
+    if isinstance(error, (*OURS, redis.RedisError)) and (refused := _refusal(error)):
         return refused
-    if isinstance(error, TrunklineError):
+    if isinstance(error, OURS):
         return f"Error: {error}"
     if isinstance(error, redis.RedisError):
         return f"Error: Redis does not answer as it should: {error}. See `trunkline status`, or start `trunkline up`."
@@ -92,7 +95,7 @@ def _bug(error: BaseException) -> str:
         return "".join(traceback.format_exception(error)).rstrip()
     try:
         logs = f" The logs are in {get_settings().data_dir / 'log'}."
-    except TrunklineError:
+    except ConfigurationError:
         logs = ""
     return (
         f"Error: this is a bug in Trunkline: {type(error).__name__}: {error}.{logs} "

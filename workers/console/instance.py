@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 from solders.pubkey import Pubkey
 
+from banking.connections import ledger_client
 from banking.errors import LedgerExists, LedgerRestoring
 from banking.fixtures import read_account_dir
 from config.addresses import masked
-from config.connections import ledger_client
 from config.errors import TrunklineError
 from config.instance import read_instance
 from config.logs import configure_command

@@ -11,13 +11,13 @@ import click
 
 from banking.blockstore import BlockStore, ledger_folder
 from banking.checkpointing import checkpoint_store
+from banking.connections import ledger_client
 from banking.errors import LedgerMissing, LedgerRestoring
 from banking.forking import fork_ledger
 from banking.keys import LedgerKeys
 from banking.ledger import Ledger
 from banking.opening import open_blocks, open_keeper, read_blocks
 from banking.transport import export_ledger, import_ledger
-from config.connections import ledger_client
 from config.errors import ConfigurationError
 from config.settings import get_settings
 from recovery.archive.names import unfold_segment

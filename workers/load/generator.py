@@ -11,8 +11,8 @@ from solders.keypair import Keypair
 
 from banking.intake import MOST_AT_ONCE
 from banking.ledger import Ledger
-from config.clock import SYSTEM_CLOCK, Clock
 from config.errors import TrunklineError
+from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.retry import RetryPolicy
 from tasks.receipts import Receipt, Verdict
 from tasks.submission import Submitter

@@ -10,7 +10,7 @@ from solders.signature import Signature
 
 from banking.ledger import Ledger
 from banking.records import Outcome
-from config.clock import SYSTEM_CLOCK, Clock
+from recovery.clock import SYSTEM_CLOCK, Clock
 
 #: Signatures asked for in one round trip: enough to keep up, and no load to speak of.
 _WINDOW = 1024

@@ -14,9 +14,9 @@ from solders.keypair import Keypair
 from banking.genesis import create_ledger, genesis_accounts
 from banking.opening import open_blocks, open_keeper, open_ledger
 from banking.sealer import Sealer
-from config.connections import connect
 from config.settings import Settings, get_settings
 from recovery.breaker import CircuitBreaker
+from recovery.connections import connect
 from recovery.dead_letters import DeadLetter, DeadLetters
 from tasks.modes import open_modes
 from tests.integration.waiting import wait_until

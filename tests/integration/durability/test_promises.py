@@ -13,9 +13,9 @@ from banking.errors import LedgerMissing
 from banking.ledger import Ledger
 from banking.reasons import Reason
 from banking.wire import WireTransaction
-from config.clock import ManualClock
-from config.connections import connect
 from config.settings import Settings
+from recovery.clock import ManualClock
+from recovery.connections import connect
 from recovery.degradation import DegradationMode
 from tasks.modes import open_modes
 from tasks.receipts import Level, Verdict

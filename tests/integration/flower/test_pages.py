@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 import time
 from collections.abc import Iterator
@@ -9,17 +10,24 @@ from contextlib import contextmanager
 
 import psutil
 import pytest
+from celery import Celery
 
-from config.queues import PROCESS_BATCH
+from config.queues import PROCESS_BATCH, TRANSACTIONS
+from config.settings import Settings
+from recovery.connections import connect
 from tests.browser import Browser, open_browser
 from tests.integration.cli.program import PROGRAM, Instance, environment
 from tests.integration.flower.plain import END, PlainFlower
 from tests.integration.waiting import gone, wait_until
+from tests.ledgers import SOL
 from tests.tools import needs
+from workers.ports import free_port
 
 pytestmark = [pytest.mark.processes, pytest.mark.real_redis]
 
 WORKERS = ("tx1", "tx2", "tx3")
+#: The page has an id in full and, for narrow screens, its beginning once more.
+ID_LENGTH = 36
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +42,7 @@ def instance(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     needs("chromium", "chromium")  # before all this is started
     running = Instance(tmp_path_factory.mktemp(request.param) / "data")
     over_tcp = ["--redis-port", "0"] if request.param == "tcp" else []
-    running.start("--workers", str(len(WORKERS)), "--no-rpc", *over_tcp)
+    running.start("--workers", str(len(WORKERS)), "--no-rpc", "--flower-port", str(free_port()), *over_tcp)
     yield running
     running.end()
 
@@ -86,6 +94,41 @@ def test_workers_are_online_tasks_are_listed_and_counts_grow(instance: Instance,
     assert {row["Name"] for row in rows} == {PROCESS_BATCH}
     assert {row["State"] for row in rows} <= {"SUCCESS", "STARTED", "RECEIVED"}
     assert {row["Worker"].partition("@")[0] for row in rows} <= set(WORKERS)
+
+
+def test_failed_work_looks_failed(instance: Instance, browser: Browser) -> None:
+    """Garbage beside a good transaction: its task has failed and says why, and nothing of it comes again."""
+    before = instance.json("status")
+    url = before["flower_url"]
+    good = base64.b64encode(bytes(instance.signed(instance.faucet(), SOL))).decode()
+    with Celery(broker=Settings(data_dir=instance.folder).celery_url(), set_as_current=False) as stranger:
+        sent = stranger.send_task(PROCESS_BATCH, [["%%%", good]], queue=TRANSACTIONS)
+    wait_until(lambda: sent.id in failures(browser, url), "its task has failed")
+    row = failures(browser, url)[sent.id]
+    assert (row["Name"], row["State"]) == (PROCESS_BATCH, "FAILURE")
+    assert "1 committed, 1 malformed: not base64" in row["Result"]
+    browser.open(f"{url}/task/{sent.id}")
+    browser.wait_for("trunkline deadletter list")
+    browser.open(f"{url}/workers")
+    wait_until(lambda: sum(int(row["Failed"]) for row in workers(browser).values()) == 1, "the workers' count says so")
+    assert instance.json("status")["dead"] == before["dead"] + 1
+    with connect(before["redis_url"]) as client:
+        wait_until(
+            lambda: (
+                not any(
+                    sent.id.encode() in message
+                    for message in (*client.hvals("unacked"), *client.lrange(TRANSACTIONS, 0, -1))
+                )
+            ),
+            "its message is gone",
+        )
+
+
+def failures(browser: Browser, url: str) -> dict[str, dict[str, str]]:
+    """A fresh list of failed tasks by their ids: that page does not refresh itself."""
+    browser.open(f"{url}/tasks?state=FAILURE")
+    wait_until(lambda: "Showing" in browser.text() or "No tasks" in browser.text(), "the list is there")
+    return {row["UUID"][:ID_LENGTH]: row for row in browser.table("#tasks-table")}
 
 
 @contextmanager

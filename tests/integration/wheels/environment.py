@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
@@ -69,6 +71,24 @@ class Environment:
         return _checked(
             subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=120)
         )
+
+    @contextmanager
+    def running(self, *command: str, cwd: Path, log: Path, **variables: str) -> Iterator[None]:
+        """`command` runs in `cwd` meanwhile, its output goes to `log`; it is asked to end, and killed after 15 s."""
+        with log.open("wb") as output:
+            environment = clean_environment(**variables)
+            process = subprocess.Popen(
+                command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+            try:
+                yield
+            finally:
+                process.terminate()
+                try:
+                    process.wait(15)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
 
 
 def _checked(run: subprocess.CompletedProcess[str]) -> str:

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from banking.pulse import Pulse, PulseTaker
-from config.clock import ManualClock
+from recovery.clock import ManualClock
 from tests.ledgers import World, new_world
 
 HOUR = 3600.0

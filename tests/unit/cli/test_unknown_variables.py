@@ -70,7 +70,7 @@ def test_others_are_warned_once(plain: Path, monkeypatch: pytest.MonkeyPatch, ca
     [
         ["-m", "celery", "-A", "workers.app", "worker", "-Q", "transactions"],
         ["-m", "celery", "-A", "workers.app", "beat"],
-        ["-m", "celery", "-A", "workers.app", "flower", "--conf=workers/flowerconfig.py", "--port=0"],
+        ["-m", "celery", "-A", "workers.app", "flower", "--port=0"],
         ["-m", "rpc"],
     ],
     ids=["worker", "beat", "flower", "rpc"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
-from config.clock import ManualClock
+from recovery.clock import ManualClock
 from recovery.degradation import DegradationManager, DegradationMode, Rule, SharedRules
 
 HOUR = 3600.0

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.policies import PIPELINE_RULES
 from recovery.degradation import DegradationMode, Rule, RuleEngine, rules_from
 from recovery.degradation.rules import CALM, RuleState, next_state
+from tasks.policies import PIPELINE_RULES
 
 NORMAL, READ_ONLY, ESSENTIAL_ONLY, OFFLINE = DegradationMode
 
