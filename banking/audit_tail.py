@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from banking.blocks import Block
+from banking.blocks import Block, most_body_bytes
 from banking.journal import JournalEntry, image_record, read_journal, written_by
 from banking.keys import EpochKeys
 from banking.ledger import Ledger, State
-from banking.limits import MOST_BODY_BYTES, entry_bytes, image_bytes
+from banking.limits import entry_bytes, image_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Tail:
         self._check_slot(state.slot, state.slot_bytes, complain)
         if state.closing:
             self._check_slot(state.slot - 1, state.closing_bytes, complain)
-            if state.closing_bytes > MOST_BODY_BYTES:
+            if state.closing_bytes > most_body_bytes():
                 text = f"closed slot {state.slot - 1} has {state.closing_bytes} bytes, more than a block may hold"
                 complain("I4", text)
 

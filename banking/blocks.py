@@ -104,7 +104,7 @@ def encode_body(entries: Sequence[JournalEntry], images: Mapping[bytes, bytes]) 
     rows = [(entry.seq, entry.raw, entry.value, entry.burned, entry.detail, entry.written) for entry in entries]
     body = msgspec.msgpack.encode((rows, sorted(images.items())))
     if (found := _too_large(MAGIC, len(body), 0)) is not None:
-        raise BlockTooLarge(found)
+        raise BlockTooLarge(found, len(body))
     return body
 
 
@@ -116,9 +116,14 @@ def encode_block(header: BlockHeader, body: bytes, identity: Identity) -> bytes:
     parts = [MAGIC, _LENGTH.pack(len(packed)), packed, identity.public_key, signature, stored]
     file_bytes = sum(map(len, parts)) + hashlib.sha256().digest_size
     if (found := _too_large(MAGIC, header.body_bytes, file_bytes)) is not None:
-        raise BlockTooLarge(found)
+        raise BlockTooLarge(found, header.body_bytes)
     data = b"".join(parts)
     return data + hashlib.sha256(data).digest()
+
+
+def most_body_bytes() -> int:
+    """The most that a block written now may hold, uncompressed."""
+    return _MOST_BODY_BYTES[MAGIC]
 
 
 def _too_large(magic: bytes, body_bytes: int, file_bytes: int) -> str | None:

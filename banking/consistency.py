@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from banking.blocks import BlockHeader
+from banking.blocks import BlockHeader, most_body_bytes
 from banking.blockstore import BlockStore
 from banking.errors import LedgerMissing, LedgerRestoring, OutdatedLayout
 from banking.ledger import Ledger, State
@@ -26,6 +26,8 @@ class Condition(StrEnum):
     DIVERGED = "diverged"
     #: Redis holds it as an older version of Trunkline laid it out.
     OUTDATED = "outdated"
+    #: The closed slot has more bytes than a block may hold: its transactions must run again, in several slots.
+    UNSEALABLE = "unsealable"
     #: The archive lacks what Redis counts as final: it must not overwrite a ledger that knows more.
     ARCHIVE_BEHIND = "archive behind"
 
@@ -41,7 +43,12 @@ class Finding:
 
     @property
     def needs_restore(self) -> bool:
-        return self.condition in {Condition.LOST, Condition.BEHIND, Condition.DIVERGED, Condition.OUTDATED}
+        return self.condition in _TO_RESTORE
+
+
+_TO_RESTORE = frozenset(
+    {Condition.LOST, Condition.BEHIND, Condition.DIVERGED, Condition.OUTDATED, Condition.UNSEALABLE}
+)
 
 
 def compare(ledger: Ledger, blocks: BlockStore) -> Finding:
@@ -90,6 +97,9 @@ def _compare_heads(state: State, blocks: BlockStore) -> Finding:
         return behind
     if blocks.exists(state.finalized + 1) and not _is_closing(state, blocks.header(state.finalized + 1)):
         return behind
+    if state.closing_bytes > most_body_bytes():
+        slot, has = state.finalized + 1, f"{state.closing_bytes} bytes, a block holds {most_body_bytes()}"
+        return Finding(Condition.UNSEALABLE, f"closed slot {slot} has {has}", epoch)
     return Finding(Condition.HEALTHY, f"epoch {state.epoch}, final up to slot {state.finalized}", epoch)
 
 

@@ -52,7 +52,14 @@ class JournalGap(Diverged):
 
 
 class BlockTooLarge(Diverged):
-    """A closed slot has more bytes than a block may hold; the ledger is restored, and its transactions run again."""
+    """A closed slot has more bytes than a block may hold; the ledger is restored, and its transactions run again.
+
+    `bytes` is what its block's body would have.
+    """
+
+    def __init__(self, text: str, size: int) -> None:
+        super().__init__(text)
+        self.bytes = size
 
 
 class LedgerRestoring(TransientError):
@@ -93,6 +100,10 @@ class ArchiveBehind(TransientError):
 
 class VmPanic(TrunklineError):
     """The VM broke down over a transaction; it was made anew, and nothing was committed."""
+
+
+class SlotFull(TransientError):
+    """The open slot has no room for the transaction's bytes; the next one opens within a slot's time."""
 
 
 class StillInConflict(TransientError):

@@ -20,7 +20,7 @@ from banking.accounts import Touched
 from banking.detail import Balances, Detail, build_detail
 from banking.errors import VmPanic
 from banking.execution.context import SlotContext
-from banking.execution.fees import base_fee, can_pay, charged
+from banking.execution.fees import base_fee, can_pay, charged, full_fee
 from banking.execution.nonces import advanced
 from banking.execution.programs import owned_by_loader
 from banking.execution.sysvars import RECENT_BLOCKHASHES
@@ -78,15 +78,25 @@ class SvmExecutor:
         self._vm.begin(context)
 
     def execute(
-        self, wire: WireTransaction, touched: Touched, view: dict[bytes, bytes], nonce: bytes | None = None
+        self,
+        wire: WireTransaction,
+        touched: Touched,
+        view: dict[bytes, bytes],
+        nonce: bytes | None = None,
+        *,
+        refusal: str | None = None,
     ) -> Execution:
         """Run `wire` on the accounts in `view` (key to record, b"" = absent) and put what it wrote into `view`.
 
-        `nonce` is the account by which it is valid, where its blockhash is not recent.
+        `nonce` is the account by which it is valid, where its blockhash is not recent. `refusal` is the error with
+        which Solana would not even load it: it costs the fee.
         """
         before = Balances(touched.keys, view, self.native)
         try:
-            meta, result, writes = self._executed(wire, touched, view)
+            if refusal is None:
+                meta, result, writes = self._executed(wire, touched, view)
+            else:
+                meta, result, writes = self._refused(wire, view, refusal)
         except VmPanic as error:
             meta, result, writes = self._broken(wire, view, str(error), PROGRAM_FAILED_TO_COMPLETE)
         if nonce is not None and result.err is not None and result.fee:
@@ -96,9 +106,14 @@ class SvmExecutor:
         after = Balances(touched.keys, view, self.native)
         return Execution(result, result.fee, writes, build_detail(touched, before, after, meta))
 
-    def simulate(self, wire: WireTransaction, touched: Touched, view: dict[bytes, bytes]) -> Execution:
+    def simulate(
+        self, wire: WireTransaction, touched: Touched, view: dict[bytes, bytes], *, refusal: str | None = None
+    ) -> Execution:
         """As `execute`, but neither the VM nor `view` keeps anything."""
         before = Balances(touched.keys, view, self.native)
+        if refusal is not None:
+            fee = full_fee(wire)
+            return Execution(Result(refusal, fee, 0, []), fee, {}, build_detail(touched, before, before))
         try:
             answer = self._answer(self._vm.simulate, wire, touched, view)
         except VmPanic as error:
@@ -124,6 +139,11 @@ class SvmExecutor:
             self._vm.reset()
             return self._broken(wire, view, f"{burned} lamports left circulation", UNBALANCED_TRANSACTION)
         return meta, _result(meta, error, burned), writes
+
+    def _refused(self, wire: WireTransaction, view: Mapping[bytes, bytes], error: str) -> _Ran:
+        payer, fee = bytes(wire.parsed.message.account_keys[0]), full_fee(wire)
+        writes = self._charge(payer, fee, view) if can_pay(view.get(payer, b""), fee) else {}
+        return None, Result(error, fee if writes else 0, 0, []), writes
 
     def _answer(self, call: _Call[Answer], wire: WireTransaction, touched: Touched, view: dict[bytes, bytes]) -> Answer:
         transaction = self._prepared(wire, touched)

@@ -14,7 +14,8 @@ from banking.blockstore import BlockStore
 from banking.errors import Diverged, LedgerExists
 from banking.execution.vm import bundled_programs
 from banking.journal import JournalEntry
-from banking.ledger import LAYOUT, Ledger
+from banking.layout import LAYOUT
+from banking.ledger import Ledger
 from banking.records import Result, lamports_of, pack_account, pack_result
 from banking.versions import restored
 

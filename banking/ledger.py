@@ -13,13 +13,12 @@ from banking.errors import (
     LedgerMissing,
     LedgerRestoring,
     LedgerUnavailable,
-    NewerLayout,
-    OutdatedLayout,
     StaleEpoch,
 )
 from banking.execution.context import SlotContext, slot_context
 from banking.keys import EpochKeys, LedgerKeys
-from banking.limits import SLOT_LIMITS, SlotLimits
+from banking.layout import RESTORING, served_epoch
+from banking.limits import LOAD_BYTES, SLOT_LIMITS, SlotLimits
 from banking.records import Outcome, unpack_outcome
 from banking.versions import new_mark
 from config.addresses import refusal
@@ -28,10 +27,6 @@ from recovery.scripts import Argument, load_scripts
 #: Slots that a blockhash stays valid, and slots that blockhashes are kept (Solana's numbers).
 MAX_BLOCKHASH_AGE = 150
 BLOCKHASH_HISTORY = 300
-#: What the epoch reads while a restore replaces it.
-RESTORING = b"restoring"
-#: How the keys of an epoch are laid out; `trunkline` of another layout neither reads nor writes them.
-LAYOUT = 2
 
 SCRIPTS = load_scripts(Path(__file__).parent / "lua")
 
@@ -43,6 +38,7 @@ class Loaded:
     `resolved` answers, in the order asked, which signatures have their end (an outcome or a dead letter), `recent`
     which blockhashes are valid; `versions` and `records` are by account key, "absent" being b"".
     `context` is the open slot.
+    `left_out` are accounts that were not looked at, because the records before them are large.
     """
 
     context: SlotContext
@@ -51,6 +47,11 @@ class Loaded:
     versions: dict[bytes, bytes]
     records: dict[bytes, bytes]
     accepted: list[bytes]
+    left_out: frozenset[bytes] = frozenset()
+
+    def has(self, keys: Iterable[bytes]) -> bool:
+        """Whether all of them were looked at."""
+        return not self.left_out or self.left_out.isdisjoint(keys)
 
     def is_recent(self, blockhash: bytes) -> bool:
         """Whether a transaction may name `blockhash`."""
@@ -168,8 +169,13 @@ class Ledger:
         blockhashes: Sequence[bytes],
         accounts: Sequence[bytes],
         at_hand: Mapping[bytes, bytes],
+        *,
+        most_bytes: int = LOAD_BYTES,
     ) -> Loaded:
-        """Read what a batch needs in one round trip; records of the versions `at_hand` are not sent again."""
+        """Read what a batch needs in one round trip; records of the versions `at_hand` are not sent again.
+
+        Once the records exceed `most_bytes`, the `accounts` behind them are left out.
+        """
         keys = self.epoch_keys
         context = self._context[1] if self._context and self._context[0] == self.epoch else None
         wanted: list[Argument] = []
@@ -197,9 +203,11 @@ class Ledger:
                 *blockhashes,
                 len(accounts),
                 *wanted,
+                most_bytes,
             ],
         )
-        slot, time_ms, resolved, valid, versions, records, accepted, kept = answer
+        slot, time_ms, resolved, valid, versions, records, accepted, kept, looked_at = answer
+        seen = accounts[:looked_at]
         if context is None or context.token != slot + b":" + time_ms:
             context = slot_context(int(slot), int(time_ms), zip(kept[::2], map(int, kept[1::2]), strict=True))
             self._context = self.epoch, context
@@ -207,9 +215,10 @@ class Ledger:
             context=context,
             resolved=[letter == ord("1") for letter in resolved],
             recent={value: letter == ord("1") for value, letter in zip(blockhashes, valid, strict=True)},
-            versions=dict(zip(accounts, versions, strict=True)),
-            records=dict(zip(accounts, records, strict=True)),
+            versions=dict(zip(seen, versions, strict=False)),
+            records=dict(zip(seen, records, strict=False)),
             accepted=accepted,
+            left_out=frozenset(accounts[looked_at:]),
         )
 
     def commit(
@@ -322,23 +331,6 @@ class Ledger:
         if text.startswith(("LOADING", "BUSY", "READONLY", "MISCONF", "MASTERDOWN")):
             raise LedgerUnavailable(f"Redis cannot write now: {text}") from error
         raise error
-
-
-def served_epoch(name: str, epoch: bytes | None, layout: bytes | None) -> int:
-    """The epoch that `meta` says is served.
-
-    Raises LedgerMissing, LedgerRestoring, OutdatedLayout (a restore makes it ours), NewerLayout.
-    """
-    if epoch is None:
-        raise LedgerMissing(name)
-    if epoch == RESTORING:
-        raise LedgerRestoring(f"ledger {name!r} is being restored from its archive")
-    found = int(layout or 1)
-    if found < LAYOUT:
-        raise OutdatedLayout(name, str(found), epoch.decode())
-    if found > LAYOUT:
-        raise NewerLayout(f"ledger {name!r} has the Redis layout {found}, this version knows {LAYOUT}: update it")
-    return int(epoch)
 
 
 def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:

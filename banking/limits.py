@@ -16,6 +16,12 @@ MOST_LOADED_BYTES = 64 * MIB
 #: What one transaction can put into a block: all that it loaded, the 20 MiB that Solana lets accounts grow in it, and
 #: its own bytes, logs and calls.
 MOST_TRANSACTION_BYTES = 88 * MIB
+#: What one commit sends and what one load answers, about: the transaction that goes beyond it is the last of its batch.
+#: Redis copies so much in some hundredths of a second.
+COMMIT_BYTES = 16 * MIB
+LOAD_BYTES = 16 * MIB
+#: What a load answers for a single transaction; past it the transaction loads more than Solana lets it.
+LONE_LOAD_BYTES = MOST_LOADED_BYTES + MIB
 _ENTRY_OVERHEAD = 64
 _IMAGE_OVERHEAD = 48
 

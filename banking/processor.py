@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from banking.burial import Burial
@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds until transactions that lost every round of a conflict come again.
 CONFLICT_DELAY = 0.25
+#: Seconds until transactions come again that found no room in the open slot; it closes early.
+FULL_DELAY = 0.4
 #: Seconds until a transaction comes again that full dead letters did not take.
 NO_GRAVE_DELAY = 30.0
 #: Most different reasons of dead letters that are told of one message.
@@ -66,11 +68,21 @@ class Processed:
 class Processor:
     """Runs messages: a batch whole, a redelivered one transaction by transaction."""
 
-    def __init__(self, stage: BankingStage, intake: Intake, burial: Burial, *, max_attempts: int = 3) -> None:
+    def __init__(
+        self,
+        stage: BankingStage,
+        intake: Intake,
+        burial: Burial,
+        *,
+        max_attempts: int = 3,
+        on_full: Callable[[], object] = lambda: None,
+    ) -> None:
         self.stage = stage
         self.intake = intake
         self._burial = burial
         self._max_attempts = max_attempts
+        #: Told when the open slot had no room left: it is due, whatever its age.
+        self._on_full = on_full
         self._overdue_ends: list[bytes] = []
 
     def decode(self, payload: Sequence[object], done: Processed) -> list[WireTransaction]:
@@ -133,6 +145,9 @@ class Processor:
             self._bury_forged(wire, done)
         if report.conflicts:
             self.park(report.conflicts, CONFLICT_DELAY, done)
+        if report.full:
+            self.park(report.full, FULL_DELAY, done)
+            self._on_full()
         return report
 
     def _run_one_by_one(self, wires: Sequence[WireTransaction], done: Processed, enqueued_at: int) -> None:
@@ -167,7 +182,7 @@ class Processor:
             # An error that can be told is no killing; only silent ends count.
             self._end_attempt(wire.signature)
             raise
-        if report.conflicts:
+        if report.conflicts or report.full:
             self._end_attempt(wire.signature)
 
     def _bury(self, wire: WireTransaction, reason: str, attempts: int, done: Processed) -> None:

@@ -19,6 +19,7 @@ BLOCKHASH_NOT_FOUND = '"BlockhashNotFound"'
 ALREADY_PROCESSED = '"AlreadyProcessed"'
 PROGRAM_ACCOUNT_NOT_FOUND = '"ProgramAccountNotFound"'
 INVALID_PROGRAM_FOR_EXECUTION = '"InvalidProgramForExecution"'
+MAX_LOADED_ACCOUNTS_DATA_SIZE_EXCEEDED = '"MaxLoadedAccountsDataSizeExceeded"'
 UNBALANCED_TRANSACTION = '"UnbalancedTransaction"'
 PROGRAM_FAILED_TO_COMPLETE = '{"InstructionError":[0,"ProgramFailedToComplete"]}'
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from banking.accounts import Touched, program_data_key, static_accounts, with_lookups
 from banking.cache import ProgramCache
 from banking.detail import Detail, pack_detail
-from banking.errors import InvalidTransaction, StillInConflict
+from banking.errors import InvalidTransaction, SlotFull, StillInConflict
 from banking.execution.nonces import Nonce, judge_nonce, nonce_key
 from banking.execution.visibility import sees_slot
 from banking.executor import SvmExecutor
 from banking.ledger import Entry, Ledger, Loaded
-from banking.records import Outcome, Result, pack_result
-from banking.solana_errors import ALREADY_PROCESSED, BLOCKHASH_NOT_FOUND
+from banking.limits import COMMIT_BYTES, LOAD_BYTES, LONE_LOAD_BYTES, MOST_LOADED_BYTES
+from banking.records import HEADER_SIZE, Outcome, Result, pack_result
+from banking.solana_errors import (
+    ALREADY_PROCESSED,
+    BLOCKHASH_NOT_FOUND,
+    MAX_LOADED_ACCOUNTS_DATA_SIZE_EXCEEDED,
+)
 from banking.tolerance import Protection
 from banking.wire import TransactionInput, VerifiedTransaction, WireTransaction, check_signatures, decode, verify
 from recovery.retryable import is_retryable
@@ -24,7 +29,8 @@ from recovery.retryable import is_retryable
 class BatchReport:
     """What became of a batch.
 
-    `committed` now; `duplicates` had their outcome before; `conflicts` lost to others in every round and must
+    `committed` now; `duplicates` had their outcome before; `full` found no room in the slot and must come again in the
+    next; `conflicts` lost to others in every round and must
     come again, as must those whose nonce is good from the next slot on; `invalid` have a wrong signature and were
     never in intake; `broken` cannot be executed here, for the reason beside them.
     """
@@ -32,6 +38,7 @@ class BatchReport:
     committed: list[WireTransaction] = field(default_factory=list)
     duplicates: list[WireTransaction] = field(default_factory=list)
     conflicts: list[WireTransaction] = field(default_factory=list)
+    full: list[WireTransaction] = field(default_factory=list)
     invalid: list[WireTransaction] = field(default_factory=list)
     broken: list[tuple[WireTransaction, Exception]] = field(default_factory=list)
 
@@ -70,17 +77,19 @@ class BankingStage:
         self._epoch = 0
 
     def process(self, wires: Sequence[WireTransaction], *, enqueued_at: int = 0) -> BatchReport:
-        """Bring every transaction to its outcome: two round trips to Redis unless accounts conflict.
+        """Bring every transaction to its outcome: two round trips to Redis unless accounts conflict or are large.
 
         `enqueued_at` (ms, Redis time, 0 = unknown) is when the message was sent. Raises LedgerUnavailable and
         StaleEpoch, both transient: nothing of the last round was committed, or its reply was lost. Ask again.
         """
         report = BatchReport()
         pending = _Pending(_distinct(wires))
-        for _ in range(self._rounds):
-            if not pending.wires:
-                break
+        rounds = 0
+        while pending.wires and rounds < self._rounds:
+            before = len(pending.wires)
             self._round(pending, report, enqueued_at)
+            # Large records go in pieces, which is no conflict.
+            rounds += not (pending.put_off and len(pending.wires) < before)
         report.conflicts += pending.wires
         return report
 
@@ -94,8 +103,11 @@ class BankingStage:
         return self._protection.run(lambda: self._process_one(wire))
 
     def _process_one(self, wire: WireTransaction) -> Outcome:
-        for _, error in self.process([wire]).broken:
+        report = self.process([wire])
+        for _, error in report.broken:
             raise error
+        if report.full:
+            raise SlotFull("the open slot has no room for it")
         outcome = self.ledger.outcomes([wire.signature])[0]
         if outcome is None:
             raise StillInConflict("other transactions on the same accounts won every round")
@@ -112,7 +124,11 @@ class BankingStage:
         """
         wires = [wire for wire, _ in asked]
         touched = {wire.signature: static_accounts(wire) for wire in wires}
-        loaded = self._load(wires, touched)
+        alone = len(wires) == 1
+        loaded = self._load(wires, touched, most_bytes=LONE_LOAD_BYTES if alone else LOAD_BYTES)
+        if loaded.left_out and not alone:
+            # Large accounts: one after the other.
+            return [self.simulate_each([one])[0] for one in asked]
         return [
             self._simulate(wire, touched[wire.signature], loaded, resolved, check)
             for (wire, check), resolved in zip(asked, loaded.resolved, strict=True)
@@ -124,25 +140,43 @@ class BankingStage:
         valid = not check or loaded.is_recent(wire.blockhash)
         if not valid and self._nonce(wire, touched, loaded)[1] is not Nonce.USABLE:
             return Simulation(loaded.context.slot, Result(BLOCKHASH_NOT_FOUND, 0, 0, []), {}, None, resolved)
-        ran = self._executor.simulate(wire, touched, loaded.records)
+        refusal = None if _may_load(touched, loaded) else MAX_LOADED_ACCOUNTS_DATA_SIZE_EXCEEDED
+        ran = self._executor.simulate(wire, touched, loaded.records, refusal=refusal)
         return Simulation(loaded.context.slot, ran.result, {**loaded.records, **ran.writes}, ran.detail, resolved)
 
     def _round(self, pending: _Pending, report: BatchReport, enqueued_at: int) -> None:
         touched = {wire.signature: static_accounts(wire) for wire in pending.wires}
         loaded = self._load(pending.wires, touched)
-        open_wires = []
-        for wire, resolved, accepted in zip(pending.wires, loaded.resolved, loaded.accepted, strict=True):
-            if resolved:
-                report.duplicates.append(wire)
-            elif _is_genuine(wire, accepted):
-                open_wires.append(wire)
-            else:
-                report.invalid.append(wire)
-        if not open_wires:
-            pending.wires = []
+        open_wires = _open_ones(pending.wires, loaded, report)
+        ready = [wire for wire in open_wires if loaded.has(touched[wire.signature].reads())]
+        if open_wires and not ready:
+            ready = open_wires[:1]
+            loaded = self._load(ready, touched, most_bytes=LONE_LOAD_BYTES)
+        executed = self._execute(ready, touched, loaded, pending, report)
+        tried = {wire.signature for wire in ready} - {wire.signature for wire in pending.put_off}
+        pending.put_off = [wire for wire in open_wires if wire.signature not in tried]
+        if not executed:
+            pending.wires = pending.put_off
             return
-        executed = []
-        for wire in open_wires:
+        entries = [entry for _, entry in executed]
+        answer = self.ledger.commit(entries, loaded.versions, enqueued_at, context=loaded.context)
+        pending.settle([wire for wire, _ in executed], answer.codes, report)
+
+    def _execute(
+        self,
+        wires: Sequence[WireTransaction],
+        touched: Mapping[bytes, Touched],
+        loaded: Loaded,
+        pending: _Pending,
+        report: BatchReport,
+    ) -> list[tuple[WireTransaction, Entry]]:
+        """Execute `wires` until what they wrote is enough for one commit; the rest is put off."""
+        executed: list[tuple[WireTransaction, Entry]] = []
+        size, pending.put_off = 0, []
+        for place, wire in enumerate(wires):
+            if size > COMMIT_BYTES:
+                pending.put_off = list(wires[place:])
+                break
             try:
                 entry = self._entry(wire, touched[wire.signature], loaded, pending)
             except Exception as error:
@@ -154,12 +188,8 @@ class BankingStage:
                 report.conflicts.append(wire)
             else:
                 executed.append((wire, entry))
-        if not executed:
-            pending.wires = []
-            return
-        entries = [entry for _, entry in executed]
-        answer = self.ledger.commit(entries, loaded.versions, enqueued_at, context=loaded.context)
-        pending.settle([wire for wire, _ in executed], answer.codes, report)
+                size += sum(map(len, entry.writes.values()))
+        return executed
 
     def _entry(self, wire: WireTransaction, accounts: Touched, loaded: Loaded, pending: _Pending) -> Entry | None:
         """What to commit for `wire`; None when it must wait for the next slot."""
@@ -173,7 +203,8 @@ class BankingStage:
                 return None
             if verdict is Nonce.NONE:
                 return _refusal(wire, BLOCKHASH_NOT_FOUND, (nonce,) if nonce else ())
-        execution = self._executor.execute(wire, accounts, loaded.records, nonce)
+        refusal = None if _may_load(accounts, loaded) else MAX_LOADED_ACCOUNTS_DATA_SIZE_EXCEEDED
+        execution = self._executor.execute(wire, accounts, loaded.records, nonce, refusal=refusal)
         return Entry(
             signature=wire.signature,
             message_hash=wire.message_hash,
@@ -195,7 +226,9 @@ class BankingStage:
             return None, Nonce.NONE
         return key, judge_nonce(wire, loaded.records[key], loaded.context)
 
-    def _load(self, wires: Sequence[WireTransaction], touched: dict[bytes, Touched]) -> Loaded:
+    def _load(
+        self, wires: Sequence[WireTransaction], touched: dict[bytes, Touched], *, most_bytes: int = LOAD_BYTES
+    ) -> Loaded:
         """Everything the batch touches; more than one round trip only for lookup tables and unseen programs.
 
         What tables and programs name is taken from the very moment that the versions are of.
@@ -206,7 +239,7 @@ class BankingStage:
         static = dict(touched)
         wanted = dict.fromkeys(key for accounts in touched.values() for key in self._programs.with_data(accounts))
         while True:
-            loaded = self._ask(wires, wanted)
+            loaded = self._ask(wires, wanted, most_bytes)
             for wire in wires:
                 named = with_lookups(wire, static[wire.signature], loaded.records)
                 touched[wire.signature] = _with_program_data(named, loaded)
@@ -217,11 +250,12 @@ class BankingStage:
         self._executor.begin(loaded.context)
         return loaded
 
-    def _ask(self, wires: Sequence[WireTransaction], wanted: Iterable[bytes]) -> Loaded:
+    def _ask(self, wires: Sequence[WireTransaction], wanted: Iterable[bytes], most_bytes: int) -> Loaded:
         accounts = [key for key in wanted if key not in self._native]
         signatures = [wire.signature for wire in wires]
         blockhashes = list(dict.fromkeys(wire.blockhash for wire in wires))
-        loaded = self.ledger.load(signatures, blockhashes, accounts, self._programs.versions(accounts))
+        at_hand = self._programs.versions(accounts)
+        loaded = self.ledger.load(signatures, blockhashes, accounts, at_hand, most_bytes=most_bytes)
         self._programs.complete(loaded)
         return loaded
 
@@ -232,6 +266,8 @@ class _Pending:
 
     wires: list[WireTransaction]
     refused: dict[bytes, str] = field(default_factory=dict)
+    #: Those of the last round that did not fit beside the others.
+    put_off: list[WireTransaction] = field(default_factory=list)
 
     def settle(self, wires: Sequence[WireTransaction], codes: str, report: BatchReport) -> None:
         """Sort `wires` by what the commit script said of each."""
@@ -242,6 +278,8 @@ class _Pending:
                     report.committed.append(wire)
                 case "D":
                     report.duplicates.append(wire)
+                case "B":
+                    report.full.append(wire)
                 case "M":
                     self.refused[wire.signature] = ALREADY_PROCESSED
                     self.wires.append(wire)
@@ -250,6 +288,33 @@ class _Pending:
                     self.wires.append(wire)
                 case _:
                     self.wires.append(wire)
+        if "B" in codes:
+            # What built on those without room, or is as large and was put off, would find none either.
+            report.full += [wire for wire in (*self.wires, *self.put_off) if wire.signature not in self.refused]
+            self.wires = [wire for wire in self.wires if wire.signature in self.refused]
+            self.put_off = []
+        self.wires += self.put_off
+
+
+def _open_ones(wires: Sequence[WireTransaction], loaded: Loaded, report: BatchReport) -> list[WireTransaction]:
+    """Those of `wires` that are genuine and have no outcome yet; the others go into the report."""
+    found = []
+    for wire, resolved, accepted in zip(wires, loaded.resolved, loaded.accepted, strict=True):
+        if resolved:
+            report.duplicates.append(wire)
+        elif _is_genuine(wire, accepted):
+            found.append(wire)
+        else:
+            report.invalid.append(wire)
+    return found
+
+
+def _may_load(accounts: Touched, loaded: Loaded) -> bool:
+    """Whether all that the transaction loads stays within what Solana lets it."""
+    reads = accounts.reads()
+    if not loaded.has(reads):
+        return False
+    return sum(len(loaded.records.get(key, b"")) for key in reads) <= MOST_LOADED_BYTES + len(reads) * HEADER_SIZE
 
 
 def _is_genuine(wire: WireTransaction, accepted: bytes) -> bool:

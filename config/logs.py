@@ -138,7 +138,7 @@ def _formatter(form: LogFormat, process: str, *, colors: bool) -> logging.Format
         plain = structlog.dev.plain_traceback  # the default would show the values of variables, secrets among them
         ending = [structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, exception_formatter=plain)]
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[structlog.stdlib.ExtraAdder()],
+        foreign_pre_chain=[structlog.stdlib.ExtraAdder(), _without_leftovers],
         processors=[*shared, structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
     )
 
@@ -151,6 +151,11 @@ class _Origin:
 
     def __call__(self, logger: Any, name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG002
         return {**event, "process": self._process, "pid": os.getpid()}
+
+
+def _without_leftovers(logger: Any, name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG001
+    """What the formatter of another handler left on the record, and what looks like a field of the event."""
+    return {key: value for key, value in event.items() if key not in {"message", "asctime"}}
 
 
 def _current_task(logger: Any, name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG001

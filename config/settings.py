@@ -7,9 +7,8 @@ import os
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import Self
 
-from pydantic import Field, JsonValue, ValidationError, field_validator, model_validator
+from pydantic import Field, JsonValue, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from config.addresses import broker_address, ledger_address
@@ -83,7 +82,7 @@ class Settings(BaseSettings):
     broker_url: str = Field(
         default="",
         description="Celery's broker: a Redis as above, or RabbitMQ as amqp://USER:PASSWORD@HOST:PORT/VHOST (amqps://"
-        " for TLS); empty: the ledger's Redis",
+        " for TLS), a virtual host for each ledger; empty: the ledger's Redis",
     )
     fsync: Fsync = Field(
         default=Fsync.EVERYSEC,
@@ -261,12 +260,6 @@ class Settings(BaseSettings):
     @classmethod
     def _known_kind_of_broker(cls, url: str) -> str:
         return broker_address(url) if url else url
-
-    @model_validator(mode="after")
-    def _broker_defaults_to_redis(self) -> Self:
-        if self.broker_url and not self.redis_url:
-            raise ValueError("TRUNKLINE_BROKER_URL needs TRUNKLINE_REDIS_URL beside it: say where the ledger is")
-        return self
 
     @property
     def external_redis(self) -> bool:

@@ -18,6 +18,7 @@ from banking.processor import Processor
 from banking.pulse import PulseTaker
 from banking.sealer import Sealer
 from banking.stage import BankingStage
+from config.app import app
 from config.settings import Settings, get_settings
 from recovery.breaker import CircuitBreaker, CircuitBreakerConfig
 from recovery.breaker.predicates import is_failure
@@ -26,6 +27,7 @@ from recovery.degradation import DegradationManager
 from recovery.retryable import is_retryable
 from tasks.announce import announce_breaker, announce_mode
 from tasks.components import ModesComponent, OverridesComponent
+from tasks.enqueue import ask_for_a_seal
 from tasks.modes import open_modes
 
 TRANSACTION_BREAKER = "transaction"
@@ -80,7 +82,13 @@ class Runtime:
     @cached_property
     def processor(self) -> Processor:
         stage = BankingStage(self.ledger, SvmExecutor(), conflict_rounds=self.settings.conflict_rounds)
-        return Processor(stage, self.intake, self.burial, max_attempts=self.settings.max_attempts)
+        return Processor(
+            stage,
+            self.intake,
+            self.burial,
+            max_attempts=self.settings.max_attempts,
+            on_full=lambda: ask_for_a_seal(app),
+        )
 
     # ---- what gates it
 

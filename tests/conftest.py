@@ -21,6 +21,7 @@ MakeRedis = Callable[..., EmbeddedRedis]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--chaos", action="store_true", help="Also run the long tests in tests/chaos.")
+    parser.addoption("--pictures", action="store_true", help="Take the pictures in docs/images anew.")
 
 
 def _require_server() -> None:

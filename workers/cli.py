@@ -24,7 +24,10 @@ def main(context: click.Context) -> None:
 def _modes() -> DegradationManager:
     from tasks.runtime import runtime
 
-    return runtime().degradation
+    here = runtime()
+    # A Redis that is away or refuses us is told once and in full; the modes would go on by themselves, with a warning.
+    here.ledger.call(here.ledger.client.ping)
+    return here.degradation
 
 
 def _add_commands() -> None:

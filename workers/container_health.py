@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import psutil
 import redis
 
+from config.addresses import is_amqp
 from config.queues import TRANSACTIONS
 from config.settings import get_settings
 from recovery.connections import connect
@@ -31,7 +32,7 @@ def broker_problem(url: str) -> str | None:
     idle or stuck.
     """
     parts = urlsplit(url)
-    host, port = parts.hostname or "localhost", parts.port or 6379
+    host, port = parts.hostname or "localhost", parts.port or (5672 if is_amqp(url) else 6379)
     try:
         addresses = {info[4][0] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
     except OSError as error:

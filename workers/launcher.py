@@ -10,14 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import redis
-
-from config.addresses import masked, refusal
 from config.errors import TrunklineError
 from config.instance import FILE_NAME, remove_instance, write_instance
 from config.settings import Settings
-from recovery.connections import connect
 from workers import commands
+from workers.answering import require_servers
 from workers.embedded import EmbeddedRedis
 from workers.instance_lock import InstanceLock
 from workers.ports import LOOPBACK, choose_pair, choose_port
@@ -219,11 +216,10 @@ class Launcher:
         return self._supervisor
 
     def _start_redis(self, supervisor: Supervisor) -> None:
+        require_servers(self._settings)
         if self._settings.external_redis:
             self.redis_url = self._settings.redis_url
             self.broker_url = self._settings.broker_url or self.redis_url
-            for variable, url in (("REDIS", self.redis_url), ("BROKER", self.broker_url)):
-                _require_answer(f"TRUNKLINE_{variable}_URL", url)
             return
         port = self._redis_tcp_port
         log = self.log_folder / "redis.log"
@@ -235,7 +231,8 @@ class Launcher:
             log=log,
         )
         supervisor.keep_redis(server)
-        self.redis_url = self.broker_url = server.url
+        self.redis_url = server.url
+        self.broker_url = self._settings.broker_url or server.url
 
     def _start_children(self, supervisor: Supervisor) -> None:
         # A process that is killed leaves its temporary files behind: here they are found again.
@@ -273,12 +270,3 @@ class Launcher:
         if self._supervisor is None:
             raise TrunklineError("The instance does not run.")
         return self._supervisor
-
-
-def _require_answer(variable: str, url: str) -> None:
-    try:
-        with connect(url.replace("redis+socket://", "unix://", 1)) as client:
-            client.ping()
-    except redis.RedisError as error:
-        problem = refusal(error) or f"the Redis server does not answer: {error}"
-        raise TrunklineError(f"{variable} ({masked(url)}): {problem}.") from error

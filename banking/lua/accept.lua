@@ -1,7 +1,8 @@
 -- Take signed transactions in: the durable record that makes "accepted" true.
 --
 -- KEYS  1 meta  2 state  3 status  4 intake  5 queued  6 dead  7 dead-bytes
--- ARGV  epoch, limit (most unresolved transactions), most outcomes not yet in the archive, most dead letters, bytes at
+-- ARGV  epoch, limit (most unresolved transactions), most outcomes not yet in the archive (2^52: any number, and
+--       any number of bytes), most dead letters, bytes at
 --       which the dead letters are full, then pairs: signature, raw transaction
 -- RESULT {now (ms), codes}, codes one letter a transaction:
 --       A accepted   D duplicate of one not yet resolved   P duplicate of one that has its outcome
@@ -16,13 +17,21 @@ end
 local clock = redis.call('TIME')
 local now = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
 
+-- What a seal may take before intake is turned away.
+local PATIENCE_MS = 2000
+local ANY_NUMBER = 2 ^ 52
+
 local signatures = {}
 for i = 6, #ARGV, 2 do signatures[#signatures + 1] = ARGV[i] end
 local status = redis.call('HMGET', KEYS[3], unpack(signatures))
 local waiting = redis.call('HMGET', KEYS[4], unpack(signatures))
 local dead = redis.call('HMGET', KEYS[6], unpack(signatures))
-local counters = redis.call('HMGET', KEYS[2], 'seq', 'finalized_seq')
+local counters = redis.call('HMGET', KEYS[2], 'seq', 'finalized_seq', 'full', 'closing', 'closing_time')
 local unsealed = tonumber(counters[1]) - tonumber(counters[2]) > tonumber(ARGV[3])
+-- In bytes, slots have their own bound: when the open one has reached it, and the one before it still waits.
+if tonumber(ARGV[3]) < ANY_NUMBER and (counters[3] or '') ~= '' and (counters[4] or '') ~= '' then
+  unsealed = unsealed or tonumber(now) - tonumber(counters[5]) > PATIENCE_MS
+end
 -- What fails for good would have nowhere to go.
 local letters_full = redis.call('HLEN', KEYS[6]) >= tonumber(ARGV[4])
   or tonumber(redis.call('GET', KEYS[7]) or '0') >= tonumber(ARGV[5])

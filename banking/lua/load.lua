@@ -5,13 +5,15 @@
 --       S, then S times: signature
 --       B, then B times: blockhash
 --       A, then A times: account key, version at hand ('' = none: send the record)
--- RESULT {slot, time of the block before (ms), resolved, valid, versions, records, accepted, blockhashes}
+--       most bytes of records, about: with those that go beyond it, the answer ends
+-- RESULT {slot, time of the block before (ms), resolved, valid, versions, records, accepted, blockhashes, looked at}
 --       resolved  one letter a signature: 1 = it has its outcome or is a dead letter, 0 = not yet
 --       valid     one letter a blockhash: 1 = recent, 0 = unknown or expired
 --       versions  per account; '' = absent
 --       records   per account; '' = absent, or as at hand
 --       accepted  per signature, the raw transaction that intake holds; '' = none
 --       blockhashes  all that are kept: hash of a block, slot behind it, ...; none when the token is still right
+--       looked at how many accounts, in the order asked, have their record; those behind were left out
 -- ERRORS STALE_EPOCH <current>
 
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
@@ -67,9 +69,22 @@ for i = 1, #accounts do
     place[#place + 1] = i
   end
 end
-for i, record in ipairs(hmget(KEYS[3], wanted)) do records[place[i]] = record end
+-- A few at a time: a batch may ask for hundreds of records of 10 MiB, and Redis serves nobody else meanwhile.
+local most, sent, looked_at = tonumber(ARGV[at]), 0, #accounts
+for first = 1, #wanted, 4 do
+  if sent > most then
+    looked_at = place[first] - 1
+    break
+  end
+  local part = redis.call('HMGET', KEYS[3], unpack(wanted, first, math.min(first + 3, #wanted)))
+  for i = 1, #part do
+    local record = part[i] or ''
+    records[place[first + i - 1]] = record
+    sent = sent + #record
+  end
+end
 
 local kept = {}
 if ARGV[3] ~= state[1] .. ':' .. time then kept = redis.call('HGETALL', KEYS[6]) end
 return {state[1], time, table.concat(resolved), table.concat(valid), versions, records, hmget(KEYS[8], signatures),
-  kept}
+  kept, looked_at}

@@ -39,7 +39,9 @@ CASES = {"no password": ("", NO_PASSWORD), "wrong password": (":wrong@", WRONG),
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("command", ["status", "up --no-flower --no-rpc", "init", "breaker list", "mode list", "audit"])
+@pytest.mark.parametrize(
+    "command", ["status", "up --no-flower --no-rpc", "init", "breaker list", "mode list", "deadletter list"]
+)
 @pytest.mark.usefixtures("plain")
 def test_a_command_says_what_is_missing(port: int, monkeypatch: pytest.MonkeyPatch, case: str, command: str) -> None:
     login, words = CASES[case]

@@ -14,7 +14,8 @@ from banking.consistency import Condition
 from banking.errors import NewerLayout, OutdatedLayout
 from banking.executor import SvmExecutor
 from banking.keeper import LedgerKeeper
-from banking.ledger import LAYOUT, Committed, Entry, Ledger
+from banking.layout import LAYOUT
+from banking.ledger import Committed, Entry, Ledger
 from banking.stage import BankingStage
 from banking.versions import sequence
 from banking.wire import WireTransaction

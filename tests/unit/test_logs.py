@@ -77,6 +77,16 @@ def test_json_has_all_that_is_to_be_found_again(capsys: pytest.CaptureFixture[st
     assert "ValueError: two\nlines" in third["exception"]
 
 
+def test_another_handler_before_ours_adds_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_process(settings(log_format="json"), "p")
+    record = logging.makeLogRecord({"msg": "said", "levelno": logging.WARNING, "name": "a"})
+    logging.Formatter("%(asctime)s %(message)s").format(record)
+    logging.getLogger("a").handle(record)
+    [line] = objects(capsys.readouterr().err)
+    assert line["message"] == "said"
+    assert "asctime" not in line
+
+
 def test_people_see_the_fields_too(capsys: pytest.CaptureFixture[str]) -> None:
     configure_process(settings(log_format="console"), "tx1@here")
     logging.getLogger("some.module").warning("parked", extra={"signatures": ["abc", "def"]})

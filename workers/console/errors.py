@@ -8,6 +8,7 @@ import sys
 import traceback
 from dataclasses import dataclass
 
+import amqp
 import click
 import redis
 from kombu.exceptions import OperationalError
@@ -72,7 +73,7 @@ def _words(error: BaseException) -> str:
         return f"Error: {error}"
     if isinstance(error, redis.RedisError):
         return f"Error: Redis does not answer as it should: {error}. See `trunkline status`, or start `trunkline up`."
-    if isinstance(error, OperationalError):
+    if isinstance(error, OperationalError | amqp.AMQPError):
         return f"Error: the broker does not answer: {error}. See `trunkline status`, or start `trunkline up`."
     if isinstance(error, OSError) and error.filename is not None:
         return f"Error: {error.filename}: {error.strerror}. Check the path and your permissions."
