@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests.integration.cli.program import PROGRAM, descendants, environment
+from tests.integration.cli.samples import samples, unlike
 from tests.integration.waiting import gone, wait_until
 
 pytestmark = [pytest.mark.processes, pytest.mark.real_redis]
@@ -54,6 +55,7 @@ def test_demo_holds_although_a_worker_is_killed(folder: Path) -> None:
     assert "The audit holds: 2,005 transactions" in printed
     assert "processed 2,000" in printed
     assert "trunkline up" in printed.rpartition("All held")[2]
+    assert unlike(samples()["demo"].lines, printed) == []
     wait_until(lambda: nothing_left(folder), "no process and no file is left")
 
 
