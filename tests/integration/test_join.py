@@ -24,7 +24,7 @@ from tests.integration.waiting import wait_until
 from tests.pipelines import ROOT
 from workers.ports import free_port
 from workers.presence import PresenceBoard
-from workers.redis_binary import find_redis_binary
+from workers.redis_binary import redis_binaries
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
 
@@ -106,7 +106,7 @@ class TwoHosts:
         folder = self.folder / "redis"
         folder.mkdir()
         options = f"--bind {self.address} --port {self.port} --requirepass {_PASSWORD} --appendonly yes --save ''"
-        self.run("redis", [find_redis_binary().path, *shlex.split(options), "--dir", str(folder)], folder)
+        self.run("redis", [redis_binaries()[0].path, *shlex.split(options), "--dir", str(folder)], folder)
         self.url = f"redis://:{_PASSWORD}@{self.address}:{self.port}/0"
         wait_until(self._answers, "Redis answers", timeout=_PATIENCE)
 
