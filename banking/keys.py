@@ -72,6 +72,11 @@ class LedgerKeys:
         return f"{self.prefix}:health"
 
     @cached_property
+    def attested(self) -> str:
+        """String: the signed word of a host with the archive that it verified the ledger; see `banking.attestation`."""
+        return f"{self.prefix}:attested"
+
+    @cached_property
     def epochs(self) -> str:
         """Counter: the highest epoch number ever used on this Redis."""
         return f"{self.prefix}:epochs"
