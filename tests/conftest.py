@@ -14,7 +14,7 @@ import redis
 
 from recovery.connections import connect
 from workers.embedded import EmbeddedRedis
-from workers.redis_binary import NoRedisServer, find_redis_binary
+from workers.redis_binary import NoRedisServer, redis_binaries
 
 MakeRedis = Callable[..., EmbeddedRedis]
 
@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def _require_server() -> None:
     """Without a server program a laptop skips; in CI that would be a hole in the gate, so it fails."""
     try:
-        find_redis_binary()
+        redis_binaries()
     except NoRedisServer as error:
         if os.environ.get("CI"):
             pytest.fail(str(error))
