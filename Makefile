@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PACKAGES := config recovery banking tasks workers rpc tests benchmarks examples
+ROOMS := config recovery banking tasks workers rpc oracle
+PACKAGES := $(ROOMS) tests benchmarks examples
+DIST := dist
 
-.PHONY: setup demo test lint format bench bench-full chaos conformance clients clean
+.PHONY: setup demo test lint format configuration bench bench-full chaos conformance clients wheels pictures clean
 
 setup: $(STAMP)
 
@@ -32,6 +34,10 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# docs/configuration.md, from the settings themselves.
+configuration: $(STAMP)
+	@$(BIN)/python -m config.reference
+
 $(VENV)/.bench: $(STAMP)
 	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
 	@touch $@
@@ -52,6 +58,16 @@ conformance: $(STAMP)
 
 clients: $(STAMP)
 	@$(BIN)/python -m tests.clients.javascript
+
+# The whole, and `recovery` alone. Built from a copy, which leaves no build folders in the tree.
+wheels:
+	@copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT \
+		&& cp -R $(ROOMS) pyproject.toml README.md LICENSE "$$copy" \
+		&& $(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir "$(DIST)" "$$copy" "$$copy/recovery"
+
+# The pictures in docs/images: Flower under load, by the test that looks at it (needs chromium and chromium-driver).
+pictures: $(STAMP)
+	@$(BIN)/python -m pytest tests/integration/flower/test_pages.py -k "counts_grow and unix-up" --pictures
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from solders.message import MessageV0
 
+from banking.execution.reserved import RESERVED
 from banking.native import UPGRADEABLE_LOADER
 from banking.records import EXECUTABLE_AT, unpack_account
 from banking.wire import WireTransaction
@@ -22,8 +23,8 @@ _PROGRAM_TAG = b"\x02\x00\x00\x00"
 class Touched:
     """Accounts of one transaction.
 
-    `keys` in message order, those from lookup tables (`loaded_…`) last; the `writable` ones among them; and those
-    `implied` by them: the lookup tables, the data of upgradeable programs.
+    `keys` in message order, those from lookup tables (`loaded_…`) last; those among them that are `writable` in
+    fact (reserved keys never are); and those `implied` by them: the lookup tables, the data of upgradeable programs.
     """
 
     keys: tuple[bytes, ...]
@@ -43,12 +44,17 @@ def static_accounts(wire: WireTransaction) -> Touched:
     return Touched(keys, tuple(_static_writable(wire, keys)), _table_keys(wire))
 
 
-def _static_writable(wire: WireTransaction, keys: tuple[bytes, ...]) -> list[bytes]:
+def _static_writable(wire: WireTransaction, keys: tuple[bytes, ...]) -> Sequence[bytes]:
     header = wire.parsed.message.header
     signers = header.num_required_signatures
     last_signer = signers - header.num_readonly_signed_accounts
     last_other = len(keys) - header.num_readonly_unsigned_accounts
-    return [*keys[:last_signer], *keys[signers:last_other]]
+    return _demoted((*keys[:last_signer], *keys[signers:last_other]))
+
+
+def _demoted(keys: Sequence[bytes]) -> list[bytes]:
+    """What of `keys` can be written: the one place where reserved keys lose what a message claims for them."""
+    return [key for key in keys if key not in RESERVED]
 
 
 def _table_keys(wire: WireTransaction) -> tuple[bytes, ...]:
@@ -74,7 +80,7 @@ def with_lookups(wire: WireTransaction, touched: Touched, records: Mapping[bytes
         readonly += _pick(addresses, lookup.readonly_indexes)
     return Touched(
         (*touched.keys, *writable, *readonly),
-        (*touched.writable, *writable),
+        (*touched.writable, *_demoted(writable)),
         touched.implied,
         tuple(writable),
         tuple(readonly),

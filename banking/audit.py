@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from banking.audit_accounts import Scanned
 from banking.audit_checkpoints import CheckpointAudit, Start
+from banking.audit_tail import Slot, Tail
 from banking.blocks import Block
 from banking.blockstore import BlockStore
 from banking.errors import BadBlock, InvalidTransaction
 from banking.journal import JournalEntry, read_journal
 from banking.ledger import Ledger, State
-from banking.records import lamports_of
 from banking.replay import Replay
 from banking.scan import scan_accounts
 from banking.wire import verify
@@ -76,98 +77,46 @@ class _Audit:
 
     def run(self) -> AuditReport:
         start = self._ledger.state()
-        scanned = {key: (version, record) for key, version, record in scan_accounts(self._ledger)}
-        end, pending = self._end_state()
+        scanned = Scanned(self._findings.add)
+        for key, version, record in scan_accounts(self._ledger):
+            scanned.add(key, version, record)
+        tail = Tail.read(self._ledger)
+        end, pending = tail.state, tail.pending
         self._start = self._checkpoints.start(self._replay)
-        self._replay_until(start, end, scanned)
+        scanned.begin(self._replay)
+        for slot in self._slots(tail):
+            for entry in slot.entries:
+                self._check_signature(entry)
+                self._replay.apply_one(entry)
+                scanned.see(entry, start.seq)
+            self._replay.end_slot(slot.images)
+            scanned.compare_images(slot.images, self._replay)
+            if slot.block is not None:
+                self._end_block(slot.block)
+        scanned.compare(self._replay, start.seq, end)
+        tail.check(self._findings.add)
         self._compare_totals(end, pending)
         self._compare_with_archive(end)
         self._look_for_strangers(end)
         return self._report(end, pending)
 
-    def _end_state(self) -> tuple[State, dict[str, int]]:
-        """Counters and the sizes of intake and dead letters, of one moment."""
-        keys = self._ledger.keys
-        while True:
-            state = self._ledger.state()
-
-            def read(state: State = state) -> Any:
-                pipe = self._ledger.client.pipeline(transaction=True)
-                pipe.hmget(keys.epoch(state.epoch).state, "seq", "accepted")
-                pipe.hlen(keys.intake)
-                pipe.hkeys(keys.dead)
-                return pipe.execute()
-
-            (seq, accepted), waiting, dead = self._ledger.call(read)
-            if int(seq) == state.seq and int(accepted) == state.accepted:
-                # Letters of what never was a transaction have other ids than signatures.
-                return state, {"intake": waiting, "dead": sum(len(name) == 64 for name in dead)}
-
-    def _entries(self, end: State) -> Iterator[JournalEntry]:
-        """Every outcome up to `end`: from the blocks, then from the journal what is not in a block yet."""
+    def _slots(self, tail: Tail) -> Iterator[Slot]:
+        """Every slot up to the end: from the blocks, then from the journal what is not in a block yet."""
+        end = tail.state
         try:
             self._check_older_blocks()
             start = self._start
             for block in self._blocks.follow(start.slot + 1, start.block_hash, until=end.finalized):
                 self._check_chain(block)
-                yield from block.entries
-                self._check_header(block)
-                self._checkpoints.compare(self._replay, block.header.slot)
-                self._last_block = block
+                yield Slot(block.entries, block.images, block)
         except BadBlock as error:
             self._findings.add("I6", str(error))
-        for entry in read_journal(self._ledger, after_seq=end.finalized_seq):
-            if entry.seq > end.seq:
-                break
-            yield entry
+        yield from tail.slots()
 
-    def _replay_until(self, start: State, end: State, scanned: dict[bytes, tuple[int, bytes]]) -> None:
-        later = {key: pair for key, pair in scanned.items() if pair[0] > start.seq}
-        compared = False
-        touched: set[bytes] = set()
-        missing: set[bytes] = set()
-        for entry in self._entries(end):
-            if not compared and entry.seq > start.seq:
-                missing = self._compare_accounts(scanned, later)
-                compared = True
-            self._check_signature(entry)
-            self._replay.apply([entry])
-            if entry.seq > start.seq:
-                touched.update(entry.writes)
-                for key, record in entry.writes.items():
-                    if key in later and later[key][0] == entry.seq:
-                        self._compare_record(key, record, later.pop(key)[1])
-        if not compared:
-            missing = self._compare_accounts(scanned, later)
-        for key in missing - touched:
-            self._findings.add("I5", f"account {key.hex()[:16]}… is lost")
-        for key, (version, _) in later.items():
-            if version <= end.seq:
-                self._findings.add("I5", f"account {key.hex()[:16]}… has version {version}, which did not write it")
-
-    def _compare_accounts(
-        self, scanned: dict[bytes, tuple[int, bytes]], later: dict[bytes, tuple[int, bytes]]
-    ) -> set[bytes]:
-        """Compare what had not changed since the start; returns keys that should have been seen and were not."""
-        for key, (version, record) in scanned.items():
-            if key in later:
-                continue
-            expected = self._replay.accounts.get(key)
-            if expected is None:
-                self._findings.add("I5", f"account {key.hex()[:16]}… is not in the replay")
-            elif expected[0] != version:
-                self._findings.add("I5", f"account {key.hex()[:16]}… has version {version}, not {expected[0]}")
-            else:
-                self._compare_record(key, expected[1], record)
-        return self._replay.accounts.keys() - scanned.keys()
-
-    def _compare_record(self, key: bytes, expected: bytes, found: bytes) -> None:
-        if expected == found:
-            return
-        self._findings.add("I5", f"account {key.hex()[:16]}… differs from the replay")
-        if lamports_of(expected) != lamports_of(found):
-            made = lamports_of(found) - lamports_of(expected)
-            self._findings.add("I1", f"account {key.hex()[:16]}… has {made:+d} lamports from nowhere")
+    def _end_block(self, block: Block) -> None:
+        self._replay.check_header(block.header)
+        self._checkpoints.compare(self._replay, block.header.slot)
+        self._last_block = block
 
     def _check_signature(self, entry: JournalEntry) -> None:
         if not entry.raw:
@@ -196,10 +145,6 @@ class _Audit:
         elif block.header.ledger_id != before.header.ledger_id:
             self._findings.add("I6", f"slot {block.header.slot} belongs to another ledger")
 
-    def _check_header(self, block: Block) -> None:
-        # The caller of the generator has applied the entries by now.
-        self._replay.check_header(block.header)
-
     def _compare_totals(self, end: State, pending: dict[str, int]) -> None:
         replay = self._replay
         for text in replay.conservation:
@@ -219,11 +164,11 @@ class _Audit:
             text = f"{end.processed} processed and {end.failed} failed are counted"
             self._findings.add("I3", f"{text}, the outcomes are {replay.processed} and {replay.failed}")
         resolved = end.processed + end.failed
-        if end.accepted != resolved + pending["intake"] + pending["dead"]:
+        if end.accepted != resolved + end.refused + pending["intake"] + pending["dead"]:
             self._findings.add(
                 "I3",
-                f"{end.accepted} accepted, but {resolved} have an outcome, {pending['intake']} wait and "
-                f"{pending['dead']} are dead letters",
+                f"{end.accepted} accepted, but {resolved} have an outcome, {end.refused} were refused, "
+                f"{pending['intake']} wait and {pending['dead']} are dead letters",
             )
 
     def _compare_with_archive(self, end: State) -> None:
@@ -291,10 +236,14 @@ class _Audit:
             find.check("I2", f"{len(replay.signatures)} signatures applied, each once, {since}"),
             find.check(
                 "I3",
-                f"{end.accepted} accepted = {resolved} outcomes + {pending['intake']} waiting + "
-                f"{pending['dead']} dead letters",
+                f"{end.accepted} accepted = {resolved} outcomes + {end.refused} refused + "
+                f"{pending['intake']} waiting + {pending['dead']} dead letters",
             ),
-            find.check("I4", f"final up to slot {end.finalized}; recent outcomes agree"),
+            find.check(
+                "I4",
+                f"final up to slot {end.finalized}; recent outcomes agree; {end.slot_bytes + end.closing_bytes} bytes "
+                "wait for their block",
+            ),
             find.check("I5", f"{len(replay.accounts)} accounts equal their replay, byte for byte"),
             find.check(
                 "I6",

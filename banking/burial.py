@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from banking.ledger import Ledger
-from config.clock import SYSTEM_CLOCK, Clock
-from recovery.dead_letters import DeadLetter, DeadLetters, pack_letter
+from recovery.clock import SYSTEM_CLOCK, Clock
+from recovery.dead_letters import DeadLetter, DeadLetters, DeadLettersFullError, LetterLimits, pack_letter
 
 TRANSACTION = "transaction"
 MALFORMED = "malformed"
@@ -32,13 +32,17 @@ class Revived:
 class Burial:
     """Writes the dead letters of one ledger. Raises LedgerUnavailable, LedgerMissing, StaleEpoch."""
 
-    def __init__(self, ledger: Ledger, *, clock: Clock = SYSTEM_CLOCK, limit: int = 100_000) -> None:
+    def __init__(self, ledger: Ledger, *, clock: Clock = SYSTEM_CLOCK, limits: LetterLimits | None = None) -> None:
         self._ledger = ledger
         self._clock = clock
-        self.letters = DeadLetters(ledger.client, ledger.keys.prefix, limit=limit)
+        self.limits = limits or LetterLimits()
+        self.letters = DeadLetters(ledger.client, ledger.keys.prefix, limits=self.limits)
 
     def bury(self, signature: bytes, raw: bytes, reason: str, attempts: int) -> bool:
-        """Move a transaction from intake to the dead letters; False when it has its outcome or is there already."""
+        """Move a transaction from intake to the dead letters; False when it has its outcome or is there already.
+
+        Raises DeadLettersFullError: then it is where it was.
+        """
         keys, epoch_keys = self._ledger.keys, self._ledger.epoch_keys
         letter = self._letter(signature, TRANSACTION, raw, reason, attempts)
         buried = self._ledger.run(
@@ -52,9 +56,12 @@ class Burial:
                 keys.parked,
                 keys.attempts,
                 keys.dead,
+                keys.dead_bytes,
             ],
-            [self._ledger.epoch, signature, pack_letter(letter)],
+            [self._ledger.epoch, signature, pack_letter(letter), self.limits.letters, self.limits.bytes],
         )
+        if buried < 0:
+            raise DeadLettersFullError
         return bool(buried)
 
     def revive(self, letter: DeadLetter) -> Revived:
@@ -68,7 +75,7 @@ class Burial:
         keys, epoch_keys = self._ledger.keys, self._ledger.epoch_keys
         at, code = self._ledger.run(
             "revive",
-            [keys.meta, epoch_keys.status, keys.intake, keys.queued, keys.attempts, keys.dead],
+            [keys.meta, epoch_keys.status, keys.intake, keys.queued, keys.attempts, keys.dead, keys.dead_bytes],
             [self._ledger.epoch, letter.id, pack_letter(letter), letter.payload],
         )
         return Revived(int(at), Revival(int(code)))

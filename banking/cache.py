@@ -10,6 +10,8 @@ from banking.ledger import Loaded
 
 _LARGE_BYTES = 1024
 _MOST_BYTES = 64 * 1024 * 1024
+#: A program not among these costs one round trip more.
+_MOST_PROGRAMS = 10_000
 
 
 class ProgramCache:
@@ -33,23 +35,30 @@ class ProgramCache:
 
     def complete(self, loaded: Loaded) -> None:
         """Fill in the records that were not sent because they are at hand, and keep the new large ones."""
+        # First what is counted on, before anything new takes its place.
         for key, version in loaded.versions.items():
-            record = loaded.records[key]
-            if record:
-                self._learn(key, version, record)
-            elif version:
+            if version and not loaded.records[key]:
                 loaded.records[key] = self._records[key][1]
                 self._records.move_to_end(key)
+            elif not version:
+                self._forget(key)
+        for key, version in loaded.versions.items():
+            self._learn(key, version, loaded.records[key])
 
     def _learn(self, key: bytes, version: bytes, record: bytes) -> None:
-        if (data := program_data_key(record)) is not None:
+        if record and (data := program_data_key(record)) is not None:
             self._data_keys[key] = data
+            if len(self._data_keys) > _MOST_PROGRAMS:
+                del self._data_keys[next(iter(self._data_keys))]
         if len(record) < _LARGE_BYTES:
             return
-        old = self._records.pop(key, None)
-        self._bytes += len(record) - (len(old[1]) if old else 0)
+        self._forget(key)
+        self._bytes += len(record)
         self._records[key] = (version, record)
-        # The records of this very batch are the newest, so one that was counted on is never dropped before use.
         while self._bytes > _MOST_BYTES and len(self._records) > 1:
             _, (_, dropped) = self._records.popitem(last=False)
             self._bytes -= len(dropped)
+
+    def _forget(self, key: bytes) -> None:
+        if (old := self._records.pop(key, None)) is not None:
+            self._bytes -= len(old[1])

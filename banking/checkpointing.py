@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from banking.block_hashes import fill_hashes
 from banking.blockstore import BlockStore, ledger_folder
 from banking.errors import BadBlock
 from banking.snapshot import (
@@ -21,9 +22,9 @@ from banking.snapshot import (
     pack_rows,
     status_rows,
 )
-from config.clock import SYSTEM_CLOCK, Clock
 from recovery.checkpoints import BadCheckpoint, CheckpointStore, Manifest, Part
 from recovery.checkpoints.components import ComponentLayer
+from recovery.clock import SYSTEM_CLOCK, Clock
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class LedgerSnapshot:
         else:
             rows = merge_accounts(_full_accounts(below), {**_changes(below), **fold.accounts})
             _carry_over(below, fold, self.slot)
+            fill_hashes(self._blocks, (), fold, self.slot)
         yield Part(ACCOUNTS, pack_rows(self._counted(rows)))
         yield Part(STATUSES, pack_rows(fold.recent_statuses(self.slot)))
         yield Part(BLOCKHASHES, pack_rows(fold.recent_blockhashes(self.slot)))

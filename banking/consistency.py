@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from banking.blocks import BlockHeader
+from banking.blocks import BlockHeader, most_body_bytes
 from banking.blockstore import BlockStore
-from banking.errors import LedgerMissing, LedgerRestoring
+from banking.errors import LedgerMissing, LedgerRestoring, OutdatedLayout
 from banking.ledger import Ledger, State
 from recovery.archive import NotFound
 
@@ -24,6 +24,10 @@ class Condition(StrEnum):
     BEHIND = "behind"
     #: Redis holds another history than the archive.
     DIVERGED = "diverged"
+    #: Redis holds it as an older version of Trunkline laid it out.
+    OUTDATED = "outdated"
+    #: The closed slot has more bytes than a block may hold: its transactions must run again, in several slots.
+    UNSEALABLE = "unsealable"
     #: The archive lacks what Redis counts as final: it must not overwrite a ledger that knows more.
     ARCHIVE_BEHIND = "archive behind"
 
@@ -39,7 +43,12 @@ class Finding:
 
     @property
     def needs_restore(self) -> bool:
-        return self.condition in {Condition.LOST, Condition.BEHIND, Condition.DIVERGED}
+        return self.condition in _TO_RESTORE
+
+
+_TO_RESTORE = frozenset(
+    {Condition.LOST, Condition.BEHIND, Condition.DIVERGED, Condition.OUTDATED, Condition.UNSEALABLE}
+)
 
 
 def compare(ledger: Ledger, blocks: BlockStore) -> Finding:
@@ -54,6 +63,8 @@ def compare(ledger: Ledger, blocks: BlockStore) -> Finding:
             if finding.condition is Condition.HEALTHY or _same(state, ledger.state()):
                 return finding
             # A sealer was at work between the look at Redis and the one at the archive: look again.
+    except OutdatedLayout as error:
+        return Finding(Condition.OUTDATED, str(error), error.epoch)
     except LedgerRestoring:
         return Finding(Condition.LOST, "a restore was begun and not finished", "restoring")
     except LedgerMissing:
@@ -86,6 +97,9 @@ def _compare_heads(state: State, blocks: BlockStore) -> Finding:
         return behind
     if blocks.exists(state.finalized + 1) and not _is_closing(state, blocks.header(state.finalized + 1)):
         return behind
+    if state.closing_bytes > most_body_bytes():
+        slot, has = state.finalized + 1, f"{state.closing_bytes} bytes, a block holds {most_body_bytes()}"
+        return Finding(Condition.UNSEALABLE, f"closed slot {slot} has {has}", epoch)
     return Finding(Condition.HEALTHY, f"epoch {state.epoch}, final up to slot {state.finalized}", epoch)
 
 

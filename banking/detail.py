@@ -94,8 +94,19 @@ def _token_balances(keys: Sequence[bytes], view: Mapping[bytes, bytes]) -> Itera
         yield TokenBalance(index, data[:32], data[32:64], amount, program)
 
 
-def build_detail(touched: Touched, before: Balances, after: Balances, meta: TransactionMetadata) -> Detail:
-    """Everything that is to be kept of an execution."""
+def build_detail(
+    touched: Touched, before: Balances, after: Balances, meta: TransactionMetadata | None = None
+) -> Detail:
+    """Everything that is to be kept of an execution; without `meta` no program ran to its end."""
+    if meta is None:
+        return Detail(
+            pre=before.lamports,
+            post=after.lamports,
+            pre_tokens=before.tokens,
+            post_tokens=after.tokens,
+            loaded_writable=list(touched.loaded_writable),
+            loaded_readonly=list(touched.loaded_readonly),
+        )
     returned = meta.return_data()
     data = bytes(returned.data)
     return Detail(

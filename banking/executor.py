@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
-from solders.account import Account
-from solders.clock import Clock
-from solders.hash import Hash
-from solders.litesvm import LiteSVM
-from solders.pubkey import Pubkey
-from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
+from solders.transaction import VersionedTransaction
+from solders.transaction_metadata import (
+    FailedTransactionMetadata,
+    SimulatedTransactionInfo,
+    SimulateResult,
+    TransactionMetadata,
+    TransactionResult,
+)
 
 from banking.accounts import Touched
 from banking.detail import Balances, Detail, build_detail
-from banking.errors import InvariantViolation, VmPanic
-from banking.native import NATIVE_LOADER, PROGRAM_LOADERS, SYSVAR_OWNER
-from banking.records import Result, lamports_of, pack_account, to_account
-from banking.solana_errors import error_json
+from banking.errors import VmPanic
+from banking.execution.context import SlotContext
+from banking.execution.fees import base_fee, can_pay, charged, full_fee
+from banking.execution.nonces import advanced
+from banking.execution.programs import owned_by_loader
+from banking.execution.sysvars import RECENT_BLOCKHASHES
+from banking.execution.vm import MOST_HELD_BYTES, Vm
+from banking.records import EXECUTABLE_AT, Result, lamports_of, pack_account
+from banking.solana_errors import (
+    INVALID_PROGRAM_FOR_EXECUTION,
+    PROGRAM_ACCOUNT_NOT_FOUND,
+    PROGRAM_FAILED_TO_COMPLETE,
+    UNBALANCED_TRANSACTION,
+    error_json,
+)
 from banking.wire import WireTransaction
 
-#: Rebuild the VM (10 ms) once it holds this many accounts, to bound its memory.
-MOST_HELD_ACCOUNTS = 50_000
-_ABSENT = Account(lamports=0, data=b"", owner=Pubkey.default(), executable=False)
+logger = logging.getLogger(__name__)
+
+_RECENT_BLOCKHASHES = bytes(RECENT_BLOCKHASHES)
+_LOAD_FAILURES = (PROGRAM_ACCOUNT_NOT_FOUND, INVALID_PROGRAM_FOR_EXECUTION)
+
+Answer = TypeVar("Answer", TransactionResult, SimulateResult)
+_Call = Callable[[VersionedTransaction, Touched, dict[bytes, bytes]], Answer]
+_Ran = tuple[TransactionMetadata | None, Result, dict[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,124 +60,158 @@ class Execution:
 
 
 class SvmExecutor:
-    """One LiteSVM; not for use from several threads.
+    """Executes transactions on accounts of the ledger; not for use from several threads.
 
-    Signature and blockhash checks are off in the VM: they are made before it and in the commit script.
+    What an execution comes to depends on its transaction, accounts and slot, and on nothing that ran before.
     """
 
-    def __init__(self) -> None:
-        self._slot = -1
-        self.reset()
+    def __init__(self, *, most_bytes: int = MOST_HELD_BYTES) -> None:
+        self._vm = Vm(most_bytes=most_bytes)
 
-    def reset(self) -> None:
-        """Forget everything and start with a new VM, as after a Rust panic inside it."""
-        self._vm = LiteSVM().with_sigverify(False).with_blockhash_check(False).with_transaction_history(0)
-        # Its own faucet would be money from nowhere.
-        self._vm.set_account(self._vm.airdrop_pubkey(), _ABSENT)
-        self._held = dict(self.programs())
-        self._native = self.native_keys()
-        self._slot = -1
-
-    def programs(self) -> Iterable[tuple[bytes, bytes]]:
-        """(public key, record) of the SPL and other BPF programs that come with the VM: part of a genesis."""
-        for loader in PROGRAM_LOADERS:
-            for key, account in self._vm.get_program_accounts(loader):
-                yield bytes(key), pack_account(account)
-
-    def native_keys(self) -> frozenset[bytes]:
+    @property
+    def native(self) -> frozenset[bytes]:
         """Builtin programs and sysvars, which live in the VM alone and cannot be written by transactions."""
-        owned = [*self._vm.get_program_accounts(NATIVE_LOADER), *self._vm.get_program_accounts(SYSVAR_OWNER)]
-        return frozenset(bytes(key) for key, _ in owned)
+        return self._vm.native
 
-    def begin(self, slot: int, unix_seconds: int, slot_hashes: Sequence[tuple[int, Hash]] = ()) -> None:
-        """Set the clock to `slot`; `slot_hashes` (newest first) are needed only by who creates lookup tables."""
-        if len(self._held) > MOST_HELD_ACCOUNTS:
-            self.reset()
-        if slot != self._slot:
-            self._vm.set_clock(Clock(slot, unix_seconds, 0, 0, unix_seconds))
-            self._slot = slot
-        if slot_hashes:
-            self._vm.set_slot_hashes(list(slot_hashes))
+    def begin(self, context: SlotContext) -> None:
+        """Execute for this slot from now on."""
+        self._vm.begin(context)
 
-    def execute(self, wire: WireTransaction, touched: Touched, view: dict[bytes, bytes]) -> Execution:
+    def execute(
+        self,
+        wire: WireTransaction,
+        touched: Touched,
+        view: dict[bytes, bytes],
+        nonce: bytes | None = None,
+        *,
+        refusal: str | None = None,
+    ) -> Execution:
         """Run `wire` on the accounts in `view` (key to record, b"" = absent) and put what it wrote into `view`.
 
-        Raises InvariantViolation when lamports were made or lost, VmPanic when the VM broke down; `view` is then as
-        before.
+        `nonce` is the account by which it is valid, where its blockhash is not recent. `refusal` is the error with
+        which Solana would not even load it: it costs the fee.
         """
+        before = Balances(touched.keys, view, self.native)
         try:
-            self._sync(touched, view)
-            before = Balances(touched.keys, view, self._native)
-            meta = self._vm.send_transaction(wire.parsed)
-            writes = self._read_back(touched.writable, view)
-            result = _result(meta, burned=_burned(view, writes))
-            self._check(meta, result)
-        except BaseException as error:
-            # The VM may hold something that was never committed.
-            self.reset()
-            # A Rust panic is no Exception in Python, and would end the worker instead of this transaction.
-            if type(error).__name__ == "PanicException":
-                raise VmPanic(f"the VM panicked: {error}") from error
-            raise
+            if refusal is None:
+                meta, result, writes = self._executed(wire, touched, view)
+            else:
+                meta, result, writes = self._refused(wire, view, refusal)
+        except VmPanic as error:
+            meta, result, writes = self._broken(wire, view, str(error), PROGRAM_FAILED_TO_COMPLETE)
+        if nonce is not None and result.err is not None and result.fee:
+            writes[nonce] = advanced(writes.get(nonce, view[nonce]), self._vm.context)
+            self._vm.put(nonce, writes[nonce])
         view.update(writes)
-        self._held.update(writes)
-        after = Balances(touched.keys, view, self._native)
-        return Execution(result, result.fee, writes, build_detail(touched, before, after, _inner(meta)))
+        after = Balances(touched.keys, view, self.native)
+        return Execution(result, result.fee, writes, build_detail(touched, before, after, meta))
 
-    def simulate(self, wire: WireTransaction, touched: Touched, view: dict[bytes, bytes]) -> Execution:
+    def simulate(
+        self, wire: WireTransaction, touched: Touched, view: dict[bytes, bytes], *, refusal: str | None = None
+    ) -> Execution:
         """As `execute`, but neither the VM nor `view` keeps anything."""
-        self._sync(touched, view)
-        before = Balances(touched.keys, view, self._native)
-        answer = self._vm.simulate_transaction(wire.parsed)
-        writes: dict[bytes, bytes] = {}
-        if not isinstance(answer, FailedTransactionMetadata):
-            writes = {bytes(key): _record(account) for key, account in answer.post_accounts()}
-        meta = answer if isinstance(answer, FailedTransactionMetadata) else answer.meta()
-        after = Balances(touched.keys, {**view, **writes}, self._native)
-        inner = _inner(meta)
-        return Execution(
-            _result(meta, burned=inner.fee()), inner.fee(), writes, build_detail(touched, before, after, inner)
-        )
-
-    def _sync(self, touched: Touched, view: dict[bytes, bytes]) -> None:
-        # Program data goes first: the VM compiles a program when its account is set.
-        for key in (*touched.implied, *touched.keys):
-            record = view.get(key)
-            if record is None or self._held.get(key, b"") == record:
-                continue
-            self._vm.set_account(Pubkey(key), to_account(record) if record else _ABSENT)
-            self._held[key] = record
-
-    def _read_back(self, writable: Iterable[bytes], view: dict[bytes, bytes]) -> dict[bytes, bytes]:
+        before = Balances(touched.keys, view, self.native)
+        if refusal is not None:
+            fee = full_fee(wire)
+            return Execution(Result(refusal, fee, 0, []), fee, {}, build_detail(touched, before, before))
+        try:
+            answer = self._answer(self._vm.simulate, wire, touched, view)
+        except VmPanic as error:
+            result = Result(PROGRAM_FAILED_TO_COMPLETE, base_fee(wire), 0, [str(error)])
+            return Execution(result, result.fee, {}, build_detail(touched, before, before))
+        meta = _meta(answer)
         writes = {}
-        for key in writable:
-            record = _record(self._vm.get_account(Pubkey(key)))
-            if record != view.get(key, b""):
-                writes[key] = record
-        return writes
+        if isinstance(answer, SimulatedTransactionInfo):
+            writes = {bytes(key): pack_account(one) if one.lamports else b"" for key, one in answer.post_accounts()}
+        after = Balances(touched.keys, {**view, **writes}, self.native)
+        result = _result(meta, self._error(answer, wire, view), meta.fee())
+        return Execution(result, meta.fee(), writes, build_detail(touched, before, after, meta))
 
-    def _check(self, meta: TransactionMetadata | FailedTransactionMetadata, result: Result) -> None:
-        charged = _inner(meta).fee()
-        if result.fee not in ((charged,) if result.err is None else (0, charged)):
-            raise InvariantViolation(
-                f"lamports not conserved: {result.fee} left circulation, the fee is {charged}; nothing committed"
-            )
+    def _executed(self, wire: WireTransaction, touched: Touched, view: dict[bytes, bytes]) -> _Ran:
+        answer = self._answer(self._vm.send, wire, touched, view)
+        meta, error = _meta(answer), self._error(answer, wire, view)
+        writes = self._vm.changed(touched.writable, view)
+        if error in _LOAD_FAILURES:
+            # The VM has found the payer good, and charges nothing; Solana does.
+            writes = self._charge(touched.keys[0], meta.fee(), view)
+        burned = _burned(view, writes)
+        if burned not in ((meta.fee(),) if error is None else (0, meta.fee())):
+            self._vm.reset()
+            return self._broken(wire, view, f"{burned} lamports left circulation", UNBALANCED_TRANSACTION)
+        return meta, _result(meta, error, burned), writes
+
+    def _refused(self, wire: WireTransaction, view: Mapping[bytes, bytes], error: str) -> _Ran:
+        payer, fee = bytes(wire.parsed.message.account_keys[0]), full_fee(wire)
+        writes = self._charge(payer, fee, view) if can_pay(view.get(payer, b""), fee) else {}
+        return None, Result(error, fee if writes else 0, 0, []), writes
+
+    def _answer(self, call: _Call[Answer], wire: WireTransaction, touched: Touched, view: dict[bytes, bytes]) -> Answer:
+        transaction = self._prepared(wire, touched)
+        try:
+            answer = call(transaction, touched, view)
+        except VmPanic as error:
+            # In a new VM, so that nothing which ran here before has a part in it.
+            logger.warning("Transaction %s runs once more: %s", wire.parsed.signatures[0], error)
+            answer = call(transaction, touched, view)
+        if isinstance(answer, FailedTransactionMetadata) and error_json(answer.err()) == INVALID_PROGRAM_FOR_EXECUTION:
+            dormant = {key: view[key] for key in self._invoked(wire) if _is_dormant(view.get(key, b""))}
+            if dormant:
+                # Solana loads them, and finds at the call that there is no code.
+                with self._vm.disguised(dormant):
+                    answer = call(transaction, touched, {key: view[key] for key in view if key not in dormant})
+        return answer
+
+    def _prepared(self, wire: WireTransaction, touched: Touched) -> VersionedTransaction:
+        """The transaction as the VM is to see it: its blockhash is what nonces derive from."""
+        if _RECENT_BLOCKHASHES not in touched.keys:
+            return wire.parsed
+        place = wire.blockhash_at
+        raw = wire.raw[:place] + self._vm.context.blockhash + wire.raw[place + len(wire.blockhash) :]
+        return VersionedTransaction.from_bytes(raw)
+
+    def _error(self, answer: object, wire: WireTransaction, view: Mapping[bytes, bytes]) -> str | None:
+        if not isinstance(answer, FailedTransactionMetadata):
+            return None
+        error = error_json(answer.err())
+        if error == INVALID_PROGRAM_FOR_EXECUTION:
+            # The VM calls both so.
+            for key in self._invoked(wire):
+                if not view.get(key):
+                    return PROGRAM_ACCOUNT_NOT_FOUND
+                if not owned_by_loader(view[key]):
+                    return error
+        return error
+
+    def _invoked(self, wire: WireTransaction) -> list[bytes]:
+        """The programs that the message calls, builtin ones left out."""
+        message = wire.parsed.message
+        called = (bytes(message.account_keys[one.program_id_index]) for one in message.instructions)
+        return [key for key in called if key not in self.native]
+
+    def _charge(self, payer: bytes, fee: int, view: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+        record = charged(view[payer], fee)
+        self._vm.put(payer, record)
+        return {payer: record}
+
+    def _broken(self, wire: WireTransaction, view: Mapping[bytes, bytes], why: str, error: str) -> _Ran:
+        """The outcome where the VM itself fails, every time and everywhere: the fee, where it can be paid."""
+        logger.critical("The VM cannot execute transaction %s: %s", wire.parsed.signatures[0], why)
+        payer, fee = bytes(wire.parsed.message.account_keys[0]), base_fee(wire)
+        writes = self._charge(payer, fee, view) if can_pay(view.get(payer, b""), fee) else {}
+        return None, Result(error, fee if writes else 0, 0, []), writes
 
 
-def _inner(meta: TransactionMetadata | FailedTransactionMetadata) -> TransactionMetadata:
-    return meta.meta() if isinstance(meta, FailedTransactionMetadata) else meta
+def _is_dormant(record: bytes) -> bool:
+    return bool(record) and owned_by_loader(record) and not record[EXECUTABLE_AT]
 
 
-def _record(account: Account | None) -> bytes:
-    return pack_account(account) if account is not None and account.lamports else b""
+def _meta(answer: TransactionMetadata | FailedTransactionMetadata | SimulatedTransactionInfo) -> TransactionMetadata:
+    return answer if isinstance(answer, TransactionMetadata) else answer.meta()
 
 
-def _burned(view: dict[bytes, bytes], writes: dict[bytes, bytes]) -> int:
-    before = sum(lamports_of(view.get(key, b"")) for key in writes)
-    return before - sum(lamports_of(record) for record in writes.values())
+def _burned(view: Mapping[bytes, bytes], writes: Mapping[bytes, bytes]) -> int:
+    return sum(lamports_of(view.get(key, b"")) for key in writes) - sum(map(lamports_of, writes.values()))
 
 
-def _result(meta: TransactionMetadata | FailedTransactionMetadata, *, burned: int) -> Result:
-    inner = _inner(meta)
-    err = error_json(meta.err()) if isinstance(meta, FailedTransactionMetadata) else None
-    return Result(err, burned, inner.compute_units_consumed(), inner.logs())
+def _result(meta: TransactionMetadata, error: str | None, fee: int) -> Result:
+    return Result(error, fee, meta.compute_units_consumed(), meta.logs())

@@ -12,10 +12,10 @@ from banking.checkpointing import COMPONENT, LedgerSnapshot, checkpoint_store
 from banking.errors import BadBlock, LedgerExists
 from banking.genesis import genesis_block
 from banking.snapshot import ACCOUNTS, account_rows
-from config.clock import SYSTEM_CLOCK, Clock
 from recovery.archive import NotFound
 from recovery.checkpoints import BadCheckpoint
 from recovery.checkpoints.components import ComponentLayer
+from recovery.clock import SYSTEM_CLOCK, Clock
 
 logger = logging.getLogger(__name__)
 

@@ -9,14 +9,15 @@ from collections.abc import Mapping
 from solders.account import Account
 from solders.pubkey import Pubkey
 
-from banking.blocks import GENESIS_PARENT, BlockHeader, encode_entries
+from banking.blocks import GENESIS_PARENT, BlockHeader, encode_body
 from banking.blockstore import BlockStore
 from banking.errors import Diverged, LedgerExists
-from banking.executor import SvmExecutor
+from banking.execution.vm import bundled_programs
 from banking.journal import JournalEntry
+from banking.layout import LAYOUT
 from banking.ledger import Ledger
 from banking.records import Result, lamports_of, pack_account, pack_result
-from config.clock import SYSTEM_CLOCK, Clock
+from banking.versions import restored
 
 FIRST_EPOCH = 1
 #: The mint of wrapped SOL for SPL Token and for Token-2022.
@@ -34,7 +35,7 @@ _MINT_LAMPORTS = 1_461_600
 
 def genesis_accounts(faucet: Pubkey, lamports: int) -> dict[bytes, bytes]:
     """The faucet with `lamports`, the BPF programs that come with the VM, the mints of wrapped SOL; key to record."""
-    accounts = dict(SvmExecutor().programs()) | native_mints()
+    accounts = dict(bundled_programs()) | native_mints()
     owner = Pubkey.default()
     accounts[bytes(faucet)] = pack_account(Account(lamports=lamports, data=b"", owner=owner, executable=False))
     return accounts
@@ -51,9 +52,7 @@ def native_mints() -> dict[bytes, bytes]:
     return accounts
 
 
-def create_ledger(
-    ledger: Ledger, blocks: BlockStore, accounts: Mapping[bytes, bytes], *, clock: Clock = SYSTEM_CLOCK
-) -> str:
+def create_ledger(ledger: Ledger, blocks: BlockStore, accounts: Mapping[bytes, bytes]) -> str:
     """Archive the genesis block, make the ledger from it and open slot 1; returns the ledger's id.
 
     Raises LedgerExists (in Redis, or only in the archive: then it is to be restored, not made anew),
@@ -65,7 +64,7 @@ def create_ledger(
     if supply >= 2**63:
         raise ValueError(f"a supply of {supply} lamports does not fit: it must stay below 2^63")
     ordered = dict(sorted(accounts.items()))
-    header, body = genesis_block(secrets.token_hex(16), supply, ordered, int(clock.time() * 1000))
+    header, body = genesis_block(secrets.token_hex(16), supply, ordered, ledger.server_ms())
     try:
         blocks.put(header, body)
     except Diverged:
@@ -78,7 +77,16 @@ def create_ledger(
     made = ledger.run(
         "create",
         [ledger.keys.meta, keys.state, keys.accounts, keys.versions, keys.blockhashes],
-        [FIRST_EPOCH, header.ledger_id, supply, header.hash(), *flat],
+        [
+            FIRST_EPOCH,
+            header.ledger_id,
+            supply,
+            header.hash(),
+            LAYOUT,
+            restored(header.last_seq, FIRST_EPOCH),
+            header.time_ms,
+            *flat,
+        ],
     )
     if not made:
         raise LedgerExists(f"A ledger named {ledger.keys.name!r} was made by somebody else just now.")
@@ -98,7 +106,7 @@ def genesis_block(
     """Header and body of a block that makes `accounts`; a large genesis is a chain of them, from slot 0 on."""
     seq = slot + 1
     value = f"{slot}:{seq}:".encode() + pack_result(Result(None, 0, 0, []))
-    body = encode_entries([JournalEntry(slot, seq, b"", value, 0, b"", dict(accounts))])
+    body = encode_body([JournalEntry(slot, seq, b"", value, 0, b"", b"".join(sorted(accounts)))], accounts)
     header = BlockHeader(
         ledger_id=ledger_id,
         supply=supply,

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from banking.ledger import Ledger
+from recovery.dead_letters import LetterLimits
 
 #: Pairs in one script call; Lua's unpack and Redis' latency both want a bound.
 MOST_AT_ONCE = 256
+#: Seconds for which anything is parked at most; what must wait longer is asked again, and parked again.
+LONGEST_PARKING = 10.0
 
 
 class Acceptance(StrEnum):
@@ -21,6 +24,7 @@ class Acceptance(StrEnum):
     DUPLICATE_DEAD = "X"
     FULL = "F"
     UNSEALED = "U"
+    LETTERS_FULL = "L"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +48,18 @@ class Sweep:
 class Intake:
     """Intake of one ledger. All methods raise LedgerUnavailable, LedgerMissing, StaleEpoch."""
 
-    def __init__(self, ledger: Ledger, *, limit: int = 1_000_000, unsealed_limit: int = 100_000) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        limit: int = 1_000_000,
+        unsealed_limit: int = 100_000,
+        letters: LetterLimits | None = None,
+    ) -> None:
         self._ledger = ledger
         self._limit = limit
         self._unsealed_limit = unsealed_limit
+        self._letters = letters or LetterLimits()
 
     def accept(self, pairs: Sequence[tuple[bytes, bytes]]) -> Accepted:
         """Record up to 256 (signature, raw transaction) pairs, all in one atomic step."""
@@ -56,13 +68,31 @@ class Intake:
         keys, epoch_keys = self._ledger.keys, self._ledger.epoch_keys
         at, codes = self._ledger.run(
             "accept",
-            [keys.meta, epoch_keys.state, epoch_keys.status, keys.intake, keys.queued, keys.dead],
-            [self._ledger.epoch, self._limit, self._unsealed_limit, *(part for pair in pairs for part in pair)],
+            [
+                keys.meta,
+                epoch_keys.state,
+                epoch_keys.status,
+                keys.intake,
+                keys.queued,
+                keys.dead,
+                keys.dead_bytes,
+                epoch_keys.refusals,
+                epoch_keys.refused,
+            ],
+            [
+                self._ledger.epoch,
+                self._limit,
+                self._unsealed_limit,
+                self._letters.letters,
+                self._letters.bytes,
+                *(part for pair in pairs for part in pair),
+            ],
         )
         return Accepted(int(at), [Acceptance(letter) for letter in codes.decode()])
 
     def park(self, pairs: Sequence[tuple[bytes, bytes]], delay: float) -> int:
-        """Put transactions off for `delay` seconds; returns how many are parked now."""
+        """Put transactions off for `delay` seconds (10 at most); returns how many are parked now."""
+        delay = min(delay, LONGEST_PARKING)
         keys, epoch_keys = self._ledger.keys, self._ledger.epoch_keys
         parked = 0
         for first in range(0, len(pairs), MOST_AT_ONCE):
@@ -77,6 +107,7 @@ class Intake:
                     keys.queued,
                     keys.parked,
                     keys.dead,
+                    epoch_keys.refusals,
                 ],
                 [self._ledger.epoch, int(delay * 1000), *(part for pair in some for part in pair)],
             )
@@ -88,7 +119,7 @@ class Intake:
         at, released, lost, suspects = self._ledger.run(
             "sweep",
             [keys.meta, keys.intake, keys.queued, keys.parked, keys.attempts, self._ledger.epoch_keys.state],
-            [self._ledger.epoch, int(grace * 1000), int(queue_empty), limit],
+            [self._ledger.epoch, int(grace * 1000), int(queue_empty), limit, int(LONGEST_PARKING * 1000)],
         )
         return Sweep(int(at), released, lost, suspects)
 
@@ -112,6 +143,7 @@ class Intake:
                     keys.parked,
                     keys.attempts,
                     keys.dead,
+                    epoch_keys.refusals,
                 ],
                 [self._ledger.epoch, *(part for pair in some for part in pair)],
             )

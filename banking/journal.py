@@ -1,8 +1,12 @@
-"""The journal: every outcome in the order of its sequence number, with all that it wrote."""
+"""The journal: every outcome in the order of its sequence number, with the accounts it wrote.
+
+What the accounts hold stands beside it: `images` has the newest record of every account written in a slot, for the
+open slot and the one before it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from banking.errors import JournalGap
@@ -10,15 +14,20 @@ from banking.ledger import Ledger
 from banking.records import Outcome, unpack_outcome
 
 _PAGE = 500
-_NAMES = [b"t", b"r", b"f", b"d"]
-_FIXED = 2 * len(_NAMES)
+_NAMES = [b"t", b"r", b"f", b"d", b"w"]
+_KEY_BYTES = 32
+#: Bytes of records in one answer of Redis; a single larger record comes alone.
+_IMAGE_PAGE_BYTES = 8 * 1024 * 1024
+_IMAGE_PAGE = 4_000
+#: How commit.lua marks an account that is gone; a record is longer.
+GONE = b"-"
 
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
     """One outcome. `raw` is the transaction (b"" for a genesis), `value` its status as stored, `detail` packed.
 
-    `writes` maps account keys to their new records, b"" where the account is gone; `burned` is in lamports.
+    `written` are the keys of the accounts it changed, 32 bytes each, one after the other; `burned` is in lamports.
     """
 
     slot: int
@@ -27,7 +36,12 @@ class JournalEntry:
     value: bytes
     burned: int
     detail: bytes
-    writes: dict[bytes, bytes]
+    written: bytes
+
+    @property
+    def keys(self) -> list[bytes]:
+        """The accounts it changed."""
+        return split_keys(self.written)
 
     @property
     def signature(self) -> bytes:
@@ -66,11 +80,46 @@ def read_journal(
         first = "(" + found[-1][0].decode()
 
 
+def read_images(ledger: Ledger, slot: int, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+    """The newest records of `keys` within `slot`, which is open or the one before; b"" where the account is gone.
+
+    What the slot did not write, or Redis holds no more, is left out.
+    """
+    name = ledger.epoch_keys.images(slot)
+    images: dict[bytes, bytes] = {}
+    first = 0
+    while first < len(keys):
+        some = keys[first : first + _IMAGE_PAGE]
+        found: list[bytes | None] = ledger.run("images", [name], [_IMAGE_PAGE_BYTES, *some])
+        for key, stored in zip(some, found, strict=False):
+            if stored is not None:
+                images[key] = image_record(stored)
+        first += len(found)
+    return images
+
+
+def image_record(stored: bytes) -> bytes:
+    """The record in an entry of `images`, b"" for an account that is gone."""
+    return b"" if stored == GONE else stored
+
+
+def written_by(entries: Iterable[JournalEntry]) -> list[bytes]:
+    """The accounts that `entries` changed, each once, ascending."""
+    return sorted({key for entry in entries for key in entry.keys})
+
+
+def split_keys(written: bytes) -> list[bytes]:
+    """Account keys that stand one after the other."""
+    return [written[at : at + _KEY_BYTES] for at in range(0, len(written), _KEY_BYTES)]
+
+
 def _entry(name: bytes, fields: list[bytes]) -> JournalEntry:
     slot, _, seq = name.partition(b"-")
-    # As `commit.lua` writes them: four named fields, then the accounts.
-    if fields[:_FIXED:2] != _NAMES:
-        raise JournalGap(f"journal entry {name.decode()} has fields {fields[:_FIXED:2]!r}")
+    if fields[::2] != _NAMES and fields[:8:2] == _NAMES[:4]:
+        # Layout 1 had the records beside their keys; only what is run again after a restore is read of it.
+        fields = [*fields[:8], b"w", b"".join(fields[8::2])]
+    if fields[::2] != _NAMES:
+        raise JournalGap(f"journal entry {name.decode()} has fields {fields[::2]!r}")
     return JournalEntry(
         slot=int(slot),
         seq=int(seq),
@@ -78,5 +127,5 @@ def _entry(name: bytes, fields: list[bytes]) -> JournalEntry:
         value=fields[3],
         burned=int(fields[5]),
         detail=fields[7],
-        writes=dict(zip(fields[_FIXED::2], fields[_FIXED + 1 :: 2], strict=True)),
+        written=fields[9],
     )

@@ -14,10 +14,11 @@ from banking.intake import MOST_AT_ONCE, Intake
 from banking.journal import read_journal
 from banking.ledger import BLOCKHASH_HISTORY, Ledger
 from banking.restoring import LedgerRestore
-from config.clock import SYSTEM_CLOCK, Clock
 from recovery import crash_points
 from recovery.checkpoints import BadCheckpoint, Manifest, NoUsableCheckpoint, Part
 from recovery.checkpoints.components import Component, ComponentLayer
+from recovery.clock import SYSTEM_CLOCK, Clock
+from recovery.dead_letters import LetterLimits
 from recovery.manager import RecoveryManager
 
 logger = logging.getLogger(__name__)
@@ -252,7 +253,8 @@ class LedgerKeeper:
                     pairs.pop(entry.signature, None)
 
     def _accept_again(self, pairs: Sequence[tuple[bytes, bytes]]) -> int:
-        intake, again = Intake(self.ledger, limit=_NO_LIMIT, unsealed_limit=_NO_LIMIT), 0
+        letters = LetterLimits(_NO_LIMIT, _NO_LIMIT)
+        intake, again = Intake(self.ledger, limit=_NO_LIMIT, unsealed_limit=_NO_LIMIT, letters=letters), 0
         for first in range(0, len(pairs), MOST_AT_ONCE):
             answers = intake.accept(pairs[first : first + MOST_AT_ONCE]).answers
             again += sum(answer.value == "A" for answer in answers)

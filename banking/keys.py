@@ -47,6 +47,11 @@ class LedgerKeys:
         return f"{self.prefix}:dead"
 
     @cached_property
+    def dead_bytes(self) -> str:
+        """Number: bytes of all dead letters and their ids."""
+        return f"{self.prefix}:dead-bytes"
+
+    @cached_property
     def restorer(self) -> str:
         """String with an expiry: the lease of who restores the ledger."""
         return f"{self.prefix}:restorer"
@@ -60,6 +65,16 @@ class LedgerKeys:
     def archive_error(self) -> str:
         """String with an expiry: the archive refused a write a moment ago."""
         return f"{self.prefix}:archive_error"
+
+    @cached_property
+    def health(self) -> str:
+        """Hash: what the evaluation of health remembers between two looks; see `lua/pulse.lua`."""
+        return f"{self.prefix}:health"
+
+    @cached_property
+    def attested(self) -> str:
+        """String: the signed word of a host with the archive that it verified the ledger; see `banking.attestation`."""
+        return f"{self.prefix}:attested"
 
     @cached_property
     def epochs(self) -> str:
@@ -88,8 +103,10 @@ class EpochKeys:
 
     @cached_property
     def state(self) -> str:
-        """Hash: slot, slot_time (ms), seq, blockhash, burned, processed, failed, accepted, watermark (ms),
-        finalized, finalized_seq, and closing with its facts while a closed slot waits for its block."""
+        """Hash: slot, slot_time (ms, that of the block before), slot_opened (ms), seq, blockhash, burned, processed,
+        failed, refused, accepted, watermark (ms), finalized, finalized_seq, bytes of the open slot, full (not empty: it
+        is to close before its time; '2': it has its one large transaction), and closing with its facts while a closed
+        slot waits for its block."""
         return f"{self.prefix}:state"
 
     @cached_property
@@ -99,7 +116,7 @@ class EpochKeys:
 
     @cached_property
     def versions(self) -> str:
-        """Hash: public key to the sequence number that wrote it last."""
+        """Hash: public key to its version (`banking.versions`): the sequence number that wrote it last, and by whom."""
         return f"{self.prefix}:versions"
 
     @cached_property
@@ -113,14 +130,39 @@ class EpochKeys:
         return f"{self.prefix}:messages"
 
     @cached_property
+    def refusals(self) -> str:
+        """Hash: signature to `slot:` and the error of a transaction that was refused without a fee."""
+        return f"{self.prefix}:refusals"
+
+    @cached_property
+    def refused(self) -> str:
+        """Sorted set: signature of each refusal by its slot."""
+        return f"{self.prefix}:refused"
+
+    @cached_property
     def blockhashes(self) -> str:
         """Hash: blockhash to the slot at which it became recent."""
         return f"{self.prefix}:blockhashes"
 
     @cached_property
     def journal(self) -> str:
-        """Stream: `slot-seq` to the transaction, its outcome and the records it wrote."""
+        """Stream: `slot-seq` to the transaction, its outcome and the keys of the accounts it wrote."""
         return f"{self.prefix}:journal"
+
+    @cached_property
+    def images_even(self) -> str:
+        """Hash: public key to the newest record of each account written in the open slot or the one before it,
+        whichever is even ("-": it is gone)."""
+        return f"{self.prefix}:images0"
+
+    @cached_property
+    def images_odd(self) -> str:
+        """The same of the odd one of the two slots."""
+        return f"{self.prefix}:images1"
+
+    def images(self, slot: int) -> str:
+        """The images of `slot`, as long as it is the open one or the one before."""
+        return self.images_odd if slot % 2 else self.images_even
 
     def loaded(self) -> list[str]:
         """The keys that a restore fills from the archive."""
@@ -134,6 +176,10 @@ class EpochKeys:
             self.versions,
             self.status,
             self.messages,
+            self.refusals,
+            self.refused,
             self.blockhashes,
             self.journal,
+            self.images_even,
+            self.images_odd,
         ]

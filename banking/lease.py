@@ -6,7 +6,7 @@ import secrets
 
 from banking.errors import LeaseLost
 from banking.ledger import Ledger
-from config.clock import SYSTEM_CLOCK, Clock
+from recovery.clock import SYSTEM_CLOCK, Clock
 
 LEASE_SECONDS = 10.0
 _RENEW_EVERY = 1.0

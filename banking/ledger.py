@@ -9,16 +9,27 @@ from typing import Any, NoReturn, cast
 
 import redis
 
-from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable, StaleEpoch
+from banking.entries import Entry, commit_arguments
+from banking.errors import (
+    LedgerMissing,
+    LedgerRestoring,
+    LedgerUnavailable,
+    StaleEpoch,
+)
+from banking.execution.context import SlotContext, slot_context
 from banking.keys import EpochKeys, LedgerKeys
-from banking.records import Outcome, unpack_outcome
+from banking.layout import RESTORING, served_epoch
+from banking.limits import LOAD_BYTES, SLOT_LIMITS, SlotLimits
+from banking.records import Outcome, unpack_outcome, unpack_refusal
+from banking.versions import new_mark
+from config.addresses import refusal
 from recovery.scripts import Argument, load_scripts
 
 #: Slots that a blockhash stays valid, and slots that blockhashes are kept (Solana's numbers).
 MAX_BLOCKHASH_AGE = 150
 BLOCKHASH_HISTORY = 300
-#: What the epoch reads while a restore replaces it.
-RESTORING = b"restoring"
+#: Refusals without a fee that are remembered, so that their senders can be told.
+MOST_REFUSALS = 100_000
 
 SCRIPTS = load_scripts(Path(__file__).parent / "lua")
 
@@ -27,33 +38,28 @@ SCRIPTS = load_scripts(Path(__file__).parent / "lua")
 class Loaded:
     """One moment of the ledger, as far as a batch needs it.
 
-    `resolved` and `recent` answer, in the order asked, which signatures have their end (an outcome or a dead
-    letter) and which blockhashes are valid; `versions` and `records` are by account key, "absent" being b"".
+    `resolved` answers, in the order asked, which signatures have their end (an outcome or a dead letter), `recent`
+    which blockhashes are valid; `versions` and `records` are by account key, "absent" being b"".
+    `refused` says which were refused and not accepted again since: they count as resolved. `context` is the open slot.
+    `left_out` are accounts that were not looked at, because the records before them are large.
     """
 
-    slot: int
-    slot_time_ms: int
+    context: SlotContext
     resolved: list[bool]
-    recent: list[bool]
+    refused: list[bool]
+    recent: dict[bytes, bool]
     versions: dict[bytes, bytes]
     records: dict[bytes, bytes]
     accepted: list[bytes]
+    left_out: frozenset[bytes] = frozenset()
 
+    def has(self, keys: Iterable[bytes]) -> bool:
+        """Whether all of them were looked at."""
+        return not self.left_out or self.left_out.isdisjoint(keys)
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One transaction for the commit script; see `lua/commit.lua` for the fields."""
-
-    signature: bytes
-    message_hash: bytes
-    blockhash: bytes | None
-    reads: Sequence[bytes]
-    burned: int
-    ok: bool
-    result: bytes
-    raw: bytes
-    writes: Mapping[bytes, bytes]
-    detail: bytes = b""
+    def is_recent(self, blockhash: bytes) -> bool:
+        """Whether a transaction may name `blockhash`."""
+        return self.recent[blockhash]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +89,29 @@ class State:
     burned: int
     processed: int
     failed: int
+    refused: int
     accepted: int
     finalized: int
     finalized_seq: int
     closing: bool
     closing_time_ms: int = 0
     closing_seq: int = 0
+    #: Bytes that the open slot, and the closed one that waits, will have in their blocks (see `banking.limits`).
+    slot_bytes: int = 0
+    closing_bytes: int = 0
 
 
 class Ledger:
     """Ledger `name` behind `client`. Knows the epoch it works in; a restore by others raises StaleEpoch once."""
 
-    def __init__(self, client: redis.Redis, name: str, *, epoch: int | None = None) -> None:
+    def __init__(
+        self, client: redis.Redis, name: str, *, epoch: int | None = None, limits: SlotLimits = SLOT_LIMITS
+    ) -> None:
         self.client = client
+        self.limits = limits
         self.keys = LedgerKeys(name)
         self._epoch = epoch
+        self._context: tuple[int, SlotContext] | None = None
 
     @property
     def epoch(self) -> int:
@@ -125,7 +139,14 @@ class Ledger:
         except redis.ResponseError as error:
             self._explain(error)
         except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise LedgerUnavailable(f"Redis does not answer: {error}") from error
+            refused = refusal(error)
+            problem = f"{refused}. Correct TRUNKLINE_REDIS_URL" if refused else f"Redis does not answer: {error}"
+            raise LedgerUnavailable(problem) from error
+
+    def server_ms(self) -> int:
+        """The server's clock, in milliseconds since the Unix epoch. Raises LedgerUnavailable."""
+        seconds, micros = self.call(self.client.time)
+        return int(seconds) * 1000 + int(micros) // 1000
 
     def load(
         self,
@@ -133,9 +154,15 @@ class Ledger:
         blockhashes: Sequence[bytes],
         accounts: Sequence[bytes],
         at_hand: Mapping[bytes, bytes],
+        *,
+        most_bytes: int = LOAD_BYTES,
     ) -> Loaded:
-        """Read what a batch needs in one round trip; records of the versions `at_hand` are not sent again."""
+        """Read what a batch needs in one round trip; records of the versions `at_hand` are not sent again.
+
+        Once the records exceed `most_bytes`, the `accounts` behind them are left out.
+        """
         keys = self.epoch_keys
+        context = self._context[1] if self._context and self._context[0] == self.epoch else None
         wanted: list[Argument] = []
         for key in accounts:
             wanted += (key, at_hand.get(key, b""))
@@ -150,31 +177,49 @@ class Ledger:
                 keys.blockhashes,
                 self.keys.dead,
                 self.keys.intake,
+                keys.refusals,
             ],
             [
                 self.epoch,
                 MAX_BLOCKHASH_AGE,
+                context.token if context else b"",
                 len(signatures),
                 *signatures,
                 len(blockhashes),
                 *blockhashes,
                 len(accounts),
                 *wanted,
+                most_bytes,
             ],
         )
-        slot, slot_time, resolved, valid, versions, records, accepted = answer
+        slot, time_ms, resolved, valid, versions, records, accepted, kept, looked_at = answer
+        seen = accounts[:looked_at]
+        if context is None or context.token != slot + b":" + time_ms:
+            context = slot_context(int(slot), int(time_ms), zip(kept[::2], map(int, kept[1::2]), strict=True))
+            self._context = self.epoch, context
         return Loaded(
-            slot=int(slot),
-            slot_time_ms=int(slot_time),
-            resolved=[letter == ord("1") for letter in resolved],
-            recent=[letter == ord("1") for letter in valid],
-            versions=dict(zip(accounts, versions, strict=True)),
-            records=dict(zip(accounts, records, strict=True)),
+            context=context,
+            resolved=[letter != ord("0") for letter in resolved],
+            refused=[letter == ord("2") for letter in resolved],
+            recent={value: letter == ord("1") for value, letter in zip(blockhashes, valid, strict=True)},
+            versions=dict(zip(seen, versions, strict=False)),
+            records=dict(zip(seen, records, strict=False)),
             accepted=accepted,
+            left_out=frozenset(accounts[looked_at:]),
         )
 
-    def commit(self, entries: Sequence[Entry], versions: Mapping[bytes, bytes], enqueued_at: int = 0) -> Committed:
-        """Commit a batch; `versions` are those the executions were based on, `enqueued_at` is in milliseconds."""
+    def commit(
+        self,
+        entries: Sequence[Entry],
+        versions: Mapping[bytes, bytes],
+        enqueued_at: int = 0,
+        *,
+        context: SlotContext | None = None,
+    ) -> Committed:
+        """Commit a batch; `versions` and `context` are what the executions were based on.
+
+        `enqueued_at` is in milliseconds. Without `context` none of them saw its slot.
+        """
         keys = self.epoch_keys
         slot, first, codes = self.run(
             "commit",
@@ -192,8 +237,22 @@ class Ledger:
                 self.keys.parked,
                 self.keys.attempts,
                 self.keys.dead,
+                keys.images_even,
+                keys.images_odd,
+                keys.refusals,
+                keys.refused,
             ],
-            [self.epoch, enqueued_at, MAX_BLOCKHASH_AGE, *_commit_arguments(entries, versions)],
+            [
+                self.epoch,
+                enqueued_at,
+                MAX_BLOCKHASH_AGE,
+                new_mark(),
+                self.limits.shared,
+                self.limits.most,
+                context.token if context else b"",
+                MOST_REFUSALS,
+                *commit_arguments(entries, versions),
+            ],
         )
         return Committed(int(slot), int(first), codes.decode())
 
@@ -213,6 +272,13 @@ class Ledger:
             return []
         values = self.call(lambda: self.client.hmget(self.epoch_keys.status, list(signatures)))
         return [unpack_outcome(value) if value else None for value in values]
+
+    def refusals(self, signatures: Sequence[bytes]) -> list[str | None]:
+        """Why each was refused without a fee (Solana's TransactionError as JSON text), None where it was not."""
+        if not signatures:
+            return []
+        values = self.call(lambda: self.client.hmget(self.epoch_keys.refusals, list(signatures)))
+        return [unpack_refusal(value) if value else None for value in values]
 
     def settled(self, signatures: Sequence[bytes]) -> list[tuple[Outcome, bool] | None]:
         """The outcomes, and whether each is final (its block is in the archive), all of one moment.
@@ -240,22 +306,12 @@ class Ledger:
         record: bytes | None = self.call(lambda: self.client.hget(self.epoch_keys.accounts, cast("Any", key)))
         return record or b""
 
-    def recent_blockhashes(self) -> list[tuple[int, bytes]]:
-        """(slot, blockhash) of the recent ones, newest first."""
-        found = self.call(lambda: self.client.hgetall(self.epoch_keys.blockhashes))
-        return sorted(((int(slot), blockhash) for blockhash, slot in found.items()), reverse=True)
-
     def forget_epoch(self) -> None:
         """Look the epoch up again at the next use."""
         self._epoch = None
 
     def _read_epoch(self) -> int:
-        value = self.call(lambda: self.client.hget(self.keys.meta, "epoch"))
-        if value is None:
-            raise LedgerMissing(self.keys.name)
-        if value == RESTORING:
-            raise LedgerRestoring(f"ledger {self.keys.name!r} is being restored from its archive")
-        return int(value)
+        return served_epoch(self.keys.name, *self.call(lambda: self.client.hmget(self.keys.meta, "epoch", "layout")))
 
     def _explain(self, error: redis.ResponseError) -> NoReturn:
         text = str(error)
@@ -293,33 +349,13 @@ def _state(meta: dict[bytes, bytes], state: dict[bytes, bytes]) -> State:
         burned=number(b"burned"),
         processed=number(b"processed"),
         failed=number(b"failed"),
+        refused=number(b"refused"),
         accepted=number(b"accepted"),
         finalized=number(b"finalized"),
         finalized_seq=number(b"finalized_seq"),
         closing=bool(state.get(b"closing")),
         closing_time_ms=number(b"closing_time"),
         closing_seq=number(b"closing_last"),
+        slot_bytes=number(b"bytes"),
+        closing_bytes=number(b"closing_bytes") if state.get(b"closing") else 0,
     )
-
-
-def _commit_arguments(entries: Sequence[Entry], versions: Mapping[bytes, bytes]) -> list[Argument]:
-    index: dict[bytes, int] = {}
-    hashes: dict[bytes, int] = {}
-    body: list[Argument] = []
-    for entry in entries:
-        for key in entry.reads:
-            index.setdefault(key, len(index) + 1)
-        blockhash = hashes.setdefault(entry.blockhash, len(hashes) + 1) if entry.blockhash is not None else 0
-        reads = b"".join(index[key].to_bytes(2, "big") for key in entry.reads)
-        body += (entry.signature, entry.message_hash, blockhash, reads, entry.burned, int(entry.ok))
-        body += (entry.result, entry.raw, entry.detail, len(entry.writes), *_flat(index, entry.writes.items()))
-    accounts: list[Argument] = []
-    for key in index:
-        accounts += (key, versions.get(key, b""))
-    return [len(index), *accounts, len(hashes), *hashes, len(entries), *body]
-
-
-def _flat(index: Mapping[bytes, int], writes: Iterable[tuple[bytes, bytes]]) -> Iterable[Argument]:
-    for key, record in writes:
-        yield index[key]
-        yield record

@@ -22,6 +22,7 @@ from banking.snapshot import (
     is_recent,
     status_rows,
 )
+from banking.versions import restored
 from recovery.checkpoints.components import ComponentLayer
 
 #: Connections that write at the same time: Redis works on one batch while the next one travels.
@@ -33,11 +34,12 @@ Progress = Callable[[int], None]
 
 
 class EpochLoader:
-    """Writes accounts, statuses and blockhashes into `keys`, and counts what it wrote. A context manager."""
+    """Writes what `epoch` begins with into `keys`, and counts what it wrote. A context manager."""
 
-    def __init__(self, ledger: Ledger, keys: EpochKeys, progress: Progress) -> None:
+    def __init__(self, ledger: Ledger, keys: EpochKeys, epoch: int, progress: Progress) -> None:
         self._ledger = ledger
         self._keys = keys
+        self._epoch = epoch
         self._progress = progress
         self._pool = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="restore")
         self._waiting: deque[Future[None]] = deque()
@@ -90,7 +92,7 @@ class EpochLoader:
             self.lamports += sum(lamports_of(record) for _, _, record in some)
             self.accounts += len(some)
             records = [part for key, _, record in some for part in (key, record)]
-            versions = [part for key, version, _ in some for part in (key, version)]
+            versions = [part for key, seq, _ in some for part in (key, restored(seq, self._epoch))]
             self._put((self._keys.accounts, records), (self._keys.versions, versions))
 
     def _statuses(self, layers: Sequence[ComponentLayer], fold: Fold, head_slot: int) -> None:

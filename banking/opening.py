@@ -5,12 +5,13 @@ from __future__ import annotations
 from solders.pubkey import Pubkey
 
 from banking.blockstore import BlockStore
+from banking.connections import ledger_client
 from banking.keeper import LedgerKeeper
 from banking.ledger import Ledger
-from config.connections import ledger_client
 from config.errors import ConfigurationError
 from config.settings import Settings
-from recovery.archive import open_archive
+from recovery.archive import open_archive, read_archive
+from recovery.dead_letters import LetterLimits
 from recovery.identity import Identity
 
 
@@ -32,6 +33,23 @@ def open_blocks(settings: Settings, *, ledger: str | None = None) -> BlockStore:
     )
 
 
+def read_blocks(settings: Settings, *, ledger: str | None = None) -> BlockStore:
+    """The same blocks for reading only: neither an archive nor a key is made, and nothing can be written.
+
+    Raises ConfigurationError when there is no archive, ArchiveError.
+    """
+    path = settings.identity_path()
+    # Without the node's key its place is taken by one that has signed nothing, so only trusted keys count.
+    identity = Identity.load(path) if path.exists() else Identity.generate()
+    archive = read_archive(settings.archive_location())
+    return BlockStore(archive, ledger or settings.ledger, identity, trusted_keys(settings))
+
+
+def read_keeper(settings: Settings) -> LedgerKeeper:
+    """The keeper of the settings' ledger for reading only. Raises ConfigurationError, ArchiveError."""
+    return LedgerKeeper(open_ledger(settings), read_blocks(settings))
+
+
 def open_keeper(settings: Settings, *, ledger: str | None = None) -> LedgerKeeper:
     """The keeper of the settings' ledger (or of `ledger`). Raises ConfigurationError, ArchiveError."""
     name = ledger or settings.ledger
@@ -44,3 +62,13 @@ def trusted_keys(settings: Settings) -> frozenset[bytes]:
         return frozenset(bytes(Pubkey.from_string(key)) for key in settings.trusted_keys.replace(",", " ").split())
     except ValueError as error:
         raise ConfigurationError(f"TRUNKLINE_TRUSTED_KEYS: {error}; give base58 public keys") from None
+
+
+def keeps_archive(settings: Settings) -> bool:
+    """Whether this host has the key that signs blocks, and may use it; one that does not only executes."""
+    return not settings.execute_only and settings.identity_path().exists()
+
+
+def letter_limits(settings: Settings) -> LetterLimits:
+    """When the ledger's dead letters are full."""
+    return LetterLimits(settings.dead_letter_limit, settings.dead_letter_bytes)

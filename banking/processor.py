@@ -6,14 +6,14 @@ import base64
 import binascii
 import hashlib
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from banking.burial import Burial
 from banking.errors import InvalidTransaction, LedgerMissing
 from banking.intake import Intake
 from banking.stage import BankingStage, BatchReport
-from banking.wire import PACKET_BYTES, WireTransaction, check_signatures, decode, parse
+from banking.wire import PACKET_BYTES, VerifiedTransaction, WireTransaction, check_signatures, decode, parse
 from recovery import crash_points
 from recovery.dead_letters import DeadLettersFullError
 from recovery.errors import TransientError
@@ -23,6 +23,12 @@ logger = logging.getLogger(__name__)
 
 #: Seconds until transactions that lost every round of a conflict come again.
 CONFLICT_DELAY = 0.25
+#: Seconds until transactions come again that found no room in the open slot; it closes early.
+FULL_DELAY = 0.4
+#: Seconds until a transaction comes again that full dead letters did not take.
+NO_GRAVE_DELAY = 30.0
+#: Most different reasons of dead letters that are told of one message.
+_MOST_REASONS = 3
 
 
 @dataclass(slots=True)
@@ -30,31 +36,55 @@ class Processed:
     """What a message came to, in numbers of transactions."""
 
     committed: int = 0
+    refused: int = 0
     duplicates: int = 0
     parked: int = 0
     buried: int = 0
     malformed: int = 0
+    #: Why, of those in the dead letters.
+    reasons: list[str] = field(default_factory=list)
+
+    @property
+    def given_up(self) -> int:
+        """How many are in the dead letters now."""
+        return self.buried + self.malformed
+
+    def add_reason(self, reason: str) -> None:
+        if reason not in self.reasons and len(self.reasons) < _MOST_REASONS:
+            self.reasons.append(reason)
 
     def words(self) -> str:
         """The counts that are not 0. (A text, because Celery makes a safe copy of any other result for its log.)"""
         counts = (
             ("committed", self.committed),
+            ("refused", self.refused),
             ("duplicate", self.duplicates),
             ("parked", self.parked),
             ("dead", self.buried),
             ("malformed", self.malformed),
         )
-        return ", ".join(f"{count} {name}" for name, count in counts if count) or "nothing"
+        told = ", ".join(f"{count} {name}" for name, count in counts if count) or "nothing"
+        return f"{told}: {'; '.join(self.reasons)}" if self.reasons else told
 
 
 class Processor:
     """Runs messages: a batch whole, a redelivered one transaction by transaction."""
 
-    def __init__(self, stage: BankingStage, intake: Intake, burial: Burial, *, max_attempts: int = 3) -> None:
+    def __init__(
+        self,
+        stage: BankingStage,
+        intake: Intake,
+        burial: Burial,
+        *,
+        max_attempts: int = 3,
+        on_full: Callable[[], object] = lambda: None,
+    ) -> None:
         self.stage = stage
         self.intake = intake
         self._burial = burial
         self._max_attempts = max_attempts
+        #: Told when the open slot had no room left: it is due, whatever its age.
+        self._on_full = on_full
         self._overdue_ends: list[bytes] = []
 
     def decode(self, payload: Sequence[object], done: Processed) -> list[WireTransaction]:
@@ -69,18 +99,19 @@ class Processor:
                     raise InvalidTransaction(f"expected a base64 string, got {type(item).__name__}")
                 wires.append(parse(_raw(item)))
             except InvalidTransaction as error:
-                self._bury_malformed(item, error.reason)
-                done.malformed += 1
+                self._bury_malformed(item, error.reason, done)
         return wires
 
-    def run(self, wires: Sequence[WireTransaction], *, enqueued_at: int, isolate: bool) -> Processed:
-        """Bring `wires` to their outcomes or back into intake.
+    def run(
+        self, wires: Sequence[WireTransaction], *, enqueued_at: int, isolate: bool, done: Processed | None = None
+    ) -> Processed:
+        """Bring `wires` to their outcomes or back into intake; returns `done`, in which they are counted.
 
         `enqueued_at` is Redis time in milliseconds (0 = unknown). With `isolate` each runs alone and is counted
         before it does, so that one which kills its worker is found. Raises what `BankingStage.process` raises, all
         transient; a transaction that cannot be run for any other reason becomes a dead letter, and only that one.
         """
-        done = Processed()
+        done = done or Processed()
         self._end_overdue()
         if isolate:
             self._run_one_by_one(wires, done, enqueued_at)
@@ -88,19 +119,21 @@ class Processor:
             self._run_batch(wires, done, enqueued_at)
         return done
 
-    def park(self, wires: Sequence[WireTransaction], delay: float) -> int:
-        """Put `wires` off for `delay` seconds."""
-        genuine = self._genuine(wires, Processed())
-        return self.intake.park([(wire.signature, wire.raw) for wire in genuine], delay)
+    def park(self, wires: Sequence[WireTransaction], delay: float, done: Processed) -> None:
+        """Put `wires` off for `delay` seconds, and count them in `done`."""
+        genuine = self._genuine(wires, done)
+        done.parked += self.intake.park([(wire.signature, wire.raw) for wire in genuine], delay)
 
     def _run_batch(self, wires: Sequence[WireTransaction], done: Processed, enqueued_at: int) -> None:
         try:
-            self._execute(wires, done, enqueued_at)
+            suspects = [wire for wire, _ in self._execute(wires, done, enqueued_at).broken]
         except Exception as error:
             if is_retryable(error) or isinstance(error, LedgerMissing):
                 raise
             logger.exception("A batch of %d cannot be run; its transactions run one by one", len(wires))
-            self._run_one_by_one(wires, done, enqueued_at)
+            suspects = list(wires)
+        if suspects:
+            self._run_one_by_one(suspects, done, enqueued_at)
 
     def _execute(self, wires: Sequence[WireTransaction], done: Processed, enqueued_at: int) -> BatchReport:
         if crash_points.armed():
@@ -109,11 +142,15 @@ class Processor:
         report = self.stage.process(wires, enqueued_at=enqueued_at)
         crash_points.reach("processor.committed")
         done.committed += len(report.committed)
+        done.refused += len(report.refused)
         done.duplicates += len(report.duplicates)
         for wire in report.invalid:
             self._bury_forged(wire, done)
         if report.conflicts:
-            done.parked += self.park(report.conflicts, CONFLICT_DELAY)
+            self.park(report.conflicts, CONFLICT_DELAY, done)
+        if report.full:
+            self.park(report.full, FULL_DELAY, done)
+            self._on_full()
         return report
 
     def _run_one_by_one(self, wires: Sequence[WireTransaction], done: Processed, enqueued_at: int) -> None:
@@ -138,6 +175,8 @@ class Processor:
             return
         try:
             report = self._execute([wire], done, enqueued_at)
+            for _, error in report.broken:
+                raise error
         except Exception as error:
             if not is_retryable(error) and not isinstance(error, LedgerMissing):
                 logger.exception("Transaction %s cannot be run", wire.parsed.signatures[0])
@@ -146,12 +185,18 @@ class Processor:
             # An error that can be told is no killing; only silent ends count.
             self._end_attempt(wire.signature)
             raise
-        if report.conflicts:
+        if report.conflicts or report.full:
             self._end_attempt(wire.signature)
 
     def _bury(self, wire: WireTransaction, reason: str, attempts: int, done: Processed) -> None:
         logger.error("Transaction %s is given up: %s", wire.parsed.signatures[0], reason)
-        done.buried += self._burial.bury(wire.signature, wire.raw, reason, attempts)
+        try:
+            if self._burial.bury(wire.signature, wire.raw, reason, attempts):
+                done.buried += 1
+                done.add_reason(reason)
+        except DeadLettersFullError:
+            logger.critical("Dead letters are full: %s waits in intake for room", wire.parsed.signatures[0])
+            done.parked += self.intake.park([(wire.signature, wire.raw)], NO_GRAVE_DELAY)
 
     def _end_attempt(self, signature: bytes) -> None:
         try:
@@ -165,7 +210,7 @@ class Processor:
             self.intake.end_attempt(self._overdue_ends[-1])
             self._overdue_ends.pop()
 
-    def _genuine(self, wires: Sequence[WireTransaction], done: Processed) -> list[WireTransaction]:
+    def _genuine(self, wires: Sequence[WireTransaction], done: Processed) -> list[VerifiedTransaction]:
         """Those whose signatures are right; the others are buried."""
         genuine = []
         for wire in wires:
@@ -176,10 +221,11 @@ class Processor:
         return genuine
 
     def _bury_forged(self, wire: WireTransaction, done: Processed) -> None:
-        self._bury_malformed(base64.b64encode(wire.raw).decode(), "SignatureFailure")
-        done.malformed += 1
+        self._bury_malformed(base64.b64encode(wire.raw).decode(), "SignatureFailure", done)
 
-    def _bury_malformed(self, item: object, reason: str) -> None:
+    def _bury_malformed(self, item: object, reason: str, done: Processed) -> None:
+        done.malformed += 1
+        done.add_reason(reason)
         payload = item.encode() if isinstance(item, str) else repr(item).encode()
         name = b"malformed-" + hashlib.sha256(payload).hexdigest()[:32].encode()
         logger.error("A message held no transaction (%s); kept as dead letter %s", reason, name.decode())

@@ -7,19 +7,21 @@ import logging
 from collections.abc import Sequence
 from typing import cast
 
-from banking.blocks import Block, BlockHeader, encode_entries
+from banking.block_hashes import fill_hashes
+from banking.blocks import Block, BlockHeader, encode_body
 from banking.blockstore import BlockStore
 from banking.errors import BadBlock, Diverged, LeaseLost, LedgerUnavailable, RestoreFailed, RestoreInterrupted
 from banking.keys import EpochKeys
+from banking.layout import LAYOUT
 from banking.lease import RestoreLease
 from banking.ledger import BLOCKHASH_HISTORY, Ledger
 from banking.loading import EpochLoader, check_totals
 from banking.snapshot import ACCOUNTS, Fold, fold_blocks
-from config.clock import SYSTEM_CLOCK, Clock
 from recovery import crash_points
 from recovery.archive import NotFound
 from recovery.checkpoints.components import ComponentLayer
 from recovery.checkpoints.errors import RestoreRefused
+from recovery.clock import SYSTEM_CLOCK, Clock
 
 logger = logging.getLogger(__name__)
 
@@ -83,10 +85,11 @@ class LedgerRestore:
             # Another restorer, which did not know of this one (Redis was emptied between the two), opened it.
             raise RestoreInterrupted(f"the archive has epoch {header.epoch} meanwhile, starting over")
         self._fold.head, self._fold.head_hash = header, header.hash()
+        fill_hashes(self._blocks, layers, self._fold, header.slot)
         crash_points.reach("restore.folded")
         rows = _account_rows(layers) + len(self._fold.accounts)
         with EpochLoader(
-            self._ledger, self._staging, lambda done: self._lease.progress("accounts", done, rows)
+            self._ledger, self._staging, self.epoch, lambda done: self._lease.progress("accounts", done, rows)
         ) as loader:
             self._lease.progress("accounts", 0, rows)
             crash_points.reach("restore.loading")
@@ -157,7 +160,7 @@ class LedgerRestore:
 
     def _open_epoch(self, head: BlockHeader) -> BlockHeader:
         """Put the empty block that opens the epoch: from then on no late sealer of an older one can go on (I8)."""
-        body = encode_entries([])
+        body = encode_body([], {})
         header = BlockHeader(
             ledger_id=head.ledger_id,
             supply=head.supply,
@@ -166,7 +169,8 @@ class LedgerRestore:
             parent=head.hash(),
             first_seq=head.last_seq + 1,
             last_seq=head.last_seq,
-            time_ms=int(self._clock.time() * 1000),
+            # By Redis' clock like every block's, and never before the block that it follows.
+            time_ms=max(self._ledger.server_ms(), head.time_ms),
             processed=head.processed,
             failed=head.failed,
             burned=head.burned,
@@ -217,7 +221,7 @@ class LedgerRestore:
 
     def _drop(self, signatures: Sequence[bytes]) -> None:
         keys = self._ledger.keys
-        names = [keys.restorer, keys.intake, keys.queued, keys.parked, keys.attempts, keys.dead]
+        names = [keys.restorer, keys.intake, keys.queued, keys.parked, keys.attempts, keys.dead, keys.dead_bytes]
         for first in range(0, len(signatures), 1_000):
             some = signatures[first : first + 1_000]
             if not self._ledger.run("forget", names, [self._lease.token, *some]):
@@ -236,6 +240,7 @@ class LedgerRestore:
                 self.epoch,
                 opening.ledger_id,
                 opening.supply,
+                LAYOUT,
                 *loader.counts(),
                 *_state_fields(opening),
             ],
@@ -256,6 +261,8 @@ def _state_fields(opening: BlockHeader) -> list[str | bytes | int]:
     return [
         "slot",
         opening.slot + 1,
+        "slot_time",
+        opening.time_ms,
         "seq",
         opening.last_seq,
         "blockhash",

@@ -10,11 +10,11 @@ from banking.ledger import Ledger
 _PAGE = 1_000
 
 
-def scan_accounts(ledger: Ledger) -> Iterator[tuple[bytes, int, bytes]]:
+def scan_accounts(ledger: Ledger) -> Iterator[tuple[bytes, bytes, bytes]]:
     """(key, version, record) of every account that is there throughout; each pair is of one moment.
 
     Accounts that come or go meanwhile may be missing or be told twice. Half a pair (a record without a version, or
-    the reverse) is told too, with version 0 or record b"".
+    the reverse) is told too, with the other half b"".
     """
     keys = ledger.epoch_keys
     for source in (keys.versions, keys.accounts):
@@ -36,7 +36,7 @@ def _without_version(ledger: Ledger, names: list[bytes]) -> list[bytes]:
     return [name for name, version in zip(names, versions, strict=True) if version is None]
 
 
-def _pairs(ledger: Ledger, names: list[bytes]) -> Iterator[tuple[bytes, int, bytes]]:
+def _pairs(ledger: Ledger, names: list[bytes]) -> Iterator[tuple[bytes, bytes, bytes]]:
     def read() -> Any:
         pipe = ledger.client.pipeline(transaction=True)
         pipe.hmget(ledger.epoch_keys.versions, names)
@@ -46,4 +46,4 @@ def _pairs(ledger: Ledger, names: list[bytes]) -> Iterator[tuple[bytes, int, byt
     versions, records = ledger.call(read)
     for name, version, record in zip(names, versions, records, strict=True):
         if version is not None or record is not None:
-            yield name, int(version or 0), record or b""
+            yield name, version or b"", record or b""

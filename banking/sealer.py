@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from solders.transaction import VersionedTransaction
 
-from banking.blocks import BlockHeader, encode_entries
+from banking.blocks import BlockHeader, encode_body
 from banking.blockstore import BlockStore
-from banking.errors import ArchiveBehind, JournalGap
-from banking.journal import JournalEntry, read_journal
+from banking.errors import ArchiveBehind, BlockTooLarge, JournalGap
+from banking.execution.context import SLOT_HASHES
+from banking.journal import JournalEntry, read_images, read_journal, written_by
 from banking.ledger import BLOCKHASH_HISTORY, Ledger
 from recovery import crash_points
 
@@ -45,11 +46,12 @@ class Sealer:
     def seal(self, *, interval: float = 0.0) -> Sealed | None:
         """Seal the open slot if it is at least `interval` seconds old, or finish what another sealer began.
 
-        Raises ArchiveUnavailable, ArchiveBehind (nothing became final; try again), Diverged and JournalGap (the
-        ledger must be restored), LedgerUnavailable, StaleEpoch.
+        Raises ArchiveUnavailable, ArchiveBehind (nothing became final; try again), Diverged, JournalGap and
+        BlockTooLarge (the ledger must be restored), LedgerUnavailable, StaleEpoch.
         """
         epoch, keys = self._ledger.epoch, self._ledger.epoch_keys
-        closed = self._ledger.run("close", [self._ledger.keys.meta, keys.state], [epoch, int(interval * 1000)])
+        names = [self._ledger.keys.meta, keys.state, keys.images_even, keys.images_odd]
+        closed = self._ledger.run("close", names, [epoch, int(interval * 1000)])
         if closed is None:
             return None
         crash_points.reach("seal.closed")
@@ -60,19 +62,37 @@ class Sealer:
                 # Another sealer finished this slot, and it was pruned, while this one slept.
                 return None
             raise JournalGap(f"the journal of slot {slot} lacks entries: {len(entries)} of {first_seq}-{last_seq}")
+        written = written_by(entries)
+        images = read_images(self._ledger, slot, written)
+        if self._ledger.state().finalized >= slot:
+            # Another sealer finished it, and what was read may be of the slot after the next.
+            return None
+        if len(images) != len(written):
+            raise JournalGap(f"slot {slot} lacks the records of {len(written) - len(images)} accounts it wrote")
         if not self._blocks.exists(slot - 1):
             raise ArchiveBehind(f"the archive lacks the block of slot {slot - 1}; put the right archive back")
-        body = encode_entries(entries)
-        header = _header(closed, epoch, body)
-        self._blocks.put(header, body)
+        try:
+            body = encode_body(entries, images)
+            header = _header(closed, epoch, body)
+            self._blocks.put(header, body)
+        except BlockTooLarge as error:
+            self._note_too_large(slot, error)
+            raise
         crash_points.reach("seal.archived")
         self._ledger.run(
             "finalize",
             [self._ledger.keys.meta, keys.state, keys.blockhashes],
-            [epoch, slot, header.hash(), BLOCKHASH_HISTORY],
+            [epoch, slot, header.hash(), SLOT_HASHES],
         )
         crash_points.reach("seal.finalized")
         return Sealed(slot, header.hash(), len(entries))
+
+    def _note_too_large(self, slot: int, error: BlockTooLarge) -> None:
+        """Let `consistency` see it, whatever the slot's count of its bytes says."""
+        logger.critical("Closed slot %d cannot be archived: %s", slot, error)
+        keys = self._ledger.epoch_keys
+        if self._ledger.state().finalized < slot:
+            self._ledger.call(lambda: self._ledger.client.hset(keys.state, "closing_bytes", error.bytes))
 
     def prune(self) -> int:
         """Drop from Redis what is final and older than 300 slots; returns how many slots were dropped."""

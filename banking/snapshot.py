@@ -13,6 +13,7 @@ from solders.transaction import VersionedTransaction
 
 from banking.blocks import Block, BlockHeader
 from banking.blockstore import BlockStore
+from banking.execution.context import SLOT_HASHES
 from banking.ledger import BLOCKHASH_HISTORY
 from recovery.checkpoints import BadCheckpoint, Batch
 
@@ -90,9 +91,10 @@ class Fold:
 
     def add(self, block: Block) -> None:
         """Fold the next block in."""
+        last = {key: entry.seq for entry in block.entries for key in entry.keys}
+        for key, record in block.images.items():
+            self.accounts[key] = (last[key], record)
         for entry in block.entries:
-            for key, record in entry.writes.items():
-                self.accounts[key] = (entry.seq, record)
             if entry.raw:
                 message = message_hash(entry.raw) if entry.included else b""
                 self.statuses[entry.signature] = (entry.value, message)
@@ -108,7 +110,7 @@ class Fold:
 
     def recent_blockhashes(self, head_slot: int) -> Iterator[BlockhashRow]:
         for blockhash, slot in self.blockhashes.items():
-            if head_slot + 1 - slot <= BLOCKHASH_HISTORY:
+            if head_slot + 1 - slot <= SLOT_HASHES:
                 yield BlockhashRow(blockhash, slot)
 
 

@@ -17,6 +17,11 @@ from solders.transaction_status import (
 
 BLOCKHASH_NOT_FOUND = '"BlockhashNotFound"'
 ALREADY_PROCESSED = '"AlreadyProcessed"'
+PROGRAM_ACCOUNT_NOT_FOUND = '"ProgramAccountNotFound"'
+INVALID_PROGRAM_FOR_EXECUTION = '"InvalidProgramForExecution"'
+MAX_LOADED_ACCOUNTS_DATA_SIZE_EXCEEDED = '"MaxLoadedAccountsDataSizeExceeded"'
+UNBALANCED_TRANSACTION = '"UnbalancedTransaction"'
+PROGRAM_FAILED_TO_COMPLETE = '{"InstructionError":[0,"ProgramFailedToComplete"]}'
 
 
 def error_json(error: TransactionErrorType) -> str:

@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-
-from solders.hash import Hash
 
 from banking.accounts import Touched, program_data_key, static_accounts, with_lookups
 from banking.cache import ProgramCache
 from banking.detail import Detail, pack_detail
-from banking.errors import InvalidTransaction, StillInConflict
+from banking.entries import Entry
+from banking.errors import InvalidTransaction, SlotFull, StillInConflict, TransactionRefused
+from banking.execution.nonces import Nonce, judge_nonce, nonce_key
+from banking.execution.visibility import sees_slot
 from banking.executor import SvmExecutor
-from banking.ledger import Entry, Ledger, Loaded
-from banking.native import ADDRESS_LOOKUP_TABLE
-from banking.records import Outcome, Result, pack_result
-from banking.solana_errors import ALREADY_PROCESSED, BLOCKHASH_NOT_FOUND
+from banking.ledger import Ledger, Loaded
+from banking.limits import COMMIT_BYTES, LOAD_BYTES, LONE_LOAD_BYTES, MOST_LOADED_BYTES
+from banking.records import HEADER_SIZE, Outcome, Result, pack_refusal, pack_result
+from banking.solana_errors import (
+    ALREADY_PROCESSED,
+    BLOCKHASH_NOT_FOUND,
+    MAX_LOADED_ACCOUNTS_DATA_SIZE_EXCEEDED,
+)
 from banking.tolerance import Protection
-from banking.wire import TransactionInput, WireTransaction, check_signatures, decode, verify
-
-_LOOKUP_PROGRAM = bytes(ADDRESS_LOOKUP_TABLE)
+from banking.wire import TransactionInput, VerifiedTransaction, WireTransaction, check_signatures, decode, verify
+from recovery.retryable import is_retryable
 
 
 @dataclass(slots=True)
 class BatchReport:
     """What became of a batch.
 
-    `committed` now; `duplicates` had their outcome before; `conflicts` lost to others in every round and must
-    come again; `invalid` have a wrong signature and were never in intake.
+    `committed` now; `refused` now, without a fee; `duplicates` had their end before; `full` found no room in the slot
+    and must come again in the next; `conflicts` lost to others in every round and must come again, as must those whose
+    nonce is good from the next slot on; `invalid` have a wrong signature and were never in intake; `broken` cannot be
+    executed here, for the reason beside them.
     """
 
     committed: list[WireTransaction] = field(default_factory=list)
+    refused: list[WireTransaction] = field(default_factory=list)
     duplicates: list[WireTransaction] = field(default_factory=list)
     conflicts: list[WireTransaction] = field(default_factory=list)
+    full: list[WireTransaction] = field(default_factory=list)
     invalid: list[WireTransaction] = field(default_factory=list)
+    broken: list[tuple[WireTransaction, Exception]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,36 +74,45 @@ class BankingStage:
         self._protection = protection or Protection()
         self._executor = executor
         self._rounds = conflict_rounds
-        self._native = executor.native_keys()
+        self._native = executor.native
         self._programs = ProgramCache()
         self._epoch = 0
 
     def process(self, wires: Sequence[WireTransaction], *, enqueued_at: int = 0) -> BatchReport:
-        """Bring every transaction to its outcome: two round trips to Redis unless accounts conflict.
+        """Bring every transaction to its outcome: two round trips to Redis unless accounts conflict or are large.
 
         `enqueued_at` (ms, Redis time, 0 = unknown) is when the message was sent. Raises LedgerUnavailable and
         StaleEpoch, both transient: nothing of the last round was committed, or its reply was lost. Ask again.
         """
         report = BatchReport()
         pending = _Pending(_distinct(wires))
-        for _ in range(self._rounds):
-            if not pending.wires:
-                break
+        rounds = 0
+        while pending.wires and rounds < self._rounds:
+            before = len(pending.wires)
             self._round(pending, report, enqueued_at)
-        report.conflicts = pending.wires
+            # Large records go in pieces, which is no conflict.
+            rounds += not (pending.put_off and len(pending.wires) < before)
+        report.conflicts += pending.wires
         return report
 
     def process_transaction_with_fault_tolerance(self, transaction: TransactionInput) -> Outcome:
         """The whole way of one transaction, without Celery: verify, gate, breaker, execute, commit, with retries.
 
         A transaction that was processed before keeps its outcome. Raises InvalidTransaction, OperationRefused,
-        CircuitOpenError, and the last transient error when the retry policy has enough.
+        CircuitOpenError, TransactionRefused (without a fee: it may come again), and the last transient error when the
+        retry policy has enough.
         """
         wire = verify(decode(transaction))
         return self._protection.run(lambda: self._process_one(wire))
 
     def _process_one(self, wire: WireTransaction) -> Outcome:
-        self.process([wire])
+        report = self.process([wire])
+        for _, error in report.broken:
+            raise error
+        if report.refused:
+            raise TransactionRefused(self.ledger.refusals([wire.signature])[0] or "refused")
+        if report.full:
+            raise SlotFull("the open slot has no room for it")
         outcome = self.ledger.outcomes([wire.signature])[0]
         if outcome is None:
             raise StillInConflict("other transactions on the same accounts won every round")
@@ -111,101 +129,152 @@ class BankingStage:
         """
         wires = [wire for wire, _ in asked]
         touched = {wire.signature: static_accounts(wire) for wire in wires}
-        loaded = self._load(wires, touched)
-        expired = _expired(wires, loaded)
+        alone = len(wires) == 1
+        loaded = self._load(wires, touched, most_bytes=LONE_LOAD_BYTES if alone else LOAD_BYTES)
+        if loaded.left_out and not alone:
+            # Large accounts: one after the other.
+            return [self.simulate_each([one])[0] for one in asked]
         return [
-            self._simulate(wire, touched[wire.signature], loaded, resolved, check and wire.blockhash in expired)
-            for (wire, check), resolved in zip(asked, loaded.resolved, strict=True)
+            self._simulate(wire, touched[wire.signature], loaded, resolved and not refused, check)
+            for (wire, check), resolved, refused in zip(asked, loaded.resolved, loaded.refused, strict=True)
         ]
 
     def _simulate(
-        self, wire: WireTransaction, touched: Touched, loaded: Loaded, resolved: bool, expired: bool
+        self, wire: WireTransaction, touched: Touched, loaded: Loaded, resolved: bool, check: bool
     ) -> Simulation:
-        if expired:
-            return Simulation(loaded.slot, Result(BLOCKHASH_NOT_FOUND, 0, 0, []), {}, None, resolved)
-        ran = self._executor.simulate(wire, touched, loaded.records)
-        return Simulation(loaded.slot, ran.result, {**loaded.records, **ran.writes}, ran.detail, resolved)
+        valid = not check or loaded.is_recent(wire.blockhash)
+        if not valid and self._nonce(wire, touched, loaded)[1] is not Nonce.USABLE:
+            return Simulation(loaded.context.slot, Result(BLOCKHASH_NOT_FOUND, 0, 0, []), {}, None, resolved)
+        refusal = None if _may_load(touched, loaded) else MAX_LOADED_ACCOUNTS_DATA_SIZE_EXCEEDED
+        ran = self._executor.simulate(wire, touched, loaded.records, refusal=refusal)
+        return Simulation(loaded.context.slot, ran.result, {**loaded.records, **ran.writes}, ran.detail, resolved)
 
     def _round(self, pending: _Pending, report: BatchReport, enqueued_at: int) -> None:
         touched = {wire.signature: static_accounts(wire) for wire in pending.wires}
         loaded = self._load(pending.wires, touched)
-        open_wires = []
-        for wire, resolved, accepted in zip(pending.wires, loaded.resolved, loaded.accepted, strict=True):
-            if resolved:
-                report.duplicates.append(wire)
-            elif _is_genuine(wire, accepted):
-                open_wires.append(wire)
-            else:
-                report.invalid.append(wire)
-        if not open_wires:
-            pending.wires = []
+        open_wires = _open_ones(pending.wires, loaded, report)
+        ready = [wire for wire in open_wires if loaded.has(touched[wire.signature].reads())]
+        if open_wires and not ready:
+            ready = open_wires[:1]
+            loaded = self._load(ready, touched, most_bytes=LONE_LOAD_BYTES)
+        executed = self._execute(ready, touched, loaded, pending, report)
+        tried = {wire.signature for wire in ready} - {wire.signature for wire in pending.put_off}
+        pending.put_off = [wire for wire in open_wires if wire.signature not in tried]
+        if not executed:
+            pending.wires = pending.put_off
             return
-        expired = _expired(pending.wires, loaded)
-        entries = [self._entry(wire, touched, loaded, expired, pending.refused) for wire in open_wires]
-        answer = self.ledger.commit(entries, loaded.versions, enqueued_at)
-        pending.settle(open_wires, answer.codes, report)
+        entries = [entry for _, entry in executed]
+        answer = self.ledger.commit(entries, loaded.versions, enqueued_at, context=loaded.context)
+        pending.settle([wire for wire, _ in executed], answer.codes, report)
 
-    def _entry(
+    def _execute(
         self,
-        wire: WireTransaction,
-        touched: dict[bytes, Touched],
+        wires: Sequence[WireTransaction],
+        touched: Mapping[bytes, Touched],
         loaded: Loaded,
-        expired: set[bytes],
-        refused: dict[bytes, str],
-    ) -> Entry:
-        refusal = refused.get(wire.signature) or (BLOCKHASH_NOT_FOUND if wire.blockhash in expired else None)
+        pending: _Pending,
+        report: BatchReport,
+    ) -> list[tuple[WireTransaction, Entry]]:
+        """Execute `wires` until what they wrote is enough for one commit; the rest is put off."""
+        executed: list[tuple[WireTransaction, Entry]] = []
+        size, pending.put_off = 0, []
+        for place, wire in enumerate(wires):
+            if size > COMMIT_BYTES:
+                pending.put_off = list(wires[place:])
+                break
+            try:
+                entry = self._entry(wire, touched[wire.signature], loaded, pending)
+            except Exception as error:
+                if is_retryable(error):
+                    raise
+                report.broken.append((wire, error))
+                continue
+            if entry is None:
+                report.conflicts.append(wire)
+            else:
+                executed.append((wire, entry))
+                size += sum(map(len, entry.writes.values()))
+        return executed
+
+    def _entry(self, wire: WireTransaction, accounts: Touched, loaded: Loaded, pending: _Pending) -> Entry | None:
+        """What to commit for `wire`; None when it must wait for the next slot."""
+        refusal = pending.refused.get(wire.signature)
         if refusal is not None:
-            return _refusal(wire, refusal)
-        accounts = touched[wire.signature]
-        execution = self._executor.execute(wire, accounts, loaded.records)
+            return _expired(wire) if refusal == BLOCKHASH_NOT_FOUND else _told(wire, refusal)
+        nonce = None
+        if not loaded.is_recent(wire.blockhash):
+            nonce, verdict = self._nonce(wire, accounts, loaded)
+            if verdict is Nonce.NOT_YET:
+                return None
+            if verdict is Nonce.NONE:
+                return _expired(wire, (nonce,) if nonce else ())
+        refusal = None if _may_load(accounts, loaded) else MAX_LOADED_ACCOUNTS_DATA_SIZE_EXCEEDED
+        execution = self._executor.execute(wire, accounts, loaded.records, nonce, refusal=refusal)
+        err = execution.result.err
+        reads = [key for key in accounts.reads() if key not in self._native]
+        if err is not None and not execution.burned:
+            # As in Solana: whoever pays no fee is not included, and may try again.
+            told = _told(wire, err)
+            return replace(
+                told,
+                blockhash=wire.blockhash if nonce is None else None,
+                reads=reads,
+                bound=sees_slot(wire),
+                nonce=nonce is not None,
+            )
         return Entry(
             signature=wire.signature,
             message_hash=wire.message_hash,
-            blockhash=wire.blockhash,
-            reads=[key for key in accounts.reads() if key not in self._native],
+            blockhash=wire.blockhash if nonce is None else None,
+            reads=reads,
             burned=execution.burned,
-            ok=execution.result.err is None,
+            ok=err is None,
             result=pack_result(execution.result),
             raw=wire.raw,
             writes=execution.writes,
             detail=pack_detail(execution.detail),
+            bound=sees_slot(wire),
+            nonce=nonce is not None,
         )
 
-    def _load(self, wires: Sequence[WireTransaction], touched: dict[bytes, Touched]) -> Loaded:
-        """Everything the batch touches; more than one round trip only for lookup tables and unseen programs."""
+    def _nonce(self, wire: WireTransaction, accounts: Touched, loaded: Loaded) -> tuple[bytes | None, Nonce]:
+        key = nonce_key(wire, accounts.writable)
+        if key is None:
+            return None, Nonce.NONE
+        return key, judge_nonce(wire, loaded.records[key], loaded.context)
+
+    def _load(
+        self, wires: Sequence[WireTransaction], touched: dict[bytes, Touched], *, most_bytes: int = LOAD_BYTES
+    ) -> Loaded:
+        """Everything the batch touches; more than one round trip only for lookup tables and unseen programs.
+
+        What tables and programs name is taken from the very moment that the versions are of.
+        """
         if self.ledger.epoch != self._epoch:
             # Sequence numbers, and so versions, come again after a restore, with other records behind them.
             self._programs, self._epoch = ProgramCache(), self.ledger.epoch
+        static = dict(touched)
         wanted = dict.fromkeys(key for accounts in touched.values() for key in self._programs.with_data(accounts))
-        if any(wire.lookups for wire in wires):
-            tables = self._ask(wires, wanted).records
+        while True:
+            loaded = self._ask(wires, wanted, most_bytes)
             for wire in wires:
-                touched[wire.signature] = with_lookups(wire, touched[wire.signature], tables)
-            wanted |= dict.fromkeys(key for accounts in touched.values() for key in accounts.reads())
-        loaded = self._ask(wires, wanted)
-        missing = [key for record in loaded.records.values() if (key := program_data_key(record)) and key not in wanted]
-        if missing:
-            loaded = self._ask(wires, wanted | dict.fromkeys(missing))
-        for wire in wires:
-            touched[wire.signature] = _with_program_data(touched[wire.signature], loaded)
-        self._begin(wires, touched, loaded)
+                named = with_lookups(wire, static[wire.signature], loaded.records)
+                touched[wire.signature] = _with_program_data(named, loaded)
+            needed = dict.fromkeys(key for accounts in touched.values() for key in accounts.reads())
+            if needed.keys() <= wanted.keys():
+                break
+            wanted |= needed
+        self._executor.begin(loaded.context)
         return loaded
 
-    def _ask(self, wires: Sequence[WireTransaction], wanted: Iterable[bytes]) -> Loaded:
+    def _ask(self, wires: Sequence[WireTransaction], wanted: Iterable[bytes], most_bytes: int) -> Loaded:
         accounts = [key for key in wanted if key not in self._native]
         signatures = [wire.signature for wire in wires]
         blockhashes = list(dict.fromkeys(wire.blockhash for wire in wires))
-        loaded = self.ledger.load(signatures, blockhashes, accounts, self._programs.versions(accounts))
+        at_hand = self._programs.versions(accounts)
+        loaded = self.ledger.load(signatures, blockhashes, accounts, at_hand, most_bytes=most_bytes)
         self._programs.complete(loaded)
         return loaded
-
-    def _begin(self, wires: Sequence[WireTransaction], touched: dict[bytes, Touched], loaded: Loaded) -> None:
-        # Only who creates a lookup table looks at slot hashes; everybody else is spared the round trip.
-        needs_hashes = any(_LOOKUP_PROGRAM in touched[wire.signature].keys for wire in wires)
-        hashes = self.ledger.recent_blockhashes() if needs_hashes else []
-        # A slot's own hash is not known while it is open.
-        slot_hashes = [(slot, Hash.from_bytes(value)) for slot, value in hashes if slot < loaded.slot]
-        self._executor.begin(loaded.slot, loaded.slot_time_ms // 1000, slot_hashes)
 
 
 @dataclass(slots=True)
@@ -214,6 +283,8 @@ class _Pending:
 
     wires: list[WireTransaction]
     refused: dict[bytes, str] = field(default_factory=dict)
+    #: Those of the last round that did not fit beside the others.
+    put_off: list[WireTransaction] = field(default_factory=list)
 
     def settle(self, wires: Sequence[WireTransaction], codes: str, report: BatchReport) -> None:
         """Sort `wires` by what the commit script said of each."""
@@ -222,8 +293,12 @@ class _Pending:
             match code:
                 case "A":
                     report.committed.append(wire)
+                case "R":
+                    report.refused.append(wire)
                 case "D":
                     report.duplicates.append(wire)
+                case "B":
+                    report.full.append(wire)
                 case "M":
                     self.refused[wire.signature] = ALREADY_PROCESSED
                     self.wires.append(wire)
@@ -232,6 +307,33 @@ class _Pending:
                     self.wires.append(wire)
                 case _:
                     self.wires.append(wire)
+        if "B" in codes:
+            # What built on those without room, or is as large and was put off, would find none either.
+            report.full += [wire for wire in (*self.wires, *self.put_off) if wire.signature not in self.refused]
+            self.wires = [wire for wire in self.wires if wire.signature in self.refused]
+            self.put_off = []
+        self.wires += self.put_off
+
+
+def _open_ones(wires: Sequence[WireTransaction], loaded: Loaded, report: BatchReport) -> list[WireTransaction]:
+    """Those of `wires` that are genuine and have no outcome yet; the others go into the report."""
+    found = []
+    for wire, resolved, accepted in zip(wires, loaded.resolved, loaded.accepted, strict=True):
+        if resolved:
+            report.duplicates.append(wire)
+        elif _is_genuine(wire, accepted):
+            found.append(wire)
+        else:
+            report.invalid.append(wire)
+    return found
+
+
+def _may_load(accounts: Touched, loaded: Loaded) -> bool:
+    """Whether all that the transaction loads stays within what Solana lets it."""
+    reads = accounts.reads()
+    if not loaded.has(reads):
+        return False
+    return sum(len(loaded.records.get(key, b"")) for key in reads) <= MOST_LOADED_BYTES + len(reads) * HEADER_SIZE
 
 
 def _is_genuine(wire: WireTransaction, accepted: bytes) -> bool:
@@ -240,7 +342,7 @@ def _is_genuine(wire: WireTransaction, accepted: bytes) -> bool:
     What stands in intake was verified before it was written there (by `submit`, or before parking). The very same
     bytes need no second look: whoever could forge an intake record could write accounts as well.
     """
-    if wire.verified or accepted == wire.raw:
+    if isinstance(wire, VerifiedTransaction) or accepted == wire.raw:
         return True
     try:
         check_signatures(wire)
@@ -253,14 +355,15 @@ def _distinct(wires: Sequence[WireTransaction]) -> list[WireTransaction]:
     return list({wire.signature: wire for wire in wires}.values())
 
 
-def _expired(wires: Sequence[WireTransaction], loaded: Loaded) -> set[bytes]:
-    blockhashes = dict.fromkeys(wire.blockhash for wire in wires)
-    return {blockhash for blockhash, recent in zip(blockhashes, loaded.recent, strict=True) if not recent}
+def _expired(wire: WireTransaction, reads: Sequence[bytes] = ()) -> Entry:
+    """An outcome without a fee: nothing can make it valid again."""
+    result = pack_result(Result(BLOCKHASH_NOT_FOUND, 0, 0, []))
+    return Entry(wire.signature, wire.message_hash, None, reads, 0, False, result, wire.raw, {})
 
 
-def _refusal(wire: WireTransaction, err: str) -> Entry:
-    result = pack_result(Result(err, 0, 0, []))
-    return Entry(wire.signature, wire.message_hash, None, (), 0, False, result, wire.raw, {})
+def _told(wire: WireTransaction, err: str) -> Entry:
+    """A refusal without a fee, which is no outcome."""
+    return Entry(wire.signature, wire.message_hash, None, (), 0, False, pack_refusal(err), wire.raw, {}, refused=True)
 
 
 def _with_program_data(touched: Touched, loaded: Loaded) -> Touched:

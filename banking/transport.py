@@ -8,7 +8,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from banking.blockstore import BlockStore, ledger_folder
 from banking.checkpointing import checkpoint_store
@@ -20,6 +20,8 @@ _NAMES = re.compile(
     r"blocks/[0-9]{9}/[0-9]{12}\.block"
     r"|checkpoints/[0-9]{12}-[0-9a-f]{8}-[0-9a-f]{8}/(?:checkpoint\.manifest|part-[0-9]{2}-[0-9]{6}\.zst)"
 )
+#: What one of our members needs beside its data: a header, padding, and the end of the file.
+_MOST_HEADER_BYTES = 16 * 1024
 
 
 class BadExport(TrunklineError):
@@ -47,8 +49,8 @@ def export_ledger(blocks: BlockStore, file: BinaryIO) -> int:
 def import_ledger(blocks: BlockStore, file: BinaryIO, *, most_bytes: int) -> int:
     """Verify an export completely, then put it into the archive as the ledger of `blocks`; returns how many objects.
 
-    Nothing is put before all has been verified: names, sizes (`most_bytes` in all), signatures, the chain of blocks
-    and every byte of every checkpoint. Raises BadExport, LedgerExists, ArchiveUnavailable.
+    Nothing is put before all has been verified: names, sizes (`most_bytes` in the whole stream), signatures, the
+    chain of blocks and every byte of every checkpoint. Raises BadExport, LedgerExists, ArchiveUnavailable.
     """
     if blocks.newest() is not None:
         raise LedgerExists(f"The archive has a ledger named {blocks.ledger!r} already; choose another name.")
@@ -62,36 +64,67 @@ def import_ledger(blocks: BlockStore, file: BinaryIO, *, most_bytes: int) -> int
     return len(names)
 
 
+class _Metered:
+    """A stream that gives at most `most` bytes, and no more at a time than was allowed before.
+
+    tarfile reads the header of a member whole, with names as long as the header claims: what a member may cost must be
+    decided here, below it.
+    """
+
+    def __init__(self, file: BinaryIO, most: int) -> None:
+        self._file = file
+        self._most = self._room = most
+        self._allowed = 0
+
+    def allow(self, count: int) -> None:
+        """From here on `count` bytes may be read."""
+        # tarfile reads ahead by up to one of its blocks.
+        self._allowed = count + tarfile.RECORDSIZE
+
+    def read(self, count: int) -> bytes:
+        """Raises BadExport instead of more than was allowed."""
+        data = self._file.read(count)
+        self._room -= len(data)
+        self._allowed -= len(data)
+        if self._room < 0:
+            raise BadExport(f"The file holds more than {self._most} bytes.")
+        if self._allowed < 0:
+            raise BadExport("The file holds a header that is larger than any of a ledger's export.")
+        return data
+
+
 def _unpack(staged: BlockStore, file: BinaryIO, most_bytes: int) -> list[str]:
-    names: list[str] = []
-    room = most_bytes
+    names: dict[str, None] = {}
+    meter = _Metered(file, most_bytes)
+    meter.allow(_MOST_HEADER_BYTES)
     try:
-        with tarfile.open(fileobj=file, mode="r|") as tar:
-            for name, data in _members(tar):
-                room -= len(data)
-                if room < 0:
-                    raise BadExport(f"The file holds more than {most_bytes} bytes.")
+        with tarfile.open(fileobj=cast("BinaryIO", meter), mode="r|") as tar:
+            for name, data in _members(tar, meter):
                 full = f"{ledger_folder(staged.ledger)}/{name}"
                 if full in names:
                     raise BadExport(f"The file holds {name} twice.")
                 staged.archive.put(full, data)
-                names.append(full)
+                names[full] = None
     except (tarfile.TarError, EOFError) as error:
         raise BadExport(f"The file is not a ledger's export: {error}") from error
-    return names
+    return list(names)
 
 
-def _members(tar: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
-    for entry in tar:
+def _members(tar: tarfile.TarFile, meter: _Metered) -> Iterator[tuple[str, bytes]]:
+    while (entry := tar.next()) is not None:
         if not entry.isreg() or not _NAMES.fullmatch(entry.name):
             raise BadExport(f"The file holds something that is no block or checkpoint: {entry.name[:200]!r}")
         if entry.size > MAX_OBJECT_BYTES:
             raise BadExport(f"{entry.name} has {entry.size} bytes, the most is {MAX_OBJECT_BYTES}")
+        meter.allow(entry.size)
         stream = tar.extractfile(entry)
         data = stream.read(MAX_OBJECT_BYTES + 1) if stream else b""
         if len(data) != entry.size:
             raise BadExport(f"{entry.name} is cut off")
         yield entry.name, data
+        # tarfile remembers every member it has seen.
+        tar.members.clear()  # type: ignore[attr-defined]
+        meter.allow(_MOST_HEADER_BYTES)
 
 
 def _verify(staged: BlockStore) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import redis
 
-from config.connections import connect
+from recovery.connections import connect
 from recovery.degradation import DegradationManager
 from workers.embedded import EmbeddedRedis
 

@@ -32,8 +32,8 @@ from banking.opening import open_blocks, open_ledger
 from banking.stage import BankingStage
 from banking.wire import verify
 from config.celery_settings import celery_settings
-from config.connections import connect
 from config.settings import Settings
+from recovery.connections import connect
 from workers.embedded import EmbeddedRedis
 
 SOL = 10**9

@@ -11,6 +11,7 @@ from celery import Celery
 
 from config import serialization, transport
 from config.celery_settings import celery_settings
+from config.control import Control
 from config.settings import get_settings
 
 
@@ -20,7 +21,7 @@ def _settings() -> dict[str, Any]:
 
 serialization.install()
 transport.install()
-app = Celery("trunkline")
+app = Celery("trunkline", control=Control)
 # A callable is read when the app is first used, not when this module is imported: by then the command line has
 # said which instance is meant.
 app.add_defaults(_settings)

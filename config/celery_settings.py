@@ -17,8 +17,9 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         **_messages(),
         **_worker(settings),
         "beat_schedule": beat_schedule(settings),
-        # Intervals only, so there is nothing to remember: no schedule file that a kill could tear.
-        "beat_scheduler": "celery.beat:Scheduler",
+        # By monotonic time, and never more messages than are taken. Intervals only, so there is nothing to remember:
+        # no schedule file that a kill could tear.
+        "beat_scheduler": "workers.beat:BoundedScheduler",
         # Beat must look at least as often as the shortest interval.
         "beat_max_loop_interval": min(0.2, settings.slot_interval / 2),
     }
@@ -138,10 +139,10 @@ def _worker(settings: Settings) -> dict[str, Any]:
 
 
 def beat_schedule(settings: Settings) -> dict[str, Any]:
-    """Beat's entries. Each expires after its own interval, so that a pause never piles them up."""
+    """Beat's entries. None expires: that would compare beat's clock with a worker's. `workers.beat` bounds them."""
 
-    def every(seconds: float, task: str, *, longest: float | None = None) -> dict[str, Any]:
-        return {"task": task, "schedule": seconds, "options": {"expires": longest or max(seconds, 1.0)}}
+    def every(seconds: float, task: str) -> dict[str, Any]:
+        return {"task": task, "schedule": seconds}
 
     return {
         "seal": every(settings.slot_interval, queues.SEAL),

@@ -1,19 +1,70 @@
-"""What keeps things alive: retry, circuit breaker, degradation, checkpoints, dead letters. No Solana in sight."""
+"""What keeps things alive: retry, circuit breaker, degradation, checkpoints, dead letters. No Solana in sight.
 
-from recovery.archive import Archive, open_archive
-from recovery.backoff import Jitter
-from recovery.breaker import CircuitBreaker, CircuitBreakerConfig, CircuitOpenError, CircuitState, get_breaker
-from recovery.budget import RetryBudget
-from recovery.celery_task import FaultTolerantTask
-from recovery.checkpoints import Checkpoint, CheckpointStore, Component, Part
-from recovery.dead_letters import DeadLetter, DeadLetters
-from recovery.degradation import DegradationManager, DegradationMode, OperationRefused, OperationType
-from recovery.errors import Refused, TerminalError, TransientError
-from recovery.identity import Identity
-from recovery.manager import RecoveryManager, RecoveryStatus
-from recovery.retry import RetryPolicy
-from recovery.retry_events import RetryEvent, Verdict, set_retry_hooks
-from recovery.retryable import is_retryable, retry_on
+A name is imported when it is first asked for: the breaker needs redis-py alone, only `FaultTolerantTask` needs Celery,
+only checkpoints and the archive need what hashes, signs and packs.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from recovery.archive import Archive, open_archive
+    from recovery.backoff import Jitter
+    from recovery.breaker import (
+        CircuitBreaker,
+        CircuitBreakerConfig,
+        CircuitOpenError,
+        CircuitState,
+        configure_breakers,
+        get_breaker,
+    )
+    from recovery.budget import RetryBudget
+    from recovery.celery_task import FaultTolerantTask
+    from recovery.checkpoints import Checkpoint, CheckpointStore, Component, Part
+    from recovery.connections import connect
+    from recovery.dead_letters import DeadLetter, DeadLetters
+    from recovery.degradation import DegradationManager, DegradationMode, OperationRefused, OperationType
+    from recovery.errors import ConfigurationError, RecoveryError, Refused, TerminalError, TransientError
+    from recovery.identity import Identity
+    from recovery.manager import RecoveryManager, RecoveryStatus
+    from recovery.retry import RetryPolicy
+    from recovery.retry_events import RetryEvent, Verdict, set_retry_hooks
+    from recovery.retryable import is_retryable, retry_on
+
+#: Module to the names it gives, as in the imports above (a test compares them).
+_HOMES = {
+    "archive": ("Archive", "open_archive"),
+    "backoff": ("Jitter",),
+    "breaker": (
+        "CircuitBreaker",
+        "CircuitBreakerConfig",
+        "CircuitOpenError",
+        "CircuitState",
+        "configure_breakers",
+        "get_breaker",
+    ),
+    "budget": ("RetryBudget",),
+    "celery_task": ("FaultTolerantTask",),
+    "checkpoints": ("Checkpoint", "CheckpointStore", "Component", "Part"),
+    "connections": ("connect",),
+    "dead_letters": ("DeadLetter", "DeadLetters"),
+    "degradation": ("DegradationManager", "DegradationMode", "OperationRefused", "OperationType"),
+    "errors": ("ConfigurationError", "RecoveryError", "Refused", "TerminalError", "TransientError"),
+    "identity": ("Identity",),
+    "manager": ("RecoveryManager", "RecoveryStatus"),
+    "retry": ("RetryPolicy",),
+    "retry_events": ("RetryEvent", "Verdict", "set_retry_hooks"),
+    "retryable": ("is_retryable", "retry_on"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+#: The extra of `trunkline-recovery` that a module needs.
+_EXTRAS = {
+    "celery_task": "celery",
+    "archive": "checkpoints",
+    "checkpoints": "checkpoints",
+    "identity": "checkpoints",
+    "manager": "checkpoints",
+}
 
 __all__ = [
     "Archive",
@@ -24,6 +75,7 @@ __all__ = [
     "CircuitOpenError",
     "CircuitState",
     "Component",
+    "ConfigurationError",
     "DeadLetter",
     "DeadLetters",
     "DegradationManager",
@@ -34,6 +86,7 @@ __all__ = [
     "OperationRefused",
     "OperationType",
     "Part",
+    "RecoveryError",
     "RecoveryManager",
     "RecoveryStatus",
     "Refused",
@@ -43,9 +96,32 @@ __all__ = [
     "TerminalError",
     "TransientError",
     "Verdict",
+    "configure_breakers",
+    "connect",
     "get_breaker",
     "is_retryable",
     "open_archive",
     "retry_on",
     "set_retry_hooks",
 ]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        value: object = getattr(import_module(f"{__name__}.{home}"), name)
+    except ModuleNotFoundError as error:
+        if home not in _EXTRAS or (error.name or "").startswith(__name__):
+            raise
+        raise ImportError(
+            f"{name} needs {error.name}, which is not installed: pip install 'trunkline-recovery[{_EXTRAS[home]}]'",
+            name=error.name,
+        ) from error
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import redis
 
-from config.clock import Clock, SystemClock
+from recovery.clock import Clock, SystemClock
 from recovery.scripts import LuaScript
-from recovery.token_bucket import TokenBucket
+from recovery.token_bucket import TokenBucket, millionths
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,8 @@ class RetryBudget:
 
     `ratio` is the most retries per call, `floor_per_second` the retries always allowed, `capacity` the most
     that can be saved up. Safe for threads and after fork. While Redis is away each process keeps the same rule
-    on its own (its own floor, too), and says so once.
+    on its own (its own floor, too), and says so once. Tokens are counted in whole millionths, so that Redis and
+    every process reckon alike: `ratio`, `floor_per_second` and `capacity` are rounded to that.
     """
 
     def __init__(
@@ -60,6 +61,8 @@ class RetryBudget:
         self._clock = clock or SystemClock()
         # One hash slot for both keys.
         self._key = f"{prefix}:{{budget:{name}}}"
+        self._deposit = millionths(ratio)
+        self._limits = (millionths(floor_per_second), millionths(capacity))
         self._local = TokenBucket(floor_per_second=floor_per_second, capacity=capacity, clock=self._clock)
         self._away = False
         self._lock = threading.Lock()
@@ -83,7 +86,7 @@ class RetryBudget:
             if granted is not None:
                 return granted
         with self._lock:
-            deposit, self._successes = self._successes * self.ratio, 0
+            deposit, self._successes = self._successes * self._deposit, 0
         return self._local.withdraw(deposit)
 
     def _ask(self, *, withdraw: int) -> bool | None:
@@ -93,12 +96,11 @@ class RetryBudget:
             successes, self._successes = self._successes, 0
             self._requests += 1
             number = self._requests
-        deposit = f"{successes * self.ratio:.9f}"
         try:
             granted = _SCRIPT(
                 self._client,
                 [self._key, f"{self._key}:{self._identity}-{threading.get_ident()}"],
-                [number, deposit, withdraw, self.floor_per_second, self.capacity],
+                [number, successes * self._deposit, withdraw, *self._limits],
             )
         except redis.RedisError as error:
             # The deposit may have been applied: to count it again could exceed the budget, to drop it cannot.

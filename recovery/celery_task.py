@@ -25,9 +25,8 @@ from typing import Any, ClassVar, cast
 from celery import Celery
 from celery.exceptions import Retry, TaskPredicate
 
-from config.errors import ConfigurationError, TrunklineError
 from recovery.backoff import retry_after_seconds
-from recovery.errors import Refused, TerminalError
+from recovery.errors import ConfigurationError, RecoveryError, Refused, TerminalError
 from recovery.protocols import BreakerProtocol, GateProtocol, RetryBudgetProtocol
 from recovery.retry import RetryPolicy
 from recovery.retry_events import RetryEvent, Verdict, get_retry_hooks, tell
@@ -41,11 +40,11 @@ class RetryBudgetExhausted(Refused):
     """The fleet's retry budget is exhausted."""
 
 
-class DeadlineOverError(TrunklineError):
+class DeadlineOverError(RecoveryError):
     """The task's deadline was over before the next attempt could start."""
 
 
-class GivenUpError(TrunklineError):
+class GivenUpError(RecoveryError):
     """The task was given up earlier; only its dead letter was missing."""
 
 

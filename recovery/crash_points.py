@@ -15,8 +15,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.errors import ConfigurationError
-from config.settings import get_settings
+from recovery.errors import ConfigurationError
+
+VARIABLE = "TRUNKLINE_CRASH_POINTS"
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ _lock = threading.Lock()
 
 
 def reach(name: str) -> None:
-    """Die here if the settings say so; costs one dictionary look-up otherwise."""
-    armed = _armed if _armed is not None else arm(get_settings().crash_points)
+    """Die here if the environment says so; costs one dictionary look-up otherwise."""
+    armed = _armed if _armed is not None else arm(os.environ.get(VARIABLE, ""))
     trigger = armed.get(name)
     if trigger is None:
         return
@@ -45,7 +46,7 @@ def reach(name: str) -> None:
 
 def armed() -> bool:
     """Whether any point is armed: lets a hot path skip building names."""
-    return bool(_armed if _armed is not None else arm(get_settings().crash_points))
+    return bool(_armed if _armed is not None else arm(os.environ.get(VARIABLE, "")))
 
 
 def arm(text: str) -> dict[str, _Trigger]:
@@ -61,7 +62,7 @@ def _parse(entry: str) -> tuple[str, _Trigger]:
     name, _, number = point.partition(":")
     on_pass = int(number) if number.isdecimal() else 1 if not number else 0
     if not name or on_pass < 1:
-        raise ConfigurationError(f"TRUNKLINE_CRASH_POINTS: {entry!r} is not NAME, NAME:PASS or NAME@FILE")
+        raise ConfigurationError(f"{VARIABLE}: {entry!r} is not NAME, NAME:PASS or NAME@FILE")
     return name, _Trigger(on_pass, Path(flag) if flag else None)
 
 

@@ -2,31 +2,49 @@
 
 One Redis hash, `{prefix}:dead`: field = the letter's id (bytes), value = `pack_letter(letter)`. The value is
 opaque to Redis, so that any other Lua script may move a ready-packed letter into the same hash in its own
-atomic step.
+atomic step. It must then keep `{prefix}:dead-bytes` right: the bytes of all ids and letters together.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import msgspec
 import redis
 
-from config.errors import TrunklineError
-from recovery.scripts import LuaScript
+from recovery.errors import RecoveryError
+from recovery.scripts import Argument, LuaScript
 
 logger = logging.getLogger(__name__)
 
 _LUA = Path(__file__).parent / "lua"
 _ADD = LuaScript(_LUA / "dead_letter_add.lua")
 _POP = LuaScript(_LUA / "dead_letter_pop.lua")
+_DROP = LuaScript(_LUA / "dead_letter_drop.lua")
 
 UNREADABLE = "unreadable"
 #: Seconds for which redeliveries are counted together.
 REDELIVERY_MEMORY = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class LetterLimits:
+    """Full is what holds `letters` letters, or `bytes` bytes of them; the last one may exceed the bytes."""
+
+    letters: int = 10_000
+    bytes: int = 64 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        if self.letters < 1 or self.bytes < 1:
+            raise ValueError(f"limits must be at least 1, not {self!r}")
+
+    def share(self, letters: int, size: int) -> float:
+        """How full: 1 and more is full."""
+        return max(letters / self.letters, size / self.bytes)
 
 
 class DeadLetter(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -42,11 +60,11 @@ class DeadLetter(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     last_at: float
 
 
-class DeadLettersFullError(TrunklineError):
+class DeadLettersFullError(RecoveryError):
     """The dead letters are full; replay or drop some, or raise the limit."""
 
 
-class UnreadableLetterError(TrunklineError):
+class UnreadableLetterError(RecoveryError):
     """A dead letter's record cannot be read; drop it, or restore it from a checkpoint."""
 
 
@@ -68,16 +86,18 @@ def unpack_letter(record: bytes) -> DeadLetter:
 
 
 class DeadLetters:
-    """The dead letters under `prefix`, at most `limit` of them. Raises what redis-py raises when Redis is away.
+    """The dead letters under `prefix`. Raises what redis-py raises when Redis is away.
 
-    `client` must answer in bytes (redis-py's default, not `decode_responses=True`).
+    At most `limit` of them, or what `limits` says. `client` must answer in bytes (redis-py's default, not
+    `decode_responses=True`).
     """
 
-    def __init__(self, client: redis.Redis, prefix: str, *, limit: int = 10_000) -> None:
-        if limit < 1:
-            raise ValueError(f"limit must be at least 1, not {limit!r}")
+    def __init__(
+        self, client: redis.Redis, prefix: str, *, limit: int | None = None, limits: LetterLimits | None = None
+    ) -> None:
+        self.limits = limits or LetterLimits(**({} if limit is None else {"letters": limit}))
         self.key = f"{prefix}:dead"
-        self.limit = limit
+        self.bytes_key = f"{prefix}:dead-bytes"
         self._client = client
 
     def add(self, letter: DeadLetter) -> bool:
@@ -85,17 +105,27 @@ class DeadLetters:
 
         Raises DeadLettersFullError: nothing is thrown out to make room.
         """
-        added = int(_ADD(self._client, [self.key], [letter.id, pack_letter(letter), self.limit]))
+        asked: list[Argument] = [letter.id, pack_letter(letter), self.limits.letters, self.limits.bytes]
+        added = int(_ADD(self._client, [self.key, self.bytes_key], asked))
         if added < 0:
-            logger.error("Dead letters %s are full (%d): refused %s", self.key, self.limit, _shown(letter.id))
+            logger.error("Dead letters %s are full: refused %s", self.key, _shown(letter.id))
             raise DeadLettersFullError(
-                f"{self.key} holds {self.limit} dead letters, its limit; replay or drop some, or raise the limit."
+                f"{self.key} has reached its limit, {self.limits.letters} dead letters or {self.limits.bytes} bytes; "
+                "replay or drop some, or raise the limit."
             )
         return added == 1
 
     def count(self) -> int:
         """How many there are."""
         return int(self._client.hlen(self.key))
+
+    def size(self) -> tuple[int, int]:
+        """How many there are, and how many bytes."""
+        with self._client.pipeline(transaction=True) as pipe:
+            pipe.hlen(self.key)
+            pipe.get(self.bytes_key)
+            letters, size = pipe.execute()
+        return int(letters), max(0, int(size or 0))
 
     def list(self, *, after: bytes = b"", limit: int = 100) -> list[DeadLetter]:
         """Up to `limit` letters in the order of their ids, beginning behind `after` (the last id of a page).
@@ -115,7 +145,7 @@ class DeadLetters:
 
     def drop(self, id: bytes) -> bool:
         """Forget the letter `id` for good; False when there was none."""
-        return bool(self._client.hdel(self.key, id))
+        return bool(_DROP(self._client, [self.key, self.bytes_key], [id]))
 
     def pop_for_replay(self, id: bytes) -> DeadLetter | None:
         """Take the letter `id` out, to run it again: of several callers one gets it, the others None.
@@ -156,7 +186,7 @@ class DeadLetters:
         return cast("bytes | None", self._client.hget(self.key, id))
 
     def _take(self, id: bytes, record: bytes) -> bool:
-        return _POP(self._client, [self.key], [id, record]) is not None
+        return _POP(self._client, [self.key, self.bytes_key], [id, record]) is not None
 
 
 def _shown_letter(id: bytes, record: bytes) -> DeadLetter:

@@ -10,13 +10,13 @@ from enum import StrEnum
 
 import structlog
 
-from config.clock import SYSTEM_CLOCK, Clock
 from recovery.archive import ArchiveReadError, ArchiveUnavailable
 from recovery.checkpoints.components import Component
 from recovery.checkpoints.errors import BadCheckpoint, NoUsableCheckpoint, RestoreRefused, UnknownCheckpoint
 from recovery.checkpoints.facade import Checkpoint, Kind
 from recovery.checkpoints.manifest import Facts, Manifest
 from recovery.checkpoints.store import CheckpointStore
+from recovery.clock import SYSTEM_CLOCK, Clock
 
 _COMPONENT_NAME = re.compile(r"[a-z0-9-]{1,32}")
 _log = structlog.get_logger(__name__)

@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import ParamSpec, TypeVar, Unpack
 
-from config.clock import Clock
-from config.policies import RETRY_PRESETS
 from recovery import backoff
 from recovery.backoff import Jitter, Uniform
+from recovery.clock import Clock
+from recovery.presets import RETRY_PRESETS
 from recovery.protocols import RetryBudgetProtocol
 from recovery.retry_events import RetryHook, Verdict
 from recovery.retry_options import RetryOverrides
-from recovery.retryable import NEVER, Predicate, is_retryable
+from recovery.retryable import Predicate, is_never_retried, is_retryable
 from recovery.retrying import Retrying
 
 P = ParamSpec("P")
@@ -71,7 +71,7 @@ class RetryPolicy:
 
     @classmethod
     def preset(cls, name: str, **changes: Unpack[RetryOverrides]) -> RetryPolicy:
-        """The named preset of `config.policies`, with `changes`. Raises ValueError naming those there are."""
+        """The named preset of `recovery.presets`, with `changes`. Raises ValueError naming those there are."""
         if name not in RETRY_PRESETS:
             raise ValueError(f"no retry preset {name!r}; there are: {', '.join(sorted(RETRY_PRESETS))}")
         return replace(cls(**RETRY_PRESETS[name]), **changes)
@@ -91,7 +91,7 @@ class RetryPolicy:
 
     def is_retryable(self, error: BaseException) -> bool:
         """True when another attempt may help."""
-        return not isinstance(error, NEVER) and isinstance(error, Exception) and self.retryable(error)
+        return isinstance(error, Exception) and not is_never_retried(error) and self.retryable(error)
 
     def may_start(self, elapsed: float) -> bool:
         """False when, `elapsed` seconds after the first attempt began, no other may begin."""

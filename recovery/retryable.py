@@ -7,17 +7,13 @@ import socket
 import ssl
 from collections.abc import Callable
 
-import kombu.exceptions
 import redis.exceptions
-from celery.exceptions import SoftTimeLimitExceeded, TaskPredicate
 
-from config.policies import RETRYABLE_MESSAGE_PARTS
+from recovery import celery_errors
 from recovery.errors import Refused, TerminalError, TransientError
+from recovery.presets import RETRYABLE_MESSAGE_PARTS
 
 Predicate = Callable[[BaseException], bool]
-
-#: Never retried, whatever a policy's predicate says: terminal outcomes, refusals, Celery's Retry/Ignore/Reject.
-NEVER: tuple[type[BaseException], ...] = (TerminalError, Refused, TaskPredicate)
 
 #: A wrong password stays wrong, though redis-py files these under ConnectionError.
 _PERMANENT_FIRST: tuple[type[BaseException], ...] = (
@@ -35,8 +31,6 @@ _TRANSIENT: tuple[type[BaseException], ...] = (
     redis.exceptions.BusyLoadingError,
     redis.exceptions.ReadOnlyError,
     redis.exceptions.TryAgainError,
-    kombu.exceptions.OperationalError,
-    SoftTimeLimitExceeded,
 )
 
 #: Mistakes in the program or its input: no wording makes them go away by waiting.
@@ -73,9 +67,17 @@ _TRANSIENT_ERRNO = frozenset(
 )
 
 
+def is_never_retried(error: BaseException) -> bool:
+    """True for what no policy's predicate is asked about: terminal outcomes, refusals, Celery's Retry/Ignore/Reject,
+    and what ends a program rather than a call.
+    """
+    is_outcome = isinstance(error, TerminalError | Refused) or celery_errors.is_control_flow(error)
+    return is_outcome or not isinstance(error, Exception)
+
+
 def is_retryable(error: BaseException) -> bool:
     """The default predicate: transient by type, else permanent by type, else by the seed's message parts."""
-    if isinstance(error, NEVER) or not isinstance(error, Exception):
+    if is_never_retried(error) or not isinstance(error, Exception):
         return False
     by_type = _by_type(error)
     return message_is_retryable(str(error)) if by_type is None else by_type
@@ -95,7 +97,7 @@ def retry_on(*types: type[BaseException]) -> Predicate:
 def _by_type(error: Exception) -> bool | None:
     if isinstance(error, _PERMANENT_FIRST):
         return False
-    if isinstance(error, _TRANSIENT):
+    if isinstance(error, _TRANSIENT) or celery_errors.is_transient(error):
         return True
     if isinstance(error, socket.gaierror):
         return error.errno == socket.EAI_AGAIN

@@ -9,8 +9,8 @@ import random
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
-from config.clock import Clock, SystemClock
 from recovery.backoff import Uniform
+from recovery.clock import Clock, SystemClock
 from recovery.protocols import RetryBudgetProtocol
 from recovery.retry_events import RetryEvent, RetryHook, Verdict, get_retry_hooks, tell
 

@@ -11,9 +11,9 @@ import redis
 from celery import Task
 from celery.exceptions import Reject, Retry
 
-from config.clock import Clock, SystemClock
-from config.errors import TrunklineError
+from recovery.clock import Clock, SystemClock
 from recovery.dead_letters import DeadLetter, DeadLetters
+from recovery.errors import RecoveryError
 from recovery.retryable import is_retryable
 from recovery.task_letters import pack_call
 from recovery.task_state import TaskState
@@ -135,7 +135,7 @@ class WorkKeeper(Task[..., Any]):
         )
         try:
             self.dead_letters.add(letter)
-        except (redis.RedisError, TrunklineError):
+        except (redis.RedisError, RecoveryError):
             logger.exception("Task %s[%s]: its dead letter could not be written", self.name, request.id)
             return False
         return True

@@ -8,11 +8,11 @@ from celery import Celery
 from kombu.exceptions import KombuError
 from kombu.utils.json import dumps, loads
 
-from config.errors import TrunklineError
 from recovery.dead_letters import DeadLetter
+from recovery.errors import RecoveryError
 
 
-class NotReplayableError(TrunklineError):
+class NotReplayableError(RecoveryError):
     """The dead letter is no task that can be sent again."""
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
 from config.errors import TrunklineError
+from config.logs import configure_process
+from config.settings import get_settings, require_known_variables
+from recovery.errors import RecoveryError
 from rpc.runner import run_rpc
 
 
 def main() -> int:
     """Serve until a signal; returns the exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
+        require_known_variables()
+        configure_process(get_settings(), "rpc")
         run_rpc()
-    except TrunklineError as error:
+    except (TrunklineError, RecoveryError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from recovery.clock import SYSTEM_CLOCK, Clock
+from rpc.ending import end
 from rpc.reader import AWAY, LedgerReader, Snapshot
 
 logger = logging.getLogger(__name__)
@@ -35,9 +36,12 @@ Listener = Callable[["Tip | None", Tip], None]
 class Chain:
     """Polls the ledger's counters; tells listeners of every change; lets callers wait for finality."""
 
-    def __init__(self, reader: LedgerReader) -> None:
+    def __init__(self, reader: LedgerReader, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._reader = reader
         self.tip: Tip | None = None
+        self._clock = clock
+        #: When the open slot was first seen, on the monotonic clock.
+        self.slot_since = clock.monotonic()
         self.listeners: list[Listener] = []
         #: Unix time (ms) of the slots that were seen to begin.
         self.slot_times_ms: dict[int, int] = {}
@@ -49,10 +53,12 @@ class Chain:
         self._task = asyncio.create_task(self._run(), name="rpc-chain")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end(self._task)
+
+    def slot_age(self, snapshot: Snapshot) -> float:
+        """Seconds since this server saw `snapshot`'s open slot begin, by its monotonic clock: no time of day counts."""
+        known = self.tip is not None and (self.tip.epoch, self.tip.slot) == (snapshot.epoch, snapshot.slot)
+        return self._clock.monotonic() - self.slot_since if known else 0.0
 
     def closed_ms(self, slot: int) -> int | None:
         """When `slot` was closed (Unix ms), as its block says too; None when this server did not see it."""
@@ -93,6 +99,8 @@ class Chain:
         old = self.tip
         if old is not None and (old.epoch, old.slot, old.finalized) == _place(snapshot):
             return
+        if old is None or (old.epoch, old.slot) != (snapshot.epoch, snapshot.slot):
+            self.slot_since = self._clock.monotonic()
         tip = Tip(snapshot.epoch, snapshot.slot, snapshot.finalized, snapshot.finalized_seq)
         self._note_time(snapshot)
         self.tip = tip

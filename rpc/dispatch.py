@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,7 @@ from rpc.errors import (
 from rpc.fault_tolerance import ModeRefused, RedisAway
 from rpc.params import Params
 from rpc.registry import METHODS, Call, Method
+from rpc.room import Allowance
 from rpc.services import Services
 
 logger = logging.getLogger(__name__)
@@ -29,23 +31,49 @@ logger = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
 
+#: An answer of so many bytes is not worth counting while it is sent.
+_SMALL_BYTES = 64 * 1024
+#: A websocket's message is made and sent in one piece: an account of the largest size in base64, and some.
+_MOST_WEBSOCKET_BYTES = 16 * 1024 * 1024
+
 Id = str | int | float | None
 
 
 @dataclass(slots=True)
 class Reply:
-    """The answer's bytes (None: nothing is to be answered), and what the HTTP layer makes of it."""
+    """The answer in pieces (none: nothing is to be answered), and what the HTTP layer makes of it.
 
-    body: bytes | None = None
+    A large one counts among the server's answers until it is closed.
+    """
+
+    parts: list[bytes] = field(default_factory=list)
     status: int = 200
     retry_after: float | None = None
     stale: bool = False
+    allowance: Allowance | None = None
+
+    @property
+    def body(self) -> bytes | None:
+        """The whole answer."""
+        return b"".join(self.parts) if self.parts else None
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.parts))
+
+    def close(self) -> None:
+        """The answer is sent, or never will be."""
+        if self.allowance is not None:
+            self.allowance.close()
 
 
 @dataclass(slots=True)
-class _Notes:
-    """What the calls of one request said beside their answers."""
+class _Asked:
+    """Who asks in one request, what its answers may take, and what its calls said beside their answers."""
 
+    services: Services
+    address: str
+    allowance: Allowance
     stale: bool = False
     errors: list[RpcError] = field(default_factory=list)
 
@@ -67,95 +95,118 @@ def encode_result(result: Any, id: Id) -> bytes:
 
 
 async def answer(services: Services, body: bytes, address: str) -> Reply:
-    """Answer an HTTP body: one call or a batch."""
-    notes = _Notes()
+    """Answer an HTTP body: one call or a batch. Close the reply once it is sent."""
+    asked = _Asked(services, address, Allowance(services.room, services.settings.rpc_answer_limit))
     try:
         message = parse(body)
         if isinstance(message, list):
-            content = await _answer_batch(services, message, address, notes)
+            parts = await _answer_batch(asked, message)
         else:
-            content = await _answer_one(services, message, address, notes)
+            parts = await _answer_one(asked, message)
     except RpcError as error:
-        notes.errors.append(error)
-        content = encode_error(error, None)
-    return _reply(content, notes)
+        asked.errors.append(error)
+        parts = [encode_error(error, None)]
+    except BaseException:
+        asked.allowance.close()
+        raise
+    return _reply(parts, asked)
 
 
-async def answer_value(services: Services, message: Any, address: str) -> bytes | None:
-    """Answer one call that was parsed already: for websockets."""
-    return await _answer_one(services, message, address, _Notes())
+async def answer_value(services: Services, message: Any, address: str) -> Reply:
+    """Answer one call that was parsed already: for websockets. Close the reply once it is sent."""
+    limit = min(services.settings.rpc_answer_limit, _MOST_WEBSOCKET_BYTES)
+    asked = _Asked(services, address, Allowance(services.room, limit))
+    try:
+        return _reply(await _answer_one(asked, message), asked)
+    except BaseException:
+        asked.allowance.close()
+        raise
 
 
-def _reply(content: bytes | None, notes: _Notes) -> Reply:
-    reply = Reply(content, stale=notes.stale)
-    waits = [error.retry_after for error in notes.errors if error.retry_after is not None]
+def _reply(parts: list[bytes], asked: _Asked) -> Reply:
+    asked.allowance.made()
+    reply = Reply(parts, stale=asked.stale, allowance=asked.allowance)
+    if reply.size <= _SMALL_BYTES:
+        reply.close()
+    waits = [error.retry_after for error in asked.errors if error.retry_after is not None]
     if waits:
         reply.retry_after = max(waits)
-    if any(isinstance(error, ModeRefused) and error.offline for error in notes.errors):
+    if any(isinstance(error, ModeRefused) and error.offline for error in asked.errors):
         reply.status = 503
-    elif any(isinstance(error, Overloaded) for error in notes.errors):
+    elif any(isinstance(error, Overloaded) for error in asked.errors):
         reply.status = 429
     return reply
 
 
-async def _answer_batch(services: Services, messages: list[Any], address: str, notes: _Notes) -> bytes | None:
-    limit = services.settings.rpc_batch_limit
+async def _answer_batch(asked: _Asked, messages: list[Any]) -> list[bytes]:
+    limit = asked.services.settings.rpc_batch_limit
     if not messages:
         raise invalid_request()
     if len(messages) > limit:
         raise invalid_request(f"Batch of {len(messages)} calls: at most {limit} are allowed")
-    parts = await asyncio.gather(*(_answer_one(services, message, address, notes) for message in messages))
-    answers = [part for part in parts if part is not None]
-    return b"[" + b",".join(answers) + b"]" if answers else None
+    answers = await asyncio.gather(*(_answer_one(asked, message) for message in messages))
+    parts: list[bytes] = []
+    for one in filter(None, answers):
+        parts += (b"," if parts else b"[", *one)
+    return [*parts, b"]"] if parts else []
 
 
-async def _answer_one(services: Services, message: Any, address: str, notes: _Notes) -> bytes | None:
+async def _answer_one(asked: _Asked, message: Any) -> list[bytes]:
     id: Id = None
     try:
         id = _id_of(message)
         if "id" not in message:
             # A notification is not answered, and nothing here is worth doing unanswered.
             _method_of(message)
-            return None
+            return []
         method, values = _method_of(message), _params_of(message)
         found = METHODS.get(method)
         if found is None:
             raise method_not_found()
-        services.limits.spend(address)
-        return await _call(Call(services, Params(values), address), found, values, id, notes)
+        asked.services.limits.spend(asked.address)
+        return _envelope(await _call(asked, found, values), id)
     except RpcError as error:
-        notes.errors.append(error)
-        return encode_error(error, id)
+        asked.errors.append(error)
+        return [encode_error(error, id)]
 
 
-async def _call(call: Call, method: Method, values: list[Any], id: Id, notes: _Notes) -> bytes:
-    services = call.services
-    try:
-        result = await services.fault_tolerance.execute_with_fault_tolerance(
-            lambda: method.handler(call), method.name, method.operation, local=method.local, timeout=method.timeout
-        )
-        content = _encoder.encode(result)
-    except RedisAway as error:
-        kept = services.last_good.recall(method.name, values) if method.cacheable else None
-        if kept is None:
+async def _call(asked: _Asked, method: Method, values: list[Any]) -> bytes:
+    services = asked.services
+    async with asked.allowance.call() as claim:
+        call = Call(services, Params(values), asked.address, claim)
+
+        def run() -> Awaitable[Any]:
+            # It may be asked again when Redis was away.
+            claim.clear()
+            return method.handler(call)
+
+        try:
+            result = await services.fault_tolerance.execute_with_fault_tolerance(
+                run, method.name, method.operation, local=method.local, timeout=method.timeout
+            )
+            content = _encoder.encode(result)
+            claim.settle(len(content))
+        except RedisAway as error:
+            kept = services.last_good.recall(method.name, values) if method.cacheable else None
+            if kept is None:
+                raise
+            asked.stale = True
+            logger.debug("%s is answered from the last good answers: %s", method.name, error)
+            return kept
+        except RpcError as error:
+            if error.code == INTERNAL_ERROR:
+                logger.warning("%s failed: %s", method.name, error)
             raise
-        notes.stale = True
-        logger.debug("%s is answered from the last good answers: %s", method.name, error)
-        return _envelope(kept, id)
-    except RpcError as error:
-        if error.code == INTERNAL_ERROR:
-            logger.warning("%s failed: %s", method.name, error)
-        raise
-    except Exception as error:
-        logger.exception("%s failed", method.name)
-        raise internal_error() from error
+        except Exception as error:
+            logger.exception("%s failed", method.name)
+            raise internal_error() from error
     if method.cacheable:
         services.last_good.remember(method.name, values, content)
-    return _envelope(content, id)
+    return content
 
 
-def _envelope(result: bytes, id: Id) -> bytes:
-    return b'{"jsonrpc":"2.0","result":' + result + b',"id":' + _encoder.encode(id) + b"}"
+def _envelope(result: bytes, id: Id) -> list[bytes]:
+    return [b'{"jsonrpc":"2.0","result":', result, b',"id":' + _encoder.encode(id) + b"}"]
 
 
 def _id_of(message: Any) -> Id:

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Protocol, TypeVar
 
 from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable, StaleEpoch
-from config.clock import SYSTEM_CLOCK, Clock
+from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.errors import Refused
 from recovery.protocols import GateProtocol
 from recovery.retry import RetryPolicy

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import redis
 from redis.asyncio import Redis
 from solders.transaction import VersionedTransaction
 
-from banking.journal import JournalEntry
+from banking.blocks import Block
+from banking.journal import JournalEntry, image_record, written_by
+from banking.ledger import BLOCKHASH_HISTORY
+from rpc.ending import end
 from rpc.index.accounts import AccountIndex
 from rpc.index.backfill import Backfill
 from rpc.index.history import History
-from rpc.reader import AWAY, LedgerReader, Snapshot
+from rpc.reader import AWAY, Command, LedgerReader, Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -28,10 +30,14 @@ _AFTER_FAILURE_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """One journal entry with its transaction, parsed once for everybody (None for a genesis)."""
+    """One journal entry with its transaction, parsed once for everybody (None for a genesis).
+
+    `writes` maps the accounts that it changed to the newest records of its slot, as far as that had come.
+    """
 
     entry: JournalEntry
     parsed: VersionedTransaction | None
+    writes: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
 Listener = Callable[[list[Followed]], None]
@@ -47,7 +53,9 @@ class Follower:
         accounts: AccountIndex,
         history: History,
         backfill: Backfill | None = None,
+        read_block: Callable[[int], Block | None] | None = None,
     ) -> None:
+        self._read_block = read_block
         self._client = client
         self._reader = reader
         self.accounts = accounts
@@ -59,6 +67,8 @@ class Follower:
         self.seq = -1
         self._epoch = 0
         self._last_id = b"0-0"
+        #: The transaction behind `_last_id`: a Redis that lost its tail may give the id to another one.
+        self._last_raw = b""
         self._waiting: list[tuple[Snapshot, asyncio.Future[None]]] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -66,11 +76,8 @@ class Follower:
         self._task = asyncio.create_task(self._run(), name="rpc-follower")
 
     async def stop(self) -> None:
-        for task in (self._task, self._backfilling):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        await end(self._task)
+        await end(self._backfilling)
         await self._client.aclose()
 
     async def wait_for(self, snapshot: Snapshot, timeout: float) -> bool:
@@ -125,22 +132,64 @@ class Follower:
         entries = [journal_entry(name, fields) for name, fields in page]
         if entries[0].seq != self.seq + 1:
             return False
-        self._pass_on(entries)
-        self._last_id = page[-1][0]
+        slots = sorted({entry.slot for entry in entries})
+        keys = [written_by(entry for entry in entries if entry.slot == slot) for slot in slots]
+        images: list[Command] = [
+            ("HMGET", _images(slot), *some) for slot, some in zip(slots, keys, strict=True) if some
+        ]
+        snapshot = await self._look(*images)
+        if not self._is_current(snapshot):
+            return False
+        answers = iter(snapshot.answers[1:])
+        for slot, some in zip(slots, keys, strict=True):
+            found_images = next(answers) if some else []
+            writes = await self._records(snapshot, slot, some, found_images)
+            self._pass_on([entry for entry in entries if entry.slot == slot], writes)
+        self._last_id, self._last_raw = page[-1][0], entries[-1].raw
         # A burst must not starve the requests.
         await asyncio.sleep(0)
         return True
 
-    async def _still_current(self) -> bool:
-        snapshot = await self._reader.read()
-        # Redis that came back without its newest second has a lower number: what we told is void.
-        return snapshot.epoch == self._epoch and snapshot.seq >= self.seq
+    async def _records(
+        self, snapshot: Snapshot, slot: int, keys: Sequence[bytes], images: Sequence[bytes | None]
+    ) -> dict[bytes, bytes]:
+        """What `slot` left in the accounts `keys`: from Redis, as long as it keeps that, else from the archive."""
+        if slot >= snapshot.slot - 1:
+            return {key: image_record(image) for key, image in zip(keys, images, strict=True) if image is not None}
+        block = await asyncio.to_thread(self._read_block, slot) if self._read_block is not None else None
+        if block is not None:
+            return dict(block.images)
+        # Nobody remembers: what they hold now is told, and told again when it changes.
+        if not keys:
+            return {}
+        newest = await self._reader.read_alone(("HMGET", "accounts", *keys))
+        return {key: record or b"" for key, record in zip(keys, newest.answers[0], strict=True)}
 
-    def _pass_on(self, entries: list[JournalEntry]) -> None:
-        followed = [Followed(entry, _parse(entry)) for entry in entries]
+    async def _still_current(self) -> bool:
+        return self._is_current(await self._look())
+
+    async def _look(self, *commands: Command) -> Snapshot:
+        """The answers to `commands`, behind what now stands under the last id that was followed."""
+        last = self._last_id.decode()
+        read = self._reader.read_alone if commands else self._reader.read
+        return await read(("XRANGE", "journal", last, last), *commands)
+
+    def _is_current(self, snapshot: Snapshot) -> bool:
+        # Redis that came back without its newest second has a lower number, or has handed ours out again: what we
+        # told is void.
+        found = snapshot.answers[0]
+        slot = int(self._last_id.partition(b"-")[0])
+        same = found[0][1][b"t"] == self._last_raw if found else slot <= snapshot.finalized - BLOCKHASH_HISTORY
+        return snapshot.epoch == self._epoch and snapshot.seq >= self.seq and (same or not slot)
+
+    def _pass_on(self, entries: list[JournalEntry], images: Mapping[bytes, bytes]) -> None:
+        followed = []
+        for entry in entries:
+            writes = {key: images[key] for key in entry.keys if key in images}
+            followed.append(Followed(entry, _parse(entry), writes))
+        for key, record in images.items():
+            self.accounts.update(key, record)
         for one in followed:
-            for key, record in one.entry.writes.items():
-                self.accounts.update(key, record)
             if one.parsed is not None:
                 self.history.add(one.entry, one.parsed)
         self._advance(entries[-1].seq)
@@ -152,7 +201,7 @@ class Follower:
         snapshot = await self._reader.read(("XREVRANGE", "journal", "+", "-", "COUNT", 1))
         newest = snapshot.answers[0]
         self._epoch = snapshot.epoch
-        self._last_id = newest[0][0] if newest else b"0-0"
+        self._last_id, self._last_raw = (newest[0][0], newest[0][1][b"t"]) if newest else (b"0-0", b"")
         followed_to = int(self._last_id.partition(b"-")[2]) if newest else snapshot.seq
         self.accounts.clear()
         await self._scan_accounts()
@@ -192,8 +241,7 @@ class Follower:
             for name, fields in page:
                 entry = journal_entry(name, fields)
                 if (parsed := _parse(entry)) is not None:
-                    # The records are not needed here, and they are what is large.
-                    found.append(Followed(replace(entry, writes={}), parsed))
+                    found.append(Followed(entry, parsed))
             if len(page) < count:
                 break
             last = "(" + page[-1][0].decode()
@@ -213,8 +261,12 @@ def journal_entry(name: bytes, fields: dict[bytes, bytes]) -> JournalEntry:
         value=fields[b"r"],
         burned=int(fields[b"f"]),
         detail=fields[b"d"],
-        writes={key: record for key, record in fields.items() if len(key) > 1},
+        written=fields[b"w"],
     )
+
+
+def _images(slot: int) -> str:
+    return "images_odd" if slot % 2 else "images_even"
 
 
 def _parse(entry: JournalEntry) -> VersionedTransaction | None:

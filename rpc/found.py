@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
 from banking.records import HEADER_SIZE, OWNER_AT
@@ -11,15 +11,16 @@ from rpc.errors import KEY_EXCLUDED_FROM_SECONDARY_INDEX, RpcError, invalid_para
 from rpc.filters import Filter, passes
 from rpc.params import Commitment
 from rpc.registry import Call
-from rpc.view import records_at, slot_at
+from rpc.view import Records, Sizes, read_accounts, settled_slot, slot_at
 
 _PAGE = 2000
+_PAGE_BYTES = 4 * 1024 * 1024
 _CATCH_UP_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """Accounts and the slot they are true at."""
+class Page:
+    """Some of the accounts found, and the slot they are true at."""
 
     slot: int
     keys: list[bytes]
@@ -28,10 +29,11 @@ class Found:
 
 async def find_accounts(
     call: Call, by: str, value: bytes, commitment: Commitment, filters: Sequence[Filter] = ()
-) -> Found:
-    """The accounts whose `by` (program, mint, owner, delegate) is `value` and which pass `filters`.
+) -> AsyncIterator[Page]:
+    """The accounts whose `by` (program, mint, owner, delegate) is `value` and which pass `filters`, in pages.
 
-    Raises -32005 while the index is being built, -32010 when the ledger holds more accounts than it may.
+    There is at least one page, and each holds a bounded number of bytes: use it up before the next one. Raises -32005
+    while the index is being built, -32010 when the ledger holds more accounts than it may.
     """
     services = call.services
     snapshot = await services.reader.read()
@@ -44,18 +46,52 @@ async def find_accounts(
             "this node indexes; this RPC method is unavailable",
         )
     candidates = services.accounts.find(by, value)
-    slot, keys, records = slot_at(snapshot, commitment), [], []
-    most = services.settings.rpc_listed_accounts
+    yield Page(slot_at(snapshot, commitment), [], [])
+    if not candidates:
+        return
+    if len(candidates) > _PAGE:
+        await call.claim.heavy()
+    most, count = services.settings.rpc_listed_accounts, 0
     for first in range(0, len(candidates), _PAGE):
-        page = candidates[first : first + _PAGE]
-        slot, found = await records_at(services, page, commitment, alone=True)
-        for key, record in zip(page, found, strict=True):
-            if record and _is_still(record, by, value) and passes(filters, record):
-                keys.append(key)
-                records.append(record)
-        if len(keys) > most:
-            raise invalid_params(f"More than {most} accounts match, the most in one answer; ask with filters")
-    return Found(slot, keys, records)
+        async for read in _read_page(call, candidates[first : first + _PAGE]):
+            slot = await settled_slot(services, read, commitment)
+            keys = [
+                key
+                for key, record in read.records.items()
+                if record and _is_still(record, by, value) and passes(filters, record)
+            ]
+            count += len(keys)
+            if count > most:
+                raise invalid_params(f"More than {most} accounts match, the most in one answer; ask with filters")
+            yield Page(slot, keys, [read.records[key] for key in keys])
+
+
+async def _read_page(call: Call, keys: list[bytes]) -> AsyncIterator[Records]:
+    """The records of `keys`, in one piece if that is small."""
+    read = await read_accounts(call, keys, _PAGE_BYTES, alone=True)
+    if isinstance(read, Sizes):
+        await call.claim.heavy()
+    while isinstance(read, Sizes) and len(keys) == 1:
+        read = await read_accounts(call, keys, read.total, alone=True)
+    if isinstance(read, Records):
+        yield read
+        return
+    for some in _pieces(keys, read.sizes):
+        async for each in _read_page(call, some):
+            yield each
+
+
+def _pieces(keys: list[bytes], sizes: list[int]) -> Iterator[list[bytes]]:
+    """`keys` in runs of at most a page's bytes, or of one key."""
+    piece: list[bytes] = []
+    total = 0
+    for key, size in zip(keys, sizes, strict=True):
+        if piece and total + size > _PAGE_BYTES:
+            yield piece
+            piece, total = [], 0
+        piece.append(key)
+        total += size
+    yield piece
 
 
 def _is_still(record: bytes, by: str, value: bytes) -> bool:

@@ -16,13 +16,13 @@ from banking.blockstore import BlockStore
 from banking.errors import BadBlock, LedgerUnavailable
 from banking.keys import LedgerKeys
 from banking.opening import open_blocks
-from config.clock import SYSTEM_CLOCK, Clock
-from config.connections import connect
 from config.queues import MAINTENANCE, TRANSACTIONS
 from config.settings import Settings
 from recovery.archive import ArchiveError, NotFound
 from recovery.breaker import CircuitBreaker, CircuitBreakerConfig
 from recovery.breaker.events import BreakerEvent
+from recovery.clock import SYSTEM_CLOCK, Clock
+from recovery.connections import connect
 from tasks.modes import open_modes
 
 logger = logging.getLogger(__name__)

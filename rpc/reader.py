@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -17,7 +17,8 @@ from redis.backoff import NoBackoff
 
 from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable
 from banking.keys import LedgerKeys
-from banking.ledger import RESTORING
+from banking.layout import served_epoch
+from rpc.ending import end
 
 #: (Redis command, name of a key in `EpochKeys` or `LedgerKeys`, further arguments).
 Command = tuple[str, str, *tuple[Any, ...]]
@@ -26,6 +27,9 @@ Command = tuple[str, str, *tuple[Any, ...]]
 AWAY = (LedgerUnavailable, LedgerMissing, LedgerRestoring)
 
 _MOST_TOGETHER = 512
+#: A command of ours: `lua/accounts.lua` with its arguments. (EVAL: a MULTI cannot fall back when a hash is unknown.)
+ACCOUNTS = "ACCOUNTS"
+_READ_ACCOUNTS = (Path(__file__).parent / "lua" / "accounts.lua").read_text()
 #: Keys that outlive an epoch; all others are looked up in `EpochKeys`.
 _LASTING = frozenset({"meta", "intake", "queued", "parked", "attempts", "dead"})
 
@@ -96,7 +100,7 @@ class _Waiting:
 def async_client(url: str, *, timeout: float, connections: int = 32) -> Redis:
     """A client for the event loop whose every reply comes within `timeout` seconds or raises.
 
-    One silent reconnect is allowed, as in `config.connections.connect`.
+    One silent reconnect is allowed, as in `recovery.connections.connect`.
     """
     client: Redis = Redis.from_url(
         url,
@@ -139,10 +143,7 @@ class LedgerReader:
         return (await self._read([commands]))[0]
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end(self._task)
         await self.client.aclose()
 
     async def _serve(self) -> None:
@@ -183,7 +184,7 @@ class LedgerReader:
                 # Answers on several connections may overtake each other: only what was known before counts.
                 epoch, known = self._epoch, self._newest
                 meta, state, *answers = await self._round_trip(epoch, groups)
-                current = self._epoch_in(meta.get(b"epoch"))
+                current = served_epoch(self.keys.name, meta.get(b"epoch"), meta.get(b"layout"))
                 if current == epoch:
                     break
                 self._epoch = current
@@ -205,21 +206,19 @@ class LedgerReader:
         pipe.hgetall(epoch_keys.state)
         for group in groups:
             for name, key, *arguments in group:
+                if name == ACCOUNTS:
+                    pipe.execute_command(
+                        "EVAL", _READ_ACCOUNTS, 2, epoch_keys.accounts, epoch_keys.versions, *arguments
+                    )
+                    continue
                 where = getattr(self.keys if key in _LASTING else epoch_keys, key)
                 pipe.execute_command(name, where, *arguments)
         answers: list[Any] = await pipe.execute()
         return answers
 
     async def _look_up_epoch(self) -> int:
-        found: Any = await self.client.hget(self.keys.meta, "epoch")
-        return self._epoch_in(found)
-
-    def _epoch_in(self, value: bytes | None) -> int:
-        if value is None:
-            raise LedgerMissing(self.keys.name)
-        if value == RESTORING:
-            raise LedgerRestoring(f"ledger {self.keys.name!r} is being restored from its archive")
-        return int(value)
+        found: Any = await self.client.hmget(self.keys.meta, "epoch", "layout")
+        return served_epoch(self.keys.name, *found)
 
     def _check_forward(self, snapshot: Snapshot, known: tuple[int, int]) -> None:
         """Raises LedgerUnavailable when Redis has lost what was `known` to be final: a worker will restore it."""

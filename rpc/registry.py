@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from rpc.params import Params
+from rpc.room import Claim
 
 if TYPE_CHECKING:
     from rpc.services import Services
@@ -24,11 +25,12 @@ class Operation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call: what it may use, its parameters, and the network address it came from."""
+    """One call: what it may use, its parameters, the network address it came from, the bytes it may take."""
 
     services: Services
     params: Params
-    address: str = ""
+    address: str
+    claim: Claim
 
 
 Handler = Callable[[Call], Awaitable[Any]]

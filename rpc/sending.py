@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from banking.intake import MOST_AT_ONCE
-from banking.wire import WireTransaction
+from banking.wire import VerifiedTransaction
 from rpc.errors import Overloaded
 from tasks.receipts import Receipt
 from tasks.submission import Submitter
@@ -17,7 +17,7 @@ from tasks.submission import Submitter
 
 @dataclass(slots=True)
 class _Waiting:
-    wire: WireTransaction
+    wire: VerifiedTransaction
     future: asyncio.Future[Receipt] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -33,8 +33,8 @@ class Sender:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rpc-send")
         self._task: asyncio.Task[None] | None = None
 
-    async def send(self, wire: WireTransaction) -> Receipt:
-        """The receipt for one verified transaction. Raises LedgerUnavailable, StaleEpoch, Overloaded."""
+    async def send(self, wire: VerifiedTransaction) -> Receipt:
+        """The receipt for one transaction. Raises LedgerUnavailable, StaleEpoch, Overloaded."""
         if len(self._queue) >= self._queue_limit:
             raise Overloaded("Too many transactions are waiting to be accepted")
         waiting = _Waiting(wire)
@@ -66,7 +66,7 @@ class Sender:
                 if not one.future.done():
                     one.future.set_result(receipt)
 
-    def _submit(self, wires: list[WireTransaction]) -> list[Receipt]:
+    def _submit(self, wires: list[VerifiedTransaction]) -> list[Receipt]:
         if self._submitter is None:
             self._submitter = self._make_submitter()
         return self._submitter.submit_verified(wires)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from starlette.applications import Starlette
@@ -13,11 +13,13 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 import rpc.methods  # noqa: F401 - importing registers the methods
 from config.settings import Settings, get_settings
-from rpc.dispatch import Reply, answer, encode_error
+from rpc.dispatch import Reply, answer, encode_error, parse
+from rpc.door import Door, allowed_hosts
 from rpc.errors import Overloaded, RpcError, invalid_request
 from rpc.services import Services
 from rpc.websocket.connection import Connection
@@ -25,9 +27,15 @@ from rpc.websocket.connection import Connection
 _JSON = "application/json; charset=utf-8"
 #: Tells that an answer was true at its `context.slot` but could not be renewed.
 STALE_HEADER = "X-Trunkline-Stale"
+#: Agave's words.
+_WRONG_KIND = "Supplied content type is not allowed. Content-Type: application/json is required\n"
 _TOO_MANY = 1008
 #: A client has this long to send the body of a request.
 _BODY_SECONDS = 10.0
+#: Bytes of an answer that are handed to the network at a time.
+_PIECE_BYTES = 64 * 1024
+#: Bytes per second; who reads a large answer more slowly is cut off.
+_SLOWEST_READER = 512 * 1024
 
 
 def create_app(settings: Settings | None = None, *, services: Services | None = None, **plugs: Any) -> Starlette:
@@ -51,16 +59,18 @@ def create_app(settings: Settings | None = None, *, services: Services | None = 
         finally:
             await parts.stop()
 
-    app = Starlette(routes=routes, lifespan=lifespan, middleware=_cors(parts.settings))
+    app = Starlette(routes=routes, lifespan=lifespan, middleware=_middleware(parts.settings))
     app.state.services = parts
     return app
 
 
-def _cors(settings: Settings) -> list[Middleware]:
-    origins = [origin.strip() for origin in settings.rpc_cors_origins.split(",") if origin.strip()]
+def _middleware(settings: Settings) -> list[Middleware]:
+    origins = settings.cors_origins()
+    door = Middleware(Door, hosts=allowed_hosts(settings), origins=origins)
     if not origins:
-        return []
+        return [door]
     return [
+        door,
         Middleware(
             CORSMiddleware,
             allow_origins=origins,
@@ -68,7 +78,7 @@ def _cors(settings: Settings) -> list[Middleware]:
             allow_headers=["*"],
             expose_headers=[STALE_HEADER],
             max_age=86400,
-        )
+        ),
     ]
 
 
@@ -78,6 +88,9 @@ class _Endpoints:
 
     async def post(self, request: Request) -> Response:
         """One JSON-RPC request."""
+        # A browser sends other kinds to anybody without asking; for this one it asks first (CORS).
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            return PlainTextResponse(_WRONG_KIND, 415)
         try:
             # Only whole requests count as at work: half ones that never end must not use up the places.
             async with asyncio.timeout(_BODY_SECONDS):
@@ -110,10 +123,11 @@ class _Endpoints:
     async def health(self, _: Request) -> Response:
         """As Agave: `ok`, `behind` or `unknown` in plain text."""
         reply = await answer(self._services, b'{"jsonrpc":"2.0","id":1,"method":"getHealth"}', "")
-        if reply.body is not None and b'"result":"ok"' in reply.body:
+        health = parse(reply.body or b"{}")
+        if health.get("result") == "ok":
             return PlainTextResponse("ok")
-        behind = reply.body is not None and b"behind" in reply.body
-        return PlainTextResponse("behind" if behind else "unknown", status_code=503)
+        slots = ((health.get("error") or {}).get("data") or {}).get("numSlotsBehind")
+        return PlainTextResponse("unknown" if slots is None else "behind", status_code=503)
 
     async def websocket(self, socket: WebSocket) -> None:
         address = address_of(socket)
@@ -131,16 +145,54 @@ def address_of(source: Request | WebSocket) -> str:
     return source.client.host if source.client is not None else ""
 
 
+class _Answer(Response):
+    """An answer in pieces, each sent once the client has read what was before it; closes the reply at the end."""
+
+    def __init__(self, reply: Reply, headers: dict[str, str]) -> None:
+        self._reply = reply
+        self.status_code, self.background, self.body = reply.status, None, b""
+        self.init_headers(headers | {"Content-Length": str(reply.size), "Content-Type": _JSON})
+
+    async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
+        try:
+            # Whoever reads more slowly holds room that others want; the server then drops the connection.
+            async with asyncio.timeout(_BODY_SECONDS + self._reply.size / _SLOWEST_READER):
+                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+                for piece in _pieces(self._reply.parts):
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await send({"type": "http.response.body", "body": b""})
+        finally:
+            self._reply.close()
+
+
+def _pieces(parts: list[bytes]) -> Iterator[bytes]:
+    """`parts` in pieces that are neither tiny nor large."""
+    waiting: list[bytes] = []
+    size = 0
+    for part in parts:
+        for first in range(0, len(part), _PIECE_BYTES):
+            some = part[first : first + _PIECE_BYTES]
+            waiting.append(some)
+            size += len(some)
+            if size >= _PIECE_BYTES:
+                yield b"".join(waiting)
+                waiting, size = [], 0
+    if waiting:
+        yield b"".join(waiting)
+
+
 def _refused(error: RpcError, status: int) -> Response:
-    return _response(Reply(encode_error(error, None), status, error.retry_after))
+    return _response(Reply([encode_error(error, None)], status, error.retry_after))
 
 
 def _response(reply: Reply) -> Response:
-    if reply.body is None:
+    if not reply.parts:
         return Response(status_code=204)
     headers = {}
     if reply.retry_after is not None:
         headers["Retry-After"] = str(max(1, round(reply.retry_after)))
     if reply.stale:
         headers[STALE_HEADER] = "true"
+    if reply.size > _PIECE_BYTES:
+        return _Answer(reply, headers)
     return Response(reply.body, reply.status, headers, media_type=_JSON)

@@ -12,9 +12,9 @@ from solders.keypair import Keypair
 from banking.blocks import Block
 from banking.ledger import Ledger
 from config.app import app as default_app
-from config.clock import SYSTEM_CLOCK, Clock
-from config.connections import connect
 from config.settings import Profile, Settings
+from recovery.clock import SYSTEM_CLOCK, Clock
+from recovery.connections import connect
 from recovery.protocols import GateProtocol
 from rpc.chain import Chain
 from rpc.faucet import Faucet
@@ -27,6 +27,7 @@ from rpc.limits import Limits
 from rpc.native import NativeAccounts
 from rpc.performance import Performance
 from rpc.reader import LedgerReader, async_client
+from rpc.room import Room
 from rpc.sending import Sender
 from rpc.simulating import Simulator
 from rpc.stale import LastGood
@@ -88,6 +89,7 @@ class Services:
             connections=settings.rpc_connections,
             in_flight=settings.rpc_in_flight,
         )
+        self.room = Room(settings.rpc_answers_limit)
         faucet_file = settings.data_dir / "faucet.json"
         self.faucet = (
             None
@@ -97,13 +99,14 @@ class Services:
         url = settings.ledger_url()
         timeout = min(settings.redis_timeout, settings.rpc_read_timeout / 4)
         self.reader = LedgerReader(async_client(url, timeout=timeout), settings.ledger)
-        self.chain = Chain(self.reader)
+        self.chain = Chain(self.reader, clock=clock)
         self.accounts = AccountIndex(settings.rpc_indexed_accounts)
         self.history = History(settings.rpc_history)
         # A blocking read and a scan of large records may take longer than an answer to a client.
         follower_client = async_client(url, timeout=max(5.0, timeout), connections=2)
         backfill = Backfill(blocks.read, self.history, slots=settings.history_slots) if blocks is not None else None
-        self.follower = Follower(follower_client, self.reader, self.accounts, self.history, backfill)
+        read_block = blocks.read if blocks is not None else None
+        self.follower = Follower(follower_client, self.reader, self.accounts, self.history, backfill, read_block)
         self.performance = Performance(self.reader)
         self.simulator = Simulator(self._ledger, queue_limit=settings.rpc_send_queue)
         self.sender = Sender(self._submitter, window=settings.rpc_send_window, queue_limit=settings.rpc_send_queue)

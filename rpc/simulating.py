@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from banking.errors import StaleEpoch
+from banking.errors import StaleEpoch, VmPanic
 from banking.executor import SvmExecutor
 from banking.ledger import Ledger
 from banking.stage import BankingStage, Simulation
@@ -57,7 +57,13 @@ class Simulator:
             group = [one for one in taken if not one.future.done()]
             if not group:
                 continue
-            answers = await loop.run_in_executor(self._thread, self._run, group)
+            try:
+                answers = await loop.run_in_executor(self._thread, self._run, group)
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:  # noqa: BLE001 - a panic is no Exception, and must not end this loop
+                self._stage = None
+                answers = [VmPanic(f"the simulation broke down: {error!r}")] * len(group)
             for one, answer in zip(group, answers, strict=True):
                 if one.future.done():
                     continue

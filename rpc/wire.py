@@ -10,7 +10,8 @@ from solders.message import Message, MessageV0
 from solders.transaction import SanitizeError, VersionedTransaction
 
 from banking.errors import InvalidTransaction
-from banking.wire import PACKET_BYTES, WireTransaction, verify
+from banking.reasons import Reason
+from banking.wire import PACKET_BYTES, VerifiedTransaction, WireTransaction, verify
 from rpc.errors import RpcError, invalid_params, signature_verification_failure
 from rpc.params import Config
 
@@ -58,14 +59,14 @@ def _bounded(raw: bytes) -> bytes:
     return raw
 
 
-def verified(raw: bytes) -> WireTransaction:
+def verified(raw: bytes) -> VerifiedTransaction:
     """A transaction fit for intake. Raises -32602, or -32003 when a signature does not verify."""
     try:
         return verify(raw)
     except InvalidTransaction as error:
-        if error.reason.startswith("SignatureFailure"):
+        if error.code is Reason.SIGNATURE_FAILURE:
             raise signature_verification_failure() from None
-        if error.reason.startswith("unsupported"):
+        if error.code is Reason.UNSUPPORTED_VERSION:
             raise invalid_params(f"invalid transaction: {error.reason}") from None
         raise invalid_params(f"failed to deserialize {_TYPE}: {error.reason}") from None
 

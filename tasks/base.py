@@ -11,9 +11,10 @@ from banking.wire import WireTransaction
 from config.errors import TrunklineError
 from recovery.celery_task import FaultTolerantTask
 from recovery.dead_letters import DeadLetters
-from recovery.errors import Refused
+from recovery.errors import Refused, TerminalError
 from recovery.retry import RetryPolicy
 from recovery.retryable import is_retryable
+from tasks import story
 from tasks.gates import PipelineBreaker, PipelineBudget, PipelineGate
 from tasks.runtime import runtime
 
@@ -26,6 +27,14 @@ class InvalidMessage(TrunklineError):
 
 class PutOff(Refused):
     """The ledger stayed away through all attempts. No transaction is given up for that: they wait."""
+
+
+class DeadLettered(TerminalError):
+    """Some of a message's transactions are dead letters; the others have their outcomes or wait in intake.
+
+    All of it is recorded before this is raised, so the message is done with: it is acknowledged, and only its state
+    says that something failed.
+    """
 
 
 class TransactionTask(FaultTolerantTask):
@@ -47,10 +56,13 @@ class TransactionTask(FaultTolerantTask):
         return runtime().burial.letters
 
     def process_payload(self, payload: object, *, enqueued_at: object, isolate: object) -> str:
-        """Decode and run; returns what it came to, for the log and for Flower. Raises InvalidMessage."""
+        """Decode and run; returns what it came to, for the log and for Flower.
+
+        Raises InvalidMessage, and DeadLettered when a part of it was given up.
+        """
         texts, sent_at = _texts(payload), _milliseconds(enqueued_at)
         try:
-            return self._process(texts, sent_at, bool(isolate)).words()
+            return _told(self._process(texts, sent_at, bool(isolate)))
         except LedgerMissing as error:
             # Emptied or not restored yet: no attempt can help until somebody acts, and nothing may be lost.
             raise PutOff(str(error), retry_after=self.park_delay) from error
@@ -63,32 +75,47 @@ class TransactionTask(FaultTolerantTask):
         processor = runtime().processor
         done = Processed()
         wires = processor.decode(texts, done)
-        self.request.update(wires=wires)
+        self.request.update(decoded=(wires, done))
         if not wires:
             return done
+        story.began(wires)
         redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
-        ran = processor.run(wires, enqueued_at=enqueued_at, isolate=isolate or redelivered)
-        ran.malformed += done.malformed
-        return ran
+        processor.run(wires, enqueued_at=enqueued_at, isolate=isolate or redelivered, done=done)
+        ledger = runtime().ledger
+        story.ended(wires, done.words(), ledger.settled, ledger.refusals)
+        return done
 
     def park(self, delay: float, exc: Exception) -> None:
         """Put the batch back into intake; the sweeper brings it when its time has come.
 
-        With the ledger away the message itself is put off: published again, or handed back to the broker.
+        With the ledger away the message itself is put off: published again, or handed back to the broker. Raises
+        DeadLettered when a part of it was given up; the rest is parked.
         """
         try:
-            runtime().processor.park(self._wires(), delay)
+            wires, done = self._decoded()
+            runtime().processor.park(wires, delay, done)
+            story.parked(wires, delay, exc)
         except (LedgerUnavailable, LedgerMissing, StaleEpoch) as error:
             delay = min(delay, runtime().settings.longest_countdown)
             logger.warning("%s; cannot park in intake (%s): the message comes again in %.1f s", exc, error, delay)
             self.publish_again(delay)
+        else:
+            _told(done)
 
-    def _wires(self) -> list[WireTransaction]:
-        known: list[WireTransaction] | None = getattr(self.request, "wires", None)
+    def _decoded(self) -> tuple[list[WireTransaction], Processed]:
+        known: tuple[list[WireTransaction], Processed] | None = getattr(self.request, "decoded", None)
         if known is not None:
             return known
         payload = (self.request.args or [[]])[0]
-        return runtime().processor.decode([payload] if isinstance(payload, str) else payload, Processed())
+        done = Processed()
+        return runtime().processor.decode([payload] if isinstance(payload, str) else payload, done), done
+
+
+def _told(done: Processed) -> str:
+    """What a message came to, in words. Raises DeadLettered with them when a part of it was given up."""
+    if done.given_up:
+        raise DeadLettered(f"{done.words()} (`trunkline deadletter list` shows them)")
+    return done.words()
 
 
 def _texts(payload: object) -> list[object]:

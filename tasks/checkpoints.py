@@ -6,7 +6,6 @@ import logging
 from typing import Any
 
 from config.app import app
-from config.clock import SYSTEM_CLOCK
 from config.queues import CREATE_CHECKPOINT, SCRUB_CHECKPOINTS
 from recovery.checkpoints import Manifest
 from tasks.errors import LEDGER_AWAY
@@ -30,6 +29,10 @@ def create(*, force: bool = False, full: bool = False) -> str | None:
         return None
     lease = f"{here.ledger.keys.prefix}:checkpointing"
     if not here.ledger.client.set(lease, here.pid, nx=True, ex=_LEASE_SECONDS):
+        # A clock set back would keep the lease of a dead holder for as long as it was set back.
+        rest: Any = here.ledger.client.ttl(lease)
+        if rest > _LEASE_SECONDS:
+            here.ledger.client.expire(lease, _LEASE_SECONDS)
         return None
     try:
         made = here.keeper.create_checkpoint(full=full)
@@ -50,7 +53,8 @@ def _is_due(here: Runtime, newest: Manifest | None, slot: int, seq: int) -> bool
     facts = newest.facts
     if int(facts["slot"]) >= slot:
         return False
-    age = SYSTEM_CLOCK.time() - newest.created
+    # In slots, the clock that all hosts share: their own may tell different times.
+    age = (slot - int(facts["slot"])) * here.settings.slot_interval
     grown = seq - int(facts["seq"])
     return age >= here.settings.checkpoint_interval or grown >= here.settings.checkpoint_transactions
 

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 import redis
 
-from config.clock import SYSTEM_CLOCK, Clock
 from recovery.breaker import BreakerStatus, CircuitBreaker, Override, list_breakers
 from recovery.checkpoints import Manifest, Part, pack_records, unpack_records
 from recovery.checkpoints.components import ComponentLayer
 from recovery.checkpoints.errors import RestoreRefused
+from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.degradation import DegradationManager
 
 _PART = "table"
@@ -93,6 +93,9 @@ class OverridesComponent(_SmallComponent):
         overruled = {each.name for each in list_breakers(self._client, self._namespace) if each.override}
         for row in dumped:
             left = None if row["until"] is None else row["until"] - self._clock.time()
+            if left is not None:
+                # Longer than when it was noted: this host's clock is behind that one's.
+                left = min(left, row.get("left", left))
             if row["name"] in overruled or (left is not None and left <= 0):
                 continue
             breaker = self._breaker(row["name"])
@@ -111,4 +114,5 @@ class OverridesComponent(_SmallComponent):
             "reason": each.override_reason,
             "by": each.override_by,
             "until": None if ends is None else self._clock.time() + ends,
+            "left": ends,
         }

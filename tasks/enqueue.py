@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import base64
+import logging
 from collections.abc import Sequence
 
 import redis
 from celery import Celery
 from kombu.exceptions import KombuError
 
-from config.queues import PROCESS_BATCH
+from config.queues import PROCESS_BATCH, SEAL
 from recovery.errors import TransientError
+
+logger = logging.getLogger(__name__)
+
+#: Seconds after which the request says nothing any more; longer than clocks differ.
+_SEAL_EXPIRES = 300.0
 
 
 class BrokerUnavailable(TransientError):
@@ -28,6 +34,15 @@ def enqueue(app: Celery, raws: Sequence[bytes], *, batch_size: int, enqueued_at:
     except (KombuError, redis.RedisError, OSError) as error:
         # kombu wraps what it knows as a lost connection; a server that is full answers with an error of its own.
         raise BrokerUnavailable(f"the broker did not take the messages: {error}") from error
+
+
+def ask_for_a_seal(app: Celery) -> None:
+    """Have the open slot sealed before its time, because it is full. Beat asks soon in any case."""
+    try:
+        with app.producer_or_acquire() as producer:
+            app.send_task(SEAL, producer=producer, expires=_SEAL_EXPIRES)
+    except (KombuError, redis.RedisError, OSError) as error:
+        logger.info("Nobody was asked to seal: %s", error)
 
 
 def _publish(app: Celery, raws: Sequence[bytes], batch_size: int, options: dict[str, object]) -> int:

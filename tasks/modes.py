@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from banking.keys import LedgerKeys
-from config.policies import PIPELINE_OPERATIONS
 from config.settings import Settings
 from recovery.degradation import DegradationManager
+from tasks.policies import PIPELINE_OPERATIONS
 
 
 def open_modes(settings: Settings) -> DegradationManager:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from functools import cached_property
 
+from banking.attestation import Attester
 from banking.blockstore import BlockStore
 from banking.burial import Burial
 from banking.executor import SvmExecutor
@@ -12,18 +13,21 @@ from banking.intake import Intake
 from banking.keeper import LedgerKeeper
 from banking.keys import LedgerKeys
 from banking.ledger import Ledger
-from banking.opening import open_blocks, open_ledger
+from banking.opening import letter_limits, open_blocks, open_ledger
 from banking.processor import Processor
+from banking.pulse import PulseTaker
 from banking.sealer import Sealer
 from banking.stage import BankingStage
+from config.app import app
 from config.settings import Settings, get_settings
 from recovery.breaker import CircuitBreaker, CircuitBreakerConfig
-from recovery.breaker.predicates import NEVER_FAILURES
+from recovery.breaker.predicates import is_failure
 from recovery.budget import RetryBudget
 from recovery.degradation import DegradationManager
 from recovery.retryable import is_retryable
 from tasks.announce import announce_breaker, announce_mode
 from tasks.components import ModesComponent, OverridesComponent
+from tasks.enqueue import ask_for_a_seal
 from tasks.modes import open_modes
 
 TRANSACTION_BREAKER = "transaction"
@@ -52,6 +56,10 @@ class Runtime:
         return Sealer(self.ledger, self.blocks)
 
     @cached_property
+    def attester(self) -> Attester:
+        return Attester(self.ledger, self.blocks.identity)
+
+    @cached_property
     def keeper(self) -> LedgerKeeper:
         others = {
             "modes": ModesComponent(self.degradation),
@@ -61,16 +69,26 @@ class Runtime:
 
     @cached_property
     def intake(self) -> Intake:
-        return Intake(self.ledger, limit=self.settings.intake_limit)
+        return Intake(self.ledger, limit=self.settings.intake_limit, letters=letter_limits(self.settings))
+
+    @cached_property
+    def pulse(self) -> PulseTaker:
+        return PulseTaker(self.ledger)
 
     @cached_property
     def burial(self) -> Burial:
-        return Burial(self.ledger)
+        return Burial(self.ledger, limits=letter_limits(self.settings))
 
     @cached_property
     def processor(self) -> Processor:
         stage = BankingStage(self.ledger, SvmExecutor(), conflict_rounds=self.settings.conflict_rounds)
-        return Processor(stage, self.intake, self.burial, max_attempts=self.settings.max_attempts)
+        return Processor(
+            stage,
+            self.intake,
+            self.burial,
+            max_attempts=self.settings.max_attempts,
+            on_full=lambda: ask_for_a_seal(app),
+        )
 
     # ---- what gates it
 
@@ -108,7 +126,7 @@ class Runtime:
 
 
 def _is_outage(error: BaseException) -> bool:
-    return isinstance(error, Exception) and not isinstance(error, NEVER_FAILURES) and is_retryable(error)
+    return is_failure(error) and is_retryable(error)
 
 
 _runtime: Runtime | None = None

@@ -12,17 +12,20 @@ from typing import Any, Literal
 from celery import Celery
 from solders.signature import Signature
 
+from banking.connections import ledger_client
 from banking.errors import InvalidTransaction, LedgerMissing, LedgerRestoring, LedgerUnavailable, StaleEpoch
 from banking.intake import MOST_AT_ONCE, Acceptance, Accepted, Intake
 from banking.ledger import Ledger
+from banking.opening import letter_limits
+from banking.reasons import Reason
 from banking.records import Outcome
-from banking.wire import TransactionInput, WireTransaction, decode, verify
+from banking.wire import TransactionInput, VerifiedTransaction, decode, verify
 from config.app import app as default_app
-from config.clock import SYSTEM_CLOCK, Clock
-from config.connections import ledger_client
 from config.settings import Settings, get_settings
+from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.degradation import DegradationManager
 from recovery.degradation.errors import OperationRefused
+from tasks import story
 from tasks.enqueue import BrokerUnavailable, enqueue
 from tasks.modes import open_modes
 from tasks.receipts import Receipt, Verdict
@@ -31,13 +34,31 @@ logger = logging.getLogger(__name__)
 
 Wait = Literal["processed", "finalized"]
 
-_DUPLICATES = {
-    Acceptance.DUPLICATE_PENDING: "accepted before, not yet processed",
-    Acceptance.DUPLICATE_RESOLVED: "processed before",
-    Acceptance.DUPLICATE_DEAD: "in the dead letters; `trunkline deadletter replay` runs it again",
+#: What a receipt says of each answer of intake but ACCEPTED.
+_ANSWERS = {
+    Acceptance.DUPLICATE_PENDING: (Verdict.DUPLICATE, Reason.PENDING, "accepted before, not yet processed"),
+    Acceptance.DUPLICATE_RESOLVED: (Verdict.DUPLICATE, Reason.PROCESSED, "processed before"),
+    Acceptance.DUPLICATE_DEAD: (
+        Verdict.DUPLICATE,
+        Reason.DEAD_LETTER,
+        "in the dead letters; `trunkline deadletter replay` runs it again",
+    ),
+    Acceptance.FULL: (
+        Verdict.REJECTED,
+        Reason.INTAKE_FULL,
+        "intake is full: too many unresolved transactions; submit again later",
+    ),
+    Acceptance.UNSEALED: (
+        Verdict.REJECTED,
+        Reason.ARCHIVE_BEHIND,
+        "the archive cannot keep up: too many outcomes are not in it yet; submit again later",
+    ),
+    Acceptance.LETTERS_FULL: (
+        Verdict.REJECTED,
+        Reason.DEAD_LETTERS_FULL,
+        "the dead letters are full; an operator must replay or drop some (`trunkline deadletter`)",
+    ),
 }
-_UNSEALED = "the archive cannot keep up: too many outcomes are not in it yet; submit again later"
-_FULL = "intake is full: too many unresolved transactions; submit again later"
 _POLL_SECONDS = 0.05
 #: Seconds for which `submit` and `wait_for` wait for a ledger that is being restored.
 _RESTORE_PATIENCE = 5.0
@@ -70,7 +91,12 @@ class Submitter:
         modes: DegradationManager | None = None,
     ) -> None:
         self.ledger = ledger
-        self._intake = Intake(ledger, limit=settings.intake_limit, unsealed_limit=settings.unsealed_limit)
+        self._intake = Intake(
+            ledger,
+            limit=settings.intake_limit,
+            unsealed_limit=settings.unsealed_limit,
+            letters=letter_limits(settings),
+        )
         self._settings = settings
         self._modes = modes
         self._knew_ledger = False
@@ -103,30 +129,36 @@ class Submitter:
                 raise SubmissionFailed(message, receipts) from error
         return self.wait_for(receipts, timeout=timeout, level=wait) if wait else receipts
 
-    def submit_verified(self, wires: Sequence[WireTransaction]) -> list[Receipt]:
-        """As `submit`, for at most 256 transactions that `banking.wire.verify` has returned.
+    def submit_verified(self, wires: Sequence[VerifiedTransaction]) -> list[Receipt]:
+        """As `submit`, for at most 256 transactions.
 
         Raises LedgerUnavailable, LedgerRestoring, LedgerMissing.
         """
         refusal = self._refusal()
         if refusal:
-            return [Receipt(Verdict.REJECTED, _name(wire), refusal) for wire in wires]
-        return [_receipt(wire, answer) for wire, answer in zip(wires, self._accept(wires), strict=True)]
+            receipts = [Receipt(Verdict.REJECTED, _name(wire), refusal, code=Reason.DEGRADED) for wire in wires]
+        else:
+            receipts = [_receipt(wire, answer) for wire, answer in zip(wires, self._accept(wires), strict=True)]
+        story.received(receipts)
+        return receipts
 
     def wait_for(self, receipts: Sequence[Receipt], *, timeout: float, level: Wait = "processed") -> list[Receipt]:
         """The receipts with the outcomes that are known within `timeout` seconds, waiting for `level`."""
         deadline = self._clock.monotonic() + timeout
         seen: dict[str, tuple[Outcome, bool]] = {}
+        refused: dict[str, str] = {}
         waiting = list(dict.fromkeys(r.signature for r in receipts if _has_outcome(r)))
         while waiting:
             found = self._settled([name for name in waiting if name])
             # What was seen and is no more (Redis was lost before its block was written) is waited for again.
             seen = {name: pair for name, pair in seen.items() if name not in waiting} | found
             waiting = [name for name in waiting if name not in found or (level == "finalized" and not found[name][1])]
+            refused |= self._refused([name for name in waiting if name and name not in found])
+            waiting = [name for name in waiting if name not in refused]
             if not waiting or self._clock.monotonic() >= deadline:
                 break
             self._clock.sleep(_POLL_SECONDS)
-        return [_with_outcome(receipt, seen.get(receipt.signature or "")) for receipt in receipts]
+        return [_with_end(receipt, seen.get(receipt.signature or ""), refused) for receipt in receipts]
 
     def _settled(self, names: Sequence[str]) -> dict[str, tuple[Outcome, bool]]:
         found: dict[str, tuple[Outcome, bool]] = {}
@@ -135,6 +167,15 @@ class Submitter:
             signatures = [bytes(Signature.from_string(name)) for name in some]
             answers = self._patiently(partial(self.ledger.settled, signatures))
             found |= {name: pair for name, pair in zip(some, answers, strict=True) if pair}
+        return found
+
+    def _refused(self, names: Sequence[str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for first in range(0, len(names), 1000):
+            some = names[first : first + 1000]
+            signatures = [bytes(Signature.from_string(name)) for name in some]
+            answers = self._patiently(partial(self.ledger.refusals, signatures))
+            found |= {name: err for name, err in zip(some, answers, strict=True) if err}
         return found
 
     def _refusal(self) -> str:
@@ -149,11 +190,12 @@ class Submitter:
 
     def _submit_chunk(self, chunk: Sequence[TransactionInput]) -> list[Receipt]:
         checked = [_check(transaction) for transaction in chunk]
-        wires = [item for item in checked if isinstance(item, WireTransaction)]
+        wires = [item for item in checked if isinstance(item, VerifiedTransaction)]
+        story.received([item for item in checked if isinstance(item, Receipt)])
         receipts = iter(self.submit_verified(wires) if wires else [])
         return [item if isinstance(item, Receipt) else next(receipts) for item in checked]
 
-    def _accept(self, wires: Sequence[WireTransaction]) -> list[Acceptance]:
+    def _accept(self, wires: Sequence[VerifiedTransaction]) -> list[Acceptance]:
         pairs = [(wire.signature, wire.raw) for wire in wires]
         accepted = self._accept_in_current_epoch(pairs)
         raws = [wire.raw for wire, answer in zip(wires, accepted.answers, strict=True) if answer is Acceptance.ACCEPTED]
@@ -198,22 +240,19 @@ class Submitter:
             self._clock.sleep(_POLL_SECONDS)
 
 
-def _check(transaction: TransactionInput) -> WireTransaction | Receipt:
+def _check(transaction: TransactionInput) -> VerifiedTransaction | Receipt:
     try:
         return verify(decode(transaction))
     except InvalidTransaction as error:
-        return Receipt(Verdict.REJECTED, None, error.reason)
+        return Receipt(Verdict.REJECTED, None, error.reason, code=error.code)
 
 
-def _receipt(wire: WireTransaction, answer: Acceptance) -> Receipt:
+def _receipt(wire: VerifiedTransaction, answer: Acceptance) -> Receipt:
     signature = _name(wire)
     if answer is Acceptance.ACCEPTED:
         return Receipt(Verdict.ACCEPTED, signature)
-    if answer is Acceptance.FULL:
-        return Receipt(Verdict.REJECTED, signature, _FULL)
-    if answer is Acceptance.UNSEALED:
-        return Receipt(Verdict.REJECTED, signature, _UNSEALED)
-    return Receipt(Verdict.DUPLICATE, signature, _DUPLICATES[answer])
+    verdict, code, text = _ANSWERS[answer]
+    return Receipt(verdict, signature, text, code=code)
 
 
 def _explain(error: Exception) -> str:
@@ -222,13 +261,16 @@ def _explain(error: Exception) -> str:
     return str(error)
 
 
-def _name(wire: WireTransaction) -> str:
+def _name(wire: VerifiedTransaction) -> str:
     return str(wire.parsed.signatures[0])
 
 
-def _with_outcome(receipt: Receipt, found: tuple[Outcome, bool] | None) -> Receipt:
-    if found is None or receipt.verdict is Verdict.REJECTED:
+def _with_end(receipt: Receipt, found: tuple[Outcome, bool] | None, refused: dict[str, str]) -> Receipt:
+    if receipt.verdict is Verdict.REJECTED:
         return receipt
+    if found is None:
+        err = refused.get(receipt.signature or "")
+        return receipt if err is None else replace(receipt, code=Reason.REFUSED, reason=err)
     return replace(receipt, outcome=found[0], finalized=found[1])
 
 

@@ -10,6 +10,7 @@ from kombu.exceptions import ChannelError
 
 from config.app import app
 from config.queues import PROCESS, PROCESS_BATCH, SWEEP, TRANSACTIONS
+from tasks import story
 from tasks.base import TransactionTask
 from tasks.enqueue import enqueue
 from tasks.errors import LEDGER_AWAY
@@ -36,8 +37,9 @@ def sweep() -> dict[str, int]:
     here = runtime()
     settings = here.settings
     found = here.intake.sweep(grace=settings.sweep_grace, queue_empty=_queue_is_empty(), limit=settings.sweep_limit)
-    for raws, isolate in ((found.released, False), (found.lost, False), (found.suspects, True)):
-        enqueue(app, raws, batch_size=settings.batch_size, enqueued_at=found.at, isolate=isolate)
+    for raws, why in ((found.released, "released"), (found.lost, "lost"), (found.suspects, "suspect")):
+        story.brought_back(raws, why)
+        enqueue(app, raws, batch_size=settings.batch_size, enqueued_at=found.at, isolate=why == "suspect")
     if found.lost or found.suspects:
         logger.warning(
             "Re-enqueued %d transactions whose messages were lost, %d of them again",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import redis
@@ -68,12 +68,15 @@ def new_world(
     identity: Identity | None = None,
     programs: bool = True,
     lamports: int = GENESIS_LAMPORTS,
+    more: Mapping[bytes, bytes] | None = None,
 ) -> World:
-    """A fresh ledger on `client`, with `lamports` in its faucet; without `programs` it holds nothing else."""
+    """A fresh ledger on `client`, with `lamports` in its faucet, the usual `programs`, and `more` accounts."""
     ledger, faucet = Ledger(client, name), Keypair()
     blocks = BlockStore(archive or MemoryArchive(), name, identity or Identity.generate())
     accounts = genesis_accounts(faucet.pubkey(), lamports)
-    create_ledger(ledger, blocks, accounts if programs else {bytes(faucet.pubkey()): accounts[bytes(faucet.pubkey())]})
+    if not programs:
+        accounts = {bytes(faucet.pubkey()): accounts[bytes(faucet.pubkey())]}
+    create_ledger(ledger, blocks, accounts | dict(more or {}))
     return World(ledger, blocks, faucet, BankingStage(ledger, SvmExecutor()))
 
 

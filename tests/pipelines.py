@@ -18,6 +18,7 @@ from solders.hash import Hash
 from solders.keypair import Keypair
 
 from banking.burial import TRANSACTION, Burial
+from banking.connections import ledger_client
 from banking.genesis import create_ledger, genesis_accounts
 from banking.intake import Intake
 from banking.ledger import Ledger
@@ -25,7 +26,6 @@ from banking.opening import open_blocks
 from banking.records import lamports_of
 from banking.wire import WireTransaction, verify
 from config.celery_settings import celery_settings
-from config.connections import ledger_client
 from config.queues import PROCESS, PROCESS_BATCH, TRANSACTIONS
 from config.settings import Settings
 from recovery.dead_letters import DeadLetter

@@ -1,1 +1,5 @@
+"""What runs: the Celery app with its boot steps, the launcher, the command line."""
 
+from workers.rooms import claim
+
+claim()

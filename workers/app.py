@@ -9,12 +9,15 @@ import tasks.transactions  # noqa: F401 - importing registers the tasks
 from config.app import app
 from config.queues import TRANSACTIONS
 from tasks.runtime import runtime
+from workers import flower_process, startup
 from workers.boot import EnsureLedger
 from workers.gate import gate_step
 from workers.presence import PresenceStep
 
+startup.install()
 app.steps["consumer"].add(EnsureLedger)
 app.steps["consumer"].add(gate_step([TRANSACTIONS], lambda: runtime().may_process()))
 app.steps["consumer"].add(PresenceStep)
+flower_process.install()
 
 __all__ = ["app"]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
-import structlog
 
 from workers.console.base import Program
 
@@ -19,8 +17,6 @@ if TYPE_CHECKING:
 @click.pass_context
 def main(context: click.Context) -> None:
     """Trunkline: a fault-tolerant Solana transaction pipeline on Celery and Redis."""
-    # Standard output is the command's answer, which scripts read; what is logged beside it goes to the other.
-    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     # What `mode` works on; tests put another in its place.
     context.obj = context.obj or _modes
 
@@ -28,7 +24,10 @@ def main(context: click.Context) -> None:
 def _modes() -> DegradationManager:
     from tasks.runtime import runtime
 
-    return runtime().degradation
+    here = runtime()
+    # A Redis that is away or refuses us is told once and in full; the modes would go on by themselves, with a warning.
+    here.ledger.call(here.ledger.client.ping)
+    return here.degradation
 
 
 def _add_commands() -> None:
@@ -41,6 +40,7 @@ def _add_commands() -> None:
         deadletter,
         demo,
         instance,
+        join,
         keygen,
         lamports,
         ledgers,
@@ -54,6 +54,7 @@ def _add_commands() -> None:
     for command in (
         instance.init,
         instance.up,
+        join.join,
         demo.demo,
         status.status,
         audit.audit,

@@ -14,16 +14,24 @@ APP = "workers.app"
 #: Where our packages lie. Celery and `python -m` import from the working folder first, and a user's own folder may
 #: well hold a package named `config` or `tasks`.
 HOME = Path(__file__).resolve().parent.parent
-FLOWER_CONFIG = Path(__file__).with_name("flowerconfig.py")
 
 
-def transaction_worker(number: int, app: str = APP) -> list[str]:
-    return _worker(app, queues.TRANSACTIONS, f"tx{number}@%h")
+def transaction_worker(number: int, app: str = APP, *, watched: bool = False) -> list[str]:
+    """With `watched` it sends task events from its first task on, not only once a Flower has asked for them."""
+    return _worker(app, queues.TRANSACTIONS, f"tx{number}@%h", watched=watched)
 
 
-def maintenance_worker(app: str = APP) -> list[str]:
+def maintenance_worker(app: str = APP, *, watched: bool = False) -> list[str]:
     # Sealing and sweeping are short and must not wait for a checkpoint, hence two processes.
-    return [*_worker(app, queues.MAINTENANCE, "maintenance@%h"), "--concurrency", "2"]
+    return [*_worker(app, queues.MAINTENANCE, "maintenance@%h", watched=watched), "--concurrency", "2"]
+
+
+def joined_worker(name: str) -> list[str]:
+    return _worker(APP, queues.TRANSACTIONS, f"{name}@%h", watched=False)
+
+
+def joined_maintenance(name: str) -> list[str]:
+    return [*_worker(APP, queues.MAINTENANCE, f"{name}@%h", watched=False), "--concurrency", "2"]
 
 
 def beat(app: str = APP) -> list[str]:
@@ -31,8 +39,8 @@ def beat(app: str = APP) -> list[str]:
 
 
 def flower(port: int, app: str = APP) -> list[str]:
-    """Flower on loopback. Its own five-second habit of switching task events on is what lets one watch tasks."""
-    return [*_celery(app), "flower", f"--conf={FLOWER_CONFIG}", "--address=127.0.0.1", f"--port={port}"]
+    """Flower on loopback. Every five seconds it asks all workers for their task events."""
+    return [*_celery(app), "flower", "--address=127.0.0.1", f"--port={port}"]
 
 
 def rpc() -> list[str]:
@@ -52,14 +60,17 @@ def child_environment(settings: Settings, redis_url: str) -> dict[str, str]:
     values = {
         f"TRUNKLINE_{name.upper()}": str(value.value if isinstance(value, Enum) else value)
         for name, value in given.items()
+        if value is not None
     }
-    return {**os.environ, **values, "PYTHONUNBUFFERED": "1"}
+    # Celery's banners are for a terminal, and no lines of a log.
+    return {**os.environ, **values, "PYTHONUNBUFFERED": "1", "CELERY_QUIET": "1"}
 
 
-def _worker(app: str, queue: str, node: str) -> list[str]:
+def _worker(app: str, queue: str, node: str, *, watched: bool) -> list[str]:
     # Gossip and mingle are talk between workers that nothing here listens to; heartbeats feed Flower.
     quiet = ["--without-gossip", "--without-mingle"]
-    return [*_celery(app), "worker", "--queues", queue, "--hostname", node, "--loglevel", "INFO", *quiet]
+    events = ["--task-events"] if watched else []
+    return [*_celery(app), "worker", "--queues", queue, "--hostname", node, "--loglevel", "INFO", *quiet, *events]
 
 
 def _celery(app: str) -> list[str]:

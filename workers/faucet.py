@@ -13,9 +13,9 @@ from banking.errors import LedgerExists
 from banking.genesis import create_ledger, genesis_accounts
 from banking.ledger import Ledger
 from banking.opening import open_blocks
-from config.connections import connect
 from config.errors import TrunklineError
 from config.settings import Profile, Settings
+from recovery.connections import connect
 from workers.keypairs import read_keypair, write_keypair
 
 FILE_NAME = "faucet.json"

@@ -10,13 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import redis
-
-from config.connections import connect
 from config.errors import TrunklineError
 from config.instance import FILE_NAME, remove_instance, write_instance
 from config.settings import Settings
 from workers import commands
+from workers.answering import require_servers
 from workers.embedded import EmbeddedRedis
 from workers.instance_lock import InstanceLock
 from workers.ports import LOOPBACK, choose_pair, choose_port
@@ -26,8 +24,9 @@ from workers.supervisor import Supervisor
 
 FLOWER_PORT = 5555
 RPC_PORT = 8899
-#: Seconds that beat gets to end, and workers to finish what they run.
+#: Seconds that beat, Flower and the RPC server get to end, and workers to finish what they run.
 BEAT_PATIENCE = 5.0
+FLOWER_PATIENCE = 5.0
 RPC_PATIENCE = 5.0
 WORKER_PATIENCE = 15.0
 
@@ -39,7 +38,8 @@ class Launcher:
     instead of a Unix socket; `flower_port` None means 5555 or, when that is busy, some free one. With `rpc` the Solana
     RPC server runs, too: `rpc_port` is for HTTP (None: 8899 or some free one), the next one for websockets.
     `prepare(redis_url)` is called once Redis answers and before any worker starts: the place to initialise a
-    ledger. `app` is Celery's `--app`.
+    ledger. `move_redis` lets a newer Redis take the data over, which is told to `say` (see `workers.redis_data`).
+    `app` is Celery's `--app`.
 
     A child that dies is restarted after a growing delay. Children run in sessions of their own, so Ctrl-C at the
     terminal reaches only the launcher, and under a guard that ends them when the launcher is killed.
@@ -56,6 +56,8 @@ class Launcher:
         rpc: bool = False,
         rpc_port: int | None = None,
         prepare: Callable[[str], None] | None = None,
+        move_redis: bool = False,
+        say: Callable[[str], None] = print,
         app: str = commands.APP,
     ) -> None:
         if workers < 0:
@@ -69,6 +71,8 @@ class Launcher:
         self._with_rpc = rpc
         self._rpc_port = rpc_port
         self._prepare = prepare
+        self._move_redis = move_redis
+        self._say = say
         self._app = app
         self._lock = InstanceLock(self._data)
         self._hurry = threading.Event()
@@ -138,9 +142,7 @@ class Launcher:
         if self._supervisor is not None:
             self._supervisor.quiesce()
             self._supervisor.retire(self._beat, patience=BEAT_PATIENCE)
-            # Flower keeps nothing and does not end when asked to: its event thread outlives SIGTERM. Events come by
-            # publish/subscribe, so nothing piles up for the one that is gone.
-            self._supervisor.retire(self._flower, patience=0)
+            self._supervisor.retire(self._flower, patience=FLOWER_PATIENCE)
             self._supervisor.retire(self._rpc, patience=RPC_PATIENCE)
             self._supervisor.retire([*self._workers, *self._maintenance], patience=WORKER_PATIENCE)
             self._supervisor.close()
@@ -219,11 +221,10 @@ class Launcher:
         return self._supervisor
 
     def _start_redis(self, supervisor: Supervisor) -> None:
+        require_servers(self._settings)
         if self._settings.external_redis:
             self.redis_url = self._settings.redis_url
             self.broker_url = self._settings.broker_url or self.redis_url
-            for variable, url in (("REDIS", self.redis_url), ("BROKER", self.broker_url)):
-                _require_answer(f"TRUNKLINE_{variable}_URL", url)
             return
         port = self._redis_tcp_port
         log = self.log_folder / "redis.log"
@@ -233,9 +234,12 @@ class Launcher:
             fsync=self._settings.fsync,
             tcp_port=choose_port(port, 0, "Redis") if port is not None else None,
             log=log,
+            move=self._move_redis,
+            say=self._say,
         )
         supervisor.keep_redis(server)
-        self.redis_url = self.broker_url = server.url
+        self.redis_url = server.url
+        self.broker_url = self._settings.broker_url or server.url
 
     def _start_children(self, supervisor: Supervisor) -> None:
         # A process that is killed leaves its temporary files behind: here they are found again.
@@ -243,7 +247,9 @@ class Launcher:
         self._environment = commands.child_environment(self._settings, self.redis_url) | scratch
         for _ in range(self._wanted):
             self._add_worker(supervisor)
-        self._maintenance.append(self._child("maintenance", commands.maintenance_worker(self._app)))
+        self._maintenance.append(
+            self._child("maintenance", commands.maintenance_worker(self._app, watched=self._with_flower))
+        )
         self._beat.append(self._child("beat", commands.beat(self._app)))
         if self.flower_url is not None:
             port = int(self.flower_url.rsplit(":", 1)[1])
@@ -256,23 +262,18 @@ class Launcher:
 
     def _add_worker(self, supervisor: Supervisor) -> None:
         number = len(self._workers) + 1
-        worker = self._child(f"tx{number}", commands.transaction_worker(number, self._app))
+        worker = self._child(f"tx{number}", commands.transaction_worker(number, self._app, watched=self._with_flower))
         self._workers.append(worker)
         supervisor.keep(worker)
 
     def _child(self, name: str, command: list[str]) -> Child:
-        return Child(name, command, log_folder=self.log_folder, environment=self._environment, cwd=commands.HOME)
+        environment = dict(self._environment)
+        if self._settings.log_file is None:
+            # The file that its output goes to as well: so that it rotates while the process runs.
+            environment["TRUNKLINE_LOG_FILE"] = str(self.log_folder / f"{name}.log")
+        return Child(name, command, log_folder=self.log_folder, environment=environment, cwd=commands.HOME)
 
     def _running(self) -> Supervisor:
         if self._supervisor is None:
             raise TrunklineError("The instance does not run.")
         return self._supervisor
-
-
-def _require_answer(variable: str, url: str) -> None:
-    try:
-        with connect(url.replace("redis+socket://", "unix://", 1)) as client:
-            client.ping()
-    except (redis.RedisError, ValueError) as error:
-        where = url.rsplit("@", 1)[-1]  # a password stays out of messages
-        raise TrunklineError(f"{variable}: the Redis server at {where} does not answer: {error}") from error

@@ -10,7 +10,11 @@
 
 local known = redis.call('HGET', KEYS[1], 'epoch')
 if ARGV[4] ~= '' and (known or 'none') ~= ARGV[4] then return -1 end
-if not redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end
+if not redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then
+  -- A clock set back would keep the lease of a dead holder for as long as it was set back.
+  if redis.call('PTTL', KEYS[2]) > tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[2], ARGV[2]) end
+  return 0
+end
 if known and known ~= 'restoring' then
   redis.call('HSET', KEYS[1], 'fenced', known)
   redis.call('SADD', KEYS[4], 'e' .. known)

@@ -1,7 +1,7 @@
 -- A closed slot's block is in the archive: its hash becomes a recent blockhash, its transactions are final.
 --
 -- KEYS  1 meta  2 state  3 blockhashes
--- ARGV  epoch, slot, block hash (32 bytes), history (slots a blockhash is kept)
+-- ARGV  epoch, slot, block hash (32 bytes), history (slots a block's hash is kept)
 -- RESULT 1 done, 0 it was done before
 -- ERRORS STALE_EPOCH <current>
 

@@ -1,6 +1,6 @@
 -- During a restore: take out of intake and dead letters what turned out to have its outcome.
 --
--- KEYS  1 lease  2 intake  3 queued  4 parked  5 attempts  6 dead
+-- KEYS  1 lease  2 intake  3 queued  4 parked  5 attempts  6 dead  7 dead-bytes
 -- ARGV  token, then up to 1,000 signatures
 -- RESULT 1 done, 0 the lease is lost: nothing was done
 
@@ -12,6 +12,9 @@ if #names > 0 then
   redis.call('ZREM', KEYS[3], unpack(names))
   redis.call('ZREM', KEYS[4], unpack(names))
   redis.call('HDEL', KEYS[5], unpack(names))
-  redis.call('HDEL', KEYS[6], unpack(names))
+  for i = 1, #names do
+    local size = redis.call('HSTRLEN', KEYS[6], names[i])
+    if redis.call('HDEL', KEYS[6], names[i]) == 1 then redis.call('DECRBY', KEYS[7], #names[i] + size) end
+  end
 end
 return 1

@@ -1,16 +1,20 @@
 -- Read all that a batch of transactions needs, as of one moment.
 --
--- KEYS  1 meta  2 state  3 accounts  4 versions  5 status  6 blockhashes  7 dead  8 intake
--- ARGV  epoch, max_age (slots that a blockhash stays valid)
+-- KEYS  1 meta  2 state  3 accounts  4 versions  5 status  6 blockhashes  7 dead  8 intake  9 refusals
+-- ARGV  epoch, max_age (slots that a blockhash stays valid), token of the slot whose sysvars are at hand ('' = none)
 --       S, then S times: signature
 --       B, then B times: blockhash
 --       A, then A times: account key, version at hand ('' = none: send the record)
--- RESULT {slot, slot time (ms), resolved, valid, versions, records, accepted}
---       resolved  one letter a signature: 1 = it has its outcome or is a dead letter, 0 = not yet
+--       most bytes of records, about: with those that go beyond it, the answer ends
+-- RESULT {slot, time of the block before (ms), resolved, valid, versions, records, accepted, blockhashes, looked at}
+--       resolved  one letter a signature: 1 = it has its outcome or is a dead letter, 0 = not yet,
+--                 2 = refused, and not accepted again since
 --       valid     one letter a blockhash: 1 = recent, 0 = unknown or expired
 --       versions  per account; '' = absent
 --       records   per account; '' = absent, or as at hand
 --       accepted  per signature, the raw transaction that intake holds; '' = none
+--       blockhashes  all that are kept: hash of a block, slot behind it, ...; none when the token is still right
+--       looked at how many accounts, in the order asked, have their record; those behind were left out
 -- ERRORS STALE_EPOCH <current>
 
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
@@ -18,7 +22,7 @@ if epoch ~= ARGV[1] then
   return redis.error_reply('STALE_EPOCH ' .. (epoch or 'none'))
 end
 
-local at = 3
+local at = 4
 local function take_list(step)
   local count = tonumber(ARGV[at])
   local list, extra = {}, {}
@@ -45,11 +49,18 @@ local blockhashes = take_list(1)
 local accounts, at_hand = take_list(2)
 
 local state = redis.call('HMGET', KEYS[2], 'slot', 'slot_time')
+local time = state[2] or ''
 local resolved, valid = {}, {}
 for i, value in ipairs(hmget(KEYS[5], signatures)) do resolved[i] = value == '' and '0' or '1' end
 -- Nearly always there are no dead letters, and this is one look-up.
 if redis.call('EXISTS', KEYS[7]) == 1 then
   for i, value in ipairs(hmget(KEYS[7], signatures)) do if value ~= '' then resolved[i] = '1' end end
+end
+local accepted = hmget(KEYS[8], signatures)
+if redis.call('EXISTS', KEYS[9]) == 1 then
+  for i, value in ipairs(hmget(KEYS[9], signatures)) do
+    if value ~= '' and resolved[i] == '0' and accepted[i] == '' then resolved[i] = '2' end
+  end
 end
 for i, seen_at in ipairs(hmget(KEYS[6], blockhashes)) do
   local recent = seen_at ~= '' and tonumber(state[1]) - tonumber(seen_at) <= tonumber(ARGV[2])
@@ -65,6 +76,22 @@ for i = 1, #accounts do
     place[#place + 1] = i
   end
 end
-for i, record in ipairs(hmget(KEYS[3], wanted)) do records[place[i]] = record end
+-- A few at a time: a batch may ask for hundreds of records of 10 MiB, and Redis serves nobody else meanwhile.
+local most, sent, looked_at = tonumber(ARGV[at]), 0, #accounts
+for first = 1, #wanted, 4 do
+  if sent > most then
+    looked_at = place[first] - 1
+    break
+  end
+  local part = redis.call('HMGET', KEYS[3], unpack(wanted, first, math.min(first + 3, #wanted)))
+  for i = 1, #part do
+    local record = part[i] or ''
+    records[place[first + i - 1]] = record
+    sent = sent + #record
+  end
+end
 
-return {state[1], state[2], table.concat(resolved), table.concat(valid), versions, records, hmget(KEYS[8], signatures)}
+local kept = {}
+if ARGV[3] ~= state[1] .. ':' .. time then kept = redis.call('HGETALL', KEYS[6]) end
+return {state[1], time, table.concat(resolved), table.concat(valid), versions, records, accepted,
+  kept, looked_at}

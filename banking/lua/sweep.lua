@@ -1,10 +1,11 @@
 -- Find accepted transactions that no message speaks for any more, and parked ones whose time has come.
 --
 -- KEYS  1 meta  2 intake  3 queued  4 parked  5 attempts  6 state
--- ARGV  epoch, grace (ms: how long a popped message may take), queue empty ('1' or '0'), limit
+-- ARGV  epoch, grace (ms: how long a popped message may take), queue empty ('1' or '0'), limit, longest time (ms) for
+--       which anything is parked
 -- RESULT {now (ms), released, lost, suspects}: three flat lists of raw transactions to enqueue
 --       released  were parked          lost  went missing for the first time
---       suspects  went missing again: run these one by one, one of them may kill its worker
+--       suspects  went missing again, or were parked after more than one run without an end: run these one by one, one of them may kill its worker
 -- ERRORS STALE_EPOCH <current>
 --
 -- Messages leave the broker in order, so what was enqueued before the newest batch seen working (the watermark)
@@ -18,6 +19,16 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local now_text = string.format('%.0f', now)
 local limit = tonumber(ARGV[4])
+-- Spans are clamped, so that a clock set back holds nothing up: what was queued in a time to come was queued now, and
+-- what is parked for longer than anything can be is parked for that long.
+local function clamp(key, latest)
+  local text = string.format('%.0f', latest)
+  for _, signature in ipairs(redis.call('ZRANGEBYSCORE', key, '(' .. text, '+inf', 'LIMIT', 0, limit)) do
+    redis.call('ZADD', key, text, signature)
+  end
+end
+clamp(KEYS[3], now)
+clamp(KEYS[4], now + tonumber(ARGV[5]))
 local horizon = now
 if ARGV[3] ~= '1' then
   horizon = tonumber(redis.call('HGET', KEYS[6], 'watermark') or '0')
@@ -41,11 +52,15 @@ for _, signature in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now_text
   if raw then
     redis.call('ZADD', KEYS[3], now_text, signature)
     redis.call('ZREM', KEYS[4], signature)
-    released[#released + 1] = raw
+    if tonumber(redis.call('HGET', KEYS[5], signature) or '0') > 1 then
+      suspects[#suspects + 1] = raw
+    else
+      released[#released + 1] = raw
+    end
   end
 end
 local before = string.format('%.0f', horizon - tonumber(ARGV[2]))
-local room = limit - #released
+local room = limit - #released - #suspects
 if room > 0 then
   for _, signature in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', before, 'LIMIT', 0, room)) do
     local raw = raw_of(signature, KEYS[3])

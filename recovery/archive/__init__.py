@@ -16,7 +16,7 @@ from recovery.archive.errors import (
 from recovery.archive.local import LocalArchive
 from recovery.archive.memory import MemoryArchive
 from recovery.archive.names import folder_segment
-from recovery.archive.opening import open_archive
+from recovery.archive.opening import open_archive, read_archive
 
 __all__ = [
     "MAX_OBJECT_BYTES",
@@ -36,4 +36,5 @@ __all__ = [
     "folder_segment",
     "open_archive",
     "put_same",
+    "read_archive",
 ]

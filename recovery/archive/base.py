@@ -7,7 +7,7 @@ from typing import Protocol
 
 from recovery.archive.errors import AlreadyExists, Mismatch
 
-MAX_OBJECT_BYTES = 64 * 1024 * 1024
+MAX_OBJECT_BYTES = 128 * 1024 * 1024
 
 
 class Archive(Protocol):

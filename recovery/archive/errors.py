@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from config.errors import TrunklineError
+from recovery.errors import RecoveryError
 
 
-class ArchiveError(TrunklineError):
+class ArchiveError(RecoveryError):
     """Base of every archive error."""
 
 

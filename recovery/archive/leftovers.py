@@ -10,7 +10,7 @@ from contextlib import suppress
 import psutil
 import structlog
 
-from config.clock import Clock
+from recovery.clock import Clock
 
 _NAME = re.compile(r"([0-9]{1,10})-[0-9a-f]{16}\.tmp")
 _log = structlog.get_logger(__name__)

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import structlog
 
-from config.clock import SYSTEM_CLOCK, Clock
 from recovery.archive import files, leftovers, listing, names
 from recovery.archive.base import MAX_OBJECT_BYTES
 from recovery.archive.errors import AlreadyExists, ArchiveUnavailable, ArchiveWriteError, NotFound, TooLarge
+from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.crash_points import reach
 
 CRASH_POINTS = (
@@ -34,7 +34,11 @@ _log = structlog.get_logger(__name__)
 
 
 class LocalArchive:
-    """Objects as files (0600) in folders (0700) below `root`, which is created when missing."""
+    """Objects as files (0600) in folders (0700) below `root`.
+
+    The root is created when missing, and leftovers of killed writers are removed; with `create` False nothing is
+    touched, and a missing root raises NotFound.
+    """
 
     def __init__(
         self,
@@ -43,11 +47,16 @@ class LocalArchive:
         clock: Clock = SYSTEM_CLOCK,
         orphan_seconds: float = 60.0,
         leftover_seconds: float = 86_400.0,
+        create: bool = True,
     ) -> None:
         self.root = root.absolute()
         self._clock = clock
         self._orphan_seconds = orphan_seconds
         self._leftover_seconds = leftover_seconds
+        if not create:
+            with files.reading(str(self.root)), _closing(files.open_root(str(self.root))) as root_folder:
+                self._identity = _identity(root_folder)
+            return
         with files.writing(str(self.root)):
             files.make_root(self.root)
             with _closing(files.open_root(str(self.root))) as root_folder:

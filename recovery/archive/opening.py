@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from config.clock import SYSTEM_CLOCK, Clock
-from config.errors import ConfigurationError
 from recovery.archive.base import Archive
+from recovery.archive.errors import NotFound
 from recovery.archive.local import LocalArchive
+from recovery.archive.reading import ReadOnlyArchive
+from recovery.clock import SYSTEM_CLOCK, Clock
+from recovery.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from obstore.store import S3Config
@@ -31,6 +33,23 @@ def open_archive(url: str, *, clock: Clock = SYSTEM_CLOCK) -> Archive:
 
         return ForkSafeArchive(f"s3://{parts.netloc}{parts.path.rstrip('/')}", _s3_options(parts.query))
     raise ConfigurationError(f"The archive URL must look like file:///folder or s3://bucket/prefix, not {url!r}")
+
+
+def read_archive(url: str) -> Archive:
+    """The archive at `url` for reading only; nothing is made there. Raises as `open_archive`, and ConfigurationError
+    when there is no such folder.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "file":
+        return ReadOnlyArchive(open_archive(url))
+    folder = Path(unquote(parts.path))
+    try:
+        return ReadOnlyArchive(LocalArchive(folder, create=False))
+    except NotFound:
+        raise ConfigurationError(
+            f"There is no archive in {folder}. Say where it is by --data (the folder of the instance) or "
+            "TRUNKLINE_ARCHIVE_URL, or run this on the machine that has it."
+        ) from None
 
 
 def _s3_options(query: str) -> S3Config:

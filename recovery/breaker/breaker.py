@@ -10,8 +10,6 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import redis
 
-from config.clock import SYSTEM_CLOCK, Clock
-from config.errors import ConfigurationError
 from recovery.breaker.config import CircuitBreakerConfig
 from recovery.breaker.errors import CircuitOpenError
 from recovery.breaker.events import Announcer, BreakerListener
@@ -24,6 +22,8 @@ from recovery.breaker.predicates import FailurePredicate, is_failure
 from recovery.breaker.redis_store import RedisStore, ServerTime
 from recovery.breaker.shared_store import SharedStore
 from recovery.breaker.state import CircuitState, Override, Snapshot, Store
+from recovery.clock import SYSTEM_CLOCK, Clock
+from recovery.errors import ConfigurationError
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self
 
-from config.errors import ConfigurationError
-from config.policies import BREAKER_PRESETS
+from recovery.errors import ConfigurationError
+from recovery.presets import BREAKER_PRESETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class CircuitBreakerConfig:
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> Self:
-        """The preset `name` of `config.policies.BREAKER_PRESETS`, with `changes` to single fields.
+        """The preset `name` of `recovery.presets.BREAKER_PRESETS`, with `changes` to single fields.
 
         Raises ConfigurationError when there is no such preset.
         """

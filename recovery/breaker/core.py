@@ -27,7 +27,7 @@ class BreakerCore:
     step: int = 1
     generation: int = 0
     state: CircuitState = CLOSED
-    since: int = 0
+    since: int | None = None
     until: int = 0
     length: int = 0
     trips: int = 0
@@ -85,7 +85,7 @@ class BreakerCore:
 
     def _open(self, reason: str, draw: float, now: int) -> None:
         rules = self.config
-        if self.state is CLOSED and now - self.since >= self.length:
+        if self.state is CLOSED and (self.since is None or now - self.since >= self.length):
             self.trips = 0
         self.trips += 1
         base = max(1, int(rules.timeout * 1000))
@@ -100,7 +100,8 @@ class BreakerCore:
             self.override, self.override_until, self.override_reason, self.override_by = None, None, "", ""
             self._new_generation(now)
         self.until = min(self.until, now + self.length)
-        self.since = min(self.since, now)
+        if self.since is not None:
+            self.since = min(self.since, now)
         longest = now + int(self.config.probe_lease * 1000)
         self.probes = {lease: min(ends, longest) for lease, ends in self.probes.items() if ends > now}
 
@@ -146,7 +147,7 @@ class BreakerCore:
             generation=self.generation,
             state=state,
             remaining=remaining,
-            age=now - self.since,
+            age=None if self.since is None else now - self.since,
             trips=self.trips,
             failures=self.failures,
             successes=self.successes,

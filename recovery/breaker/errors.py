@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from config.errors import TrunklineError
-from recovery.errors import Refused
+from recovery.errors import RecoveryError, Refused
 
 
 class CircuitOpenError(Refused):
@@ -19,5 +18,5 @@ class CircuitOpenError(Refused):
         return f"Circuit breaker {self.name!r} is open{because}; ask again in {self.retry_after:.3f} s."
 
 
-class BreakerStoreError(TrunklineError):
+class BreakerStoreError(RecoveryError):
     """Redis cannot be reached, so the override was not set anywhere. Try again when it is back."""

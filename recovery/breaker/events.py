@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from config.clock import Clock
 from recovery.breaker.state import CircuitState, Override, Snapshot
+from recovery.clock import Clock
 
 logger = logging.getLogger("recovery.breaker")
 

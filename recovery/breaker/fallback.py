@@ -7,8 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
-from config.clock import SYSTEM_CLOCK, Clock
 from recovery.breaker.errors import CircuitOpenError
+from recovery.clock import SYSTEM_CLOCK, Clock
 
 
 class _NoFallback:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from itertools import count
 from math import inf
 
-from config.clock import Clock
 from recovery.breaker.config import CircuitBreakerConfig
 from recovery.breaker.errors import CircuitOpenError
 from recovery.breaker.state import CircuitState, Override, Request, Snapshot, Store, Verdict
 from recovery.breaker.tally import Tally
 from recovery.breaker.view import View
+from recovery.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from config.clock import Clock
+from recovery.clock import Clock
 
 logger = logging.getLogger(__name__)
 

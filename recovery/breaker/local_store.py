@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from config.clock import Clock
 from recovery.breaker.config import CircuitBreakerConfig
 from recovery.breaker.core import BreakerCore
 from recovery.breaker.state import Request, Snapshot
+from recovery.clock import Clock
 
 
 class LocalStore:

@@ -5,36 +5,30 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from celery.exceptions import Ignore, Reject, Retry
-
+from recovery import celery_errors
 from recovery.errors import Refused, TerminalError
 
 FailurePredicate = Callable[[BaseException], bool]
 
-#: Control flow, cancellation, and errors that lie in the request: none of them is evidence, for or against.
-NEVER_FAILURES: tuple[type[BaseException], ...] = (
-    Retry,
-    Ignore,
-    Reject,
-    asyncio.CancelledError,
-    TerminalError,
-    Refused,
-)
+#: Cancellation and errors that lie in the request: none of them is evidence, for or against.
+_NO_EVIDENCE = (asyncio.CancelledError, TerminalError, Refused)
 
 
 def is_failure(error: BaseException) -> bool:
-    """True for every `Exception` but those of `NEVER_FAILURES`.
+    """True for every `Exception` but cancellation, terminal errors, refusals, and Celery's Retry, Ignore and Reject.
 
     SystemExit, KeyboardInterrupt and GeneratorExit are no `Exception`s, so they never count either.
     """
-    return isinstance(error, Exception) and not isinstance(error, NEVER_FAILURES)
+    if not isinstance(error, Exception) or isinstance(error, _NO_EVIDENCE):
+        return False
+    return not celery_errors.is_control_flow(error)
 
 
 def failures_only(*types: type[Exception]) -> FailurePredicate:
-    """A predicate that counts only errors of `types` (and never those of `NEVER_FAILURES`)."""
+    """A predicate that counts only errors of `types` (and never what `is_failure` leaves out)."""
     return lambda error: is_failure(error) and isinstance(error, types)
 
 
 def failures_except(*types: type[Exception]) -> FailurePredicate:
-    """A predicate that counts all errors but those of `types` (and never those of `NEVER_FAILURES`)."""
+    """A predicate that counts all errors but those of `types` (and never what `is_failure` leaves out)."""
     return lambda error: is_failure(error) and not isinstance(error, types)

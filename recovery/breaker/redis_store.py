@@ -9,9 +9,9 @@ from typing import Any
 
 import redis
 
-from config.clock import Clock
 from recovery.breaker.config import CircuitBreakerConfig
 from recovery.breaker.state import CircuitState, Override, Request, Snapshot
+from recovery.clock import Clock
 from recovery.scripts import Argument, LuaScript
 
 _LUA = Path(__file__).parent.parent / "lua"
@@ -151,7 +151,7 @@ def _parse(reply: Sequence[Any]) -> Snapshot:
         generation=int(reply[0]),
         state=CircuitState(text(reply[1])),
         remaining=int(reply[2]),
-        age=int(reply[3]),
+        age=None if int(reply[3]) < 0 else int(reply[3]),
         trips=int(reply[4]),
         failures=int(reply[5]),
         successes=int(reply[6]),

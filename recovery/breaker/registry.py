@@ -8,11 +8,12 @@ from typing import Any
 
 import redis
 
-from config.errors import ConfigurationError
 from recovery.breaker.breaker import CircuitBreaker
 from recovery.breaker.config import CircuitBreakerConfig
 from recovery.breaker.redis_store import breaker_key, index_key, text
 from recovery.breaker.state import CircuitState, Override
+from recovery.errors import ConfigurationError
+from recovery.spans import span
 
 _lock = threading.RLock()
 _breakers: dict[str, CircuitBreaker] = {}
@@ -48,13 +49,14 @@ def get_breaker(name: str, config: CircuitBreakerConfig | None = None, **options
 class BreakerStatus:
     """One breaker as Redis has it, for a person to read. Ages and rests are seconds.
 
-    `state` is what callers meet: an override comes before the rules. `retry_in` is the rest of the open time (0
-    when the next call may probe). `override_ends_in` is None for an override without an end.
+    `state` is what callers meet: an override comes before the rules. `for_seconds` is
+    None when an override decides the state, or when it never changed. `retry_in` is the rest of the open time (0 when
+    the next call may probe). `override_ends_in` is None for an override without an end.
     """
 
     name: str
     state: CircuitState
-    for_seconds: float
+    for_seconds: float | None
     retry_in: float
     generation: int
     trips: int
@@ -72,7 +74,7 @@ class BreakerStatus:
 
 
 def list_breakers(client: redis.Redis, namespace: str = "trunkline") -> list[BreakerStatus]:
-    """All breakers that Redis knows, by name. Names whose state has run out are dropped from the index."""
+    """All breakers that Redis knows, by name; those whose state has run out are left out. Writes nothing."""
     names = sorted(text(name) for name in client.smembers(index_key(namespace)))
     pipe = client.pipeline(transaction=False)
     pipe.time()
@@ -80,9 +82,6 @@ def list_breakers(client: redis.Redis, namespace: str = "trunkline") -> list[Bre
         pipe.hgetall(breaker_key(namespace, name))
     (seconds, microseconds), *hashes = pipe.execute()
     now = int(seconds) * 1000 + int(microseconds) // 1000
-    gone = [name for name, fields in zip(names, hashes, strict=True) if not fields]
-    if gone:
-        client.srem(index_key(namespace), *gone)
     found = [(name, fields) for name, fields in zip(names, hashes, strict=True) if fields]
     return [_status(name, {text(k): text(v) for k, v in fields.items()}, now) for name, fields in found]
 
@@ -101,10 +100,11 @@ def _status(name: str, fields: dict[str, str], now: int) -> BreakerStatus:
         state, retry_in = CircuitState.OPEN, max(0, ends - now)
     elif override is Override.CLOSED:
         state, retry_in = CircuitState.CLOSED, 0
+    age = span(number("since"), now)
     return BreakerStatus(
         name=name,
         state=state,
-        for_seconds=max(0, now - number("since")) / 1000 if number("since") else 0.0,
+        for_seconds=None if age is None or override in (Override.OPEN, Override.CLOSED) else age / 1000,
         retry_in=retry_in / 1000,
         generation=number("gen"),
         trips=number("trips"),

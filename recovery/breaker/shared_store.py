@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from config.clock import Clock
 from recovery.breaker.config import CircuitBreakerConfig
 from recovery.breaker.core import BreakerCore
 from recovery.breaker.errors import BreakerStoreError
 from recovery.breaker.link import LINK_ERRORS, RedisLink
 from recovery.breaker.redis_store import RedisStore
 from recovery.breaker.state import CircuitState, Override, Request, Snapshot
+from recovery.clock import Clock
 
 #: Milliseconds an open breaker stays open, at least, when Redis goes away: one slow reply must not make a process
 #: probe by itself while the others probe by lease.
@@ -96,7 +96,8 @@ class SharedStore:
         if known is None:
             return core
         now = self._now()
-        core.trips, core.reason, core.since = known.trips, known.reason, now - known.age
+        core.trips, core.reason = known.trips, known.reason
+        core.since = None if known.age is None else now - known.age
         core.override, core.override_reason, core.override_by = (
             known.override,
             known.override_reason,

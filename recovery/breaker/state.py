@@ -59,7 +59,8 @@ class Request:
 class Snapshot:
     """The state as the store told it. Times are milliseconds of the store's clock, so only spans are compared.
 
-    `remaining` is the rest of the open time, `age` the time in this state. `granted` answers `Request.acquire`.
+    `remaining` is the rest of the open time; `age` is how long ago the rules changed the state (that under an
+    override), None when they never did. `granted` answers `Request.acquire`.
     `override_remaining` is -1 for an override without an end. `shared` is False for a process's own view, and
     `own_generation` counts the changes of the view that a process keeps beside the shared one for its quorum.
     """
@@ -67,7 +68,7 @@ class Snapshot:
     generation: int = 0
     state: CircuitState = CircuitState.CLOSED
     remaining: int = 0
-    age: int = 0
+    age: int | None = None
     trips: int = 0
     failures: int = 0
     successes: int = 0

@@ -42,7 +42,8 @@ class View:
         """The share (0..1) of calls that may pass a closed breaker, below 1 only while it ramps up."""
         if self.config.ramp <= 0 or self.snapshot.trips == 0 or self.snapshot.override is not None:
             return 1.0
-        age = self.snapshot.age / 1000 + now - self.taken_at
+        # What tripped has an age: it has changed.
+        age = (self.snapshot.age or 0) / 1000 + now - self.taken_at
         start = self.config.ramp_start
         return min(1.0, start + (1 - start) * age / self.config.ramp)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from config.errors import TrunklineError
+from recovery.errors import RecoveryError
 
 
-class CheckpointError(TrunklineError):
+class CheckpointError(RecoveryError):
     """Base of every checkpoint error."""
 
 

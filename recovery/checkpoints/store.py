@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import structlog
 
-from config.clock import SYSTEM_CLOCK, Clock
 from recovery.archive import Archive, ArchiveUnavailable
 from recovery.checkpoints import ids, retention
 from recovery.checkpoints.errors import CheckpointError, UnknownCheckpoint
@@ -17,6 +16,7 @@ from recovery.checkpoints.reading import CheckpointReader, Progress
 from recovery.checkpoints.retention import MIN_VERIFIED, CleanupReport
 from recovery.checkpoints.verification import VerificationReport, Verifier
 from recovery.checkpoints.writing import CheckpointWriter, WriteOptions, WriteTarget
+from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.crash_points import reach
 from recovery.identity import Identity
 

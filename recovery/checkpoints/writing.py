@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import structlog
 
-from config.clock import Clock
 from recovery.archive import Archive, ArchiveUnavailable, put_same
 from recovery.checkpoints import chunks, ids, manifest
 from recovery.checkpoints.ahead import map_ahead
@@ -16,6 +15,7 @@ from recovery.checkpoints.chunks import ChunkEntry
 from recovery.checkpoints.errors import CheckpointError
 from recovery.checkpoints.manifest import BaseLink, Facts, Manifest, PartEntry
 from recovery.checkpoints.parts import Part
+from recovery.clock import Clock
 from recovery.crash_points import reach
 from recovery.identity import Identity, encode_key
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from config.errors import TrunklineError
-from recovery.errors import Refused
+from recovery.errors import RecoveryError, Refused
 
 
-class UnknownOperation(TrunklineError):
+class UnknownOperation(RecoveryError):
     """No operation has this name. Unknown names are never guessed to be reads."""
 
 
-class UnknownMode(TrunklineError):
+class UnknownMode(RecoveryError):
     """No degradation mode has this name."""
 
 
-class InvalidName(TrunklineError):
+class InvalidName(RecoveryError):
     """A component or rule name has characters that names may not have."""
 
 
@@ -39,5 +38,5 @@ class OperationRefused(Refused):
         return type(self), (self.component, self.operation, self.mode, self.retry_after)
 
 
-class ModesUnavailable(TrunklineError):
+class ModesUnavailable(RecoveryError):
     """Redis did not answer, so modes cannot be changed or their history read. The last known modes go on ruling."""

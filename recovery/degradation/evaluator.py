@@ -27,11 +27,11 @@ class SharedRules:
     def __init__(self, manager: DegradationManager, rules: Iterable[Rule]) -> None:
         self._manager = manager
         self._engine = RuleEngine(rules)
-        self._unknown: set[str] = set()
+        self._unusable: set[str] = set()
 
     def evaluate(self, signals: Mapping[str, float]) -> list[Decision]:
         """Apply what the signals call for; the decisions that this evaluator wrote. Raises ModesUnavailable."""
-        self._say_unknown(signals)
+        self._say_unusable(signals)
         snapshot = self._manager.fresh()
         self._engine.states = {name: _state(snapshot, rule) for name, rule in self._engine.rules.items()}
         decisions = self._engine.evaluate(signals, snapshot.server_ms / 1000)
@@ -53,11 +53,12 @@ class SharedRules:
             )
         return written
 
-    def _say_unknown(self, signals: Mapping[str, float]) -> None:
-        unknown = {rule.signal for rule in self._engine.rules.values()} - set(signals)
-        for name in sorted(unknown - self._unknown):
-            logger.warning("degradation: signal %s is not known; rules on it stay as they are", name)
-        self._unknown = unknown
+    def _say_unusable(self, signals: Mapping[str, float]) -> None:
+        unusable = {rule.signal for rule in self._engine.rules.values() if not rule.believes(signals.get(rule.signal))}
+        for name in sorted(unusable - self._unusable):
+            found = f"is {signals[name]:g}, which cannot be" if name in signals else "is not known"
+            logger.warning("degradation: signal %s %s; rules on it stay as they are", name, found)
+        self._unusable = unusable
 
 
 def _field(rule: Rule) -> str:
@@ -69,11 +70,13 @@ def _state(snapshot: Snapshot, rule: Rule) -> RuleState:
     if entry is None:
         return RuleState()
     notes = entry.notes
+    changed_at = entry.changed_ms / 1000
+    # Easing and flapping are changes, so a time after the newest change is one before the clock was set back.
     return RuleState(
         mode=entry.mode,
-        changed_at=entry.changed_ms / 1000,
-        eased_at=_seconds(notes.get("eased_ms")),
-        flapped_at=_seconds(notes.get("flapped_ms")),
+        changed_at=changed_at,
+        eased_at=min(_seconds(notes.get("eased_ms")), changed_at),
+        flapped_at=min(_seconds(notes.get("flapped_ms")), changed_at),
     )
 
 

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-from config.clock import Clock
+from recovery.clock import Clock
 from recovery.degradation.entries import decode_entry, encode_value
 from recovery.degradation.modes import DegradationMode
 from recovery.degradation.store import ANY, Change, Reply
@@ -19,6 +19,8 @@ class LocalStore:
 
     def __init__(self, clock: Clock, *, audit_limit: int) -> None:
         self._clock = clock
+        # Setting the machine's clock must not stretch or end anything.
+        self._origin = clock.time() - clock.monotonic()
         self._fields: dict[str, str] = {}
         self._revision = 0
         self._audit: deque[Mapping[str, str]] = deque(maxlen=audit_limit)
@@ -26,7 +28,7 @@ class LocalStore:
 
     def sync(self, known: str, changes: Sequence[Change] = (), cause: str = "set") -> Reply:
         with self._lock:
-            now = round(self._clock.time() * 1000)
+            now = round((self._origin + self._clock.monotonic()) * 1000)
             expired = self._purge(now)
             applied = sum(self._apply(change, cause, now) for change in changes)
             if expired + applied:

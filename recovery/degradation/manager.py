@@ -9,8 +9,8 @@ from typing import Any
 
 import redis as redis_py
 
-from config.clock import SYSTEM_CLOCK, Clock
-from config.connections import connect
+from recovery.clock import SYSTEM_CLOCK, Clock
+from recovery.connections import connect
 from recovery.degradation.audit import AuditEntry, decode_audit
 from recovery.degradation.entries import MANUAL, SYSTEM, Entry, Scope, field_name, valid_name
 from recovery.degradation.errors import ModesUnavailable, OperationRefused

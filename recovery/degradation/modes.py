@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum, StrEnum
 
-from config.policies import ADMINISTRATIVE_OPERATIONS, ESSENTIAL_OPERATIONS, READ_OPERATIONS
 from recovery.degradation.errors import UnknownMode, UnknownOperation
+from recovery.presets import ADMINISTRATIVE_OPERATIONS, ESSENTIAL_OPERATIONS, READ_OPERATIONS
 
 
 class DegradationMode(IntEnum):

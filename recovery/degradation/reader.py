@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import redis
 
-from config.clock import Clock
+from recovery.clock import Clock
 from recovery.degradation.entries import Scope
 from recovery.degradation.modes import DegradationMode
 from recovery.degradation.snapshot import EMPTY, Snapshot, build

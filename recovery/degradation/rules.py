@@ -9,13 +9,26 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypedDict
 
-from config.policies import RulePreset
 from recovery.degradation.entries import Scope, valid_name
 from recovery.degradation.modes import DegradationMode, OperationType
 
 FLAP_WINDOW = 600.0
 NEVER = -math.inf
+
+
+class RulePreset(TypedDict):
+    """A `Rule` as plain data, as settings hold it; `plausible` reaches from 0 to `highest`."""
+
+    name: str
+    component: str
+    signal: str
+    enter: float
+    leave: float
+    mode: str
+    dwell: float
+    highest: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +38,8 @@ class Rule:
     Bad begins at `enter` and ends at `leave`; with `enter` below `leave`, small values are the bad ones. The mode
     changes one step at a time in both directions, and stays at least `dwell` seconds at each step. A step up within
     `flap_window` seconds (600) of a step down is a flap; after it the rule steps down no sooner than `flap_window`
-    later, so it flaps at most once in that time. A rule without a value for its signal stays as it is.
+    later, so it flaps at most once in that time. A rule without a value for its signal stays as it is, and so does one
+    whose signal is not a number or lies outside of `plausible` (by default: is negative): no rule acts on nonsense.
 
     Raises ValueError, InvalidName or UnknownOperation for a rule that cannot work.
     """
@@ -39,6 +53,7 @@ class Rule:
     dwell: float
     operation: OperationType | None = None
     flap_window: float = FLAP_WINDOW
+    plausible: tuple[float, float] = (0.0, math.inf)
 
     def __post_init__(self) -> None:
         valid_name(self.name)
@@ -49,10 +64,17 @@ class Rule:
             raise ValueError(f"rule {self.name}: a rule to NORMAL would never do anything")
         if not (0 <= self.dwell < math.inf and 0 <= self.flap_window < math.inf):
             raise ValueError(f"rule {self.name}: dwell and flap_window must be seconds, 0 or more")
+        if not (self.believes(self.enter) and self.believes(self.leave)):
+            raise ValueError(f"rule {self.name}: enter and leave must be plausible values")
 
     @property
     def scope(self) -> Scope:
         return Scope.of(self.component, self.operation)
+
+    def believes(self, value: float | None) -> bool:
+        """Whether `value` can be a true measurement."""
+        lowest, highest = self.plausible
+        return value is not None and math.isfinite(value) and lowest <= value <= highest
 
     def is_bad(self, value: float) -> bool:
         """Whether `value` has reached the enter threshold."""
@@ -78,7 +100,7 @@ CALM = RuleState()
 
 def next_state(rule: Rule, state: RuleState, value: float | None, now: float) -> RuleState:
     """The state of `rule` at `now` (seconds) when its signal is `value`; `state` itself if nothing changes."""
-    if value is None or math.isnan(value) or now < state.changed_at + rule.dwell:
+    if value is None or not rule.believes(value) or now < state.changed_at + rule.dwell:
         return state
     if rule.is_bad(value) and state.mode < rule.mode:
         flap = now < state.eased_at + rule.flap_window
@@ -127,7 +149,7 @@ class RuleEngine:
 
 
 def rules_from(presets: Iterable[RulePreset]) -> list[Rule]:
-    """Rules from plain data such as `config.policies.PIPELINE_RULES`."""
+    """Rules from plain data."""
     return [
         Rule(
             name=preset["name"],
@@ -137,6 +159,7 @@ def rules_from(presets: Iterable[RulePreset]) -> list[Rule]:
             leave=preset["leave"],
             mode=DegradationMode.parse(preset["mode"]),
             dwell=preset["dwell"],
+            plausible=(0.0, preset["highest"]),
         )
         for preset in presets
     ]

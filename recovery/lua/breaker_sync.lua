@@ -10,7 +10,7 @@
 --          26 lease asked for ('' none)  27 vote 1|0  28 draw 0..1
 --   known  29 generation of the newest state the caller saw  30 state  31 rest of its open time ms  32 trips
 --          33 override  34 its rest ms (-1 no end)  35 its reason  36 by whom
--- Result   {generation, state, remaining ms, age ms, trips, failures in a row, successes of probes, probes in flight,
+-- Result   {generation, state, remaining ms, age ms (-1 = it has never changed), trips, failures in a row, successes of probes, probes in flight,
 --           granted 1|0, override, its rest ms, its reason, by whom, reason of the state, created 1|0}
 --
 -- Everything is read first and written once at the end, only when something changed: a refresh of a quiet
@@ -224,5 +224,6 @@ if b.override == 'open' then
 elseif b.override == 'closed' then
   state, rest = 'closed', 0
 end
-return {b.gen, state, rest, now - b.since, b.trips, b.fails, b.oks, #probes, granted, b.override, override_rest,
+local age = b.since > 0 and now - b.since or -1
+return {b.gen, state, rest, age, b.trips, b.fails, b.oks, #probes, granted, b.override, override_rest,
   b.override_reason, b.override_by, b.reason, (changed and not existed) and 1 or 0}

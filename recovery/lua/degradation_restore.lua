@@ -23,15 +23,18 @@ end
 -- DEL first: a write that Redis allows at its memory limit, after which the script may go on.
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'id', ARGV[2], 'rev', string.format('%.0f', revision + 1), 'restored', ARGV[3])
-local soonest
+local soonest, latest
 for i = 5, #ARGV, 2 do
   redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
-  local mode, expires = string.match(ARGV[i + 1], '^(%u[%u_]*) (%d+) ')
-  expires = tonumber(expires or '0')
+  local mode, expires, at = string.match(ARGV[i + 1], '^(%u[%u_]*) (%d+) (%d+) ')
+  expires, at = tonumber(expires or '0'), tonumber(at or '0')
+  if not latest or at > latest then latest = at end
   if expires > 0 and (not soonest or expires < soonest) then soonest = expires end
   redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*', 'at', string.format('%.0f', now), 'cause', 'restored',
     'field', ARGV[i], 'from', 'NORMAL', 'to', mode or '', 'expires', string.format('%.0f', expires),
     'detail', string.match(ARGV[i + 1], '^%S+ %d+ %d+ (.*)$') or '{}')
 end
 if soonest then redis.call('HSET', KEYS[1], 'next_expiry', string.format('%.0f', soonest)) end
+-- For `degradation_sync`, which clamps what a clock ahead of this one wrote.
+if latest then redis.call('HSET', KEYS[1], 'latest', string.format('%.0f', latest)) end
 return 1

@@ -1,7 +1,7 @@
 -- Drop what has expired, apply changes, and answer with the table if the caller's copy is old.
 --
 -- KEYS[1]  hash   the table of modes: one field per entry ("manual/..." and "auto/...", value
---                 "MODE EXPIRES_MS CHANGED_MS DETAIL") beside id, rev, next_expiry, restored
+--                 "MODE EXPIRES_MS CHANGED_MS DETAIL") beside id, rev, next_expiry, restored, latest (newest CHANGED_MS)
 -- KEYS[2]  stream the audit log
 -- ARGV[1]  the time in ms for tests with their own clock, else "" for the server's
 -- ARGV[2]  the version of the caller's copy ("" for none)
@@ -13,7 +13,8 @@
 -- Result   { version, time in ms, number of changes applied, all fields and values unless the version is ARGV[2] }
 --
 -- Applying the same change twice changes nothing. Writing starts with an HDEL, which Redis allows even at its memory
--- limit, and once a script has written it may go on: modes can be changed in a full Redis.
+-- limit, and once a script has written it may go on: modes can be changed in a full Redis. A caller that changes nothing
+-- is answered even by a Redis that refuses every write; what has expired then stays in the table for now.
 
 local now = tonumber(ARGV[1])
 if not now then
@@ -35,9 +36,36 @@ local function mode_of(value)
   return value and string.match(value, '^%S+') or 'NORMAL'
 end
 
+-- Remove a bookkeeping field as the first write; false when Redis refuses to write and the caller only reads.
+local function may_write(field)
+  if #ARGV >= 6 then
+    redis.call('HDEL', KEYS[1], field)
+    return true
+  end
+  local answer = redis.pcall('HDEL', KEYS[1], field)
+  return not (type(answer) == 'table' and answer.err)
+end
+
+-- What was written in a time to come was written before the clock was set back: it counts as written now, and has its
+-- whole lifetime before it.
+local function clamp()
+  local latest = tonumber(redis.call('HGET', KEYS[1], 'latest') or '')
+  if not latest or latest <= now or not may_write('latest') then return end
+  local all = redis.call('HGETALL', KEYS[1])
+  for i = 1, #all, 2 do
+    local mode, expires, at, detail = string.match(all[i + 1], '^(%u[%u_]*) (%d+) (%d+) (.*)$')
+    if mode and tonumber(at) > now then
+      local ends = tonumber(expires) > 0 and now + tonumber(expires) - tonumber(at) or 0
+      redis.call('HSET', KEYS[1], all[i], mode .. ' ' .. number(ends) .. ' ' .. number(now) .. ' ' .. detail)
+    end
+  end
+  redis.call('HSET', KEYS[1], 'latest', number(now))
+  changed = changed + 1
+end
+
 local function purge()
   local next_expiry = tonumber(redis.call('HGET', KEYS[1], 'next_expiry') or '')
-  if not next_expiry or next_expiry > now then return end
+  if not next_expiry or next_expiry > now or not may_write('next_expiry') then return end
   local all = redis.call('HGETALL', KEYS[1])
   for i = 1, #all, 2 do
     local mode, expires, detail = string.match(all[i + 1], '^(%u[%u_]*) (%d+) %d+ (.*)$')
@@ -62,7 +90,8 @@ local function apply(field, expected, mode, lifetime, detail)
   if old and mode_of(old) == mode and string.match(old, '^%S+ %d+ %d+ (.*)$') == detail then return 0 end
   local expires = lifetime > 0 and now + lifetime or 0
   redis.call('HDEL', KEYS[1], field)
-  redis.call('HSET', KEYS[1], field, mode .. ' ' .. number(expires) .. ' ' .. number(now) .. ' ' .. detail)
+  redis.call('HSET', KEYS[1], field, mode .. ' ' .. number(expires) .. ' ' .. number(now) .. ' ' .. detail,
+    'latest', number(now))
   if mode_of(old) ~= mode or ARGV[5] ~= 'rule' then
     audit(ARGV[5], field, mode_of(old), mode, expires, detail)
   end
@@ -79,6 +108,7 @@ local function note_next_expiry()
   if soonest then redis.call('HSET', KEYS[1], 'next_expiry', number(soonest)) end
 end
 
+clamp()
 purge()
 local applied = 0
 for i = 6, #ARGV, 5 do

@@ -13,6 +13,8 @@ from rpc.registry import Call, method
 from rpc.view import require_slot, slot_at, with_context
 
 _MOST_SLOTS = 500_000
+#: A block of more transactions makes a large answer.
+_MANY_ENTRIES = 1000
 
 
 def settled(config: Config) -> Commitment:
@@ -31,7 +33,9 @@ async def get_block(call: Call) -> Any:
     settled(config)
     shape = read_shape(config)
     block = await read_block(call.services, slot)
-    return encode_block(block, shape, await decimals_of(call.services, shape.mints(block)))
+    if len(block.entries) > _MANY_ENTRIES:
+        await call.claim.heavy()
+    return encode_block(block, shape, await decimals_of(call.services, shape.mints(block)), call.claim.make)
 
 
 @method("getBlocks")

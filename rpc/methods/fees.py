@@ -8,25 +8,17 @@ from typing import Any
 
 from solders.message import from_bytes_versioned
 
+from banking.execution.fees import fee_of
 from banking.ledger import MAX_BLOCKHASH_AGE
 from rpc.errors import invalid_params
 from rpc.params import to_pubkey
 from rpc.registry import Call, method
 from rpc.view import read_at, with_context
 
-LAMPORTS_PER_SIGNATURE = 5000
 _MOST_MESSAGE_TEXT = 1644
 _MOST_ACCOUNT_BYTES = 10 * 1024 * 1024
 _MOST_ADDRESSES = 128
 _FEE_SLOTS = 150
-_COMPUTE_BUDGET = "ComputeBudget111111111111111111111111111111"
-_SIGNATURE_PROGRAMS = frozenset(
-    {
-        "Ed25519SigVerify111111111111111111111111111",
-        "KeccakSecp256k11111111111111111111111111111",
-        "Secp256r1SigVerify1111111111111111111111111",
-    }
-)
 
 
 @method("getMinimumBalanceForRentExemption", local=True)
@@ -60,27 +52,6 @@ def _decode(text: str) -> Any:
         return from_bytes_versioned(raw)
     except ValueError as error:
         raise invalid_params(f"failed to deserialize solana_message::versions::VersionedMessage: {error}") from None
-
-
-def fee_of(message: Any) -> int:
-    """Lamports: 5,000 for each signature that is checked, and the priority fee."""
-    keys = [str(key) for key in message.account_keys]
-    signatures = message.header.num_required_signatures
-    limit, price, instructions = None, 0, 0
-    for instruction in message.instructions:
-        place, data = instruction.program_id_index, bytes(instruction.data)
-        program = keys[place] if place < len(keys) else ""
-        if program in _SIGNATURE_PROGRAMS and data:
-            signatures += data[0]
-        if program != _COMPUTE_BUDGET:
-            instructions += 1
-        elif data[:1] == b"\x02" and len(data) >= 5:
-            limit = int.from_bytes(data[1:5], "little")
-        elif data[:1] == b"\x03" and len(data) >= 9:
-            price = int.from_bytes(data[1:9], "little")
-    units = min(1_400_000, 200_000 * instructions if limit is None else limit)
-    # Micro-lamports, rounded up.
-    return int(signatures * LAMPORTS_PER_SIGNATURE + -(-price * units // 1_000_000))
 
 
 @method("getRecentPrioritizationFees")

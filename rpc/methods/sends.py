@@ -5,7 +5,8 @@ from __future__ import annotations
 from solders.hash import Hash
 from solders.signature import Signature
 
-from banking.wire import WireTransaction
+from banking.reasons import Reason
+from banking.wire import VerifiedTransaction
 from rpc.errors import Overloaded, RpcError, invalid_params, invalid_request, node_unhealthy
 from rpc.methods.simulation import preflight_failure, run
 from rpc.params import Commitment, to_hash
@@ -13,6 +14,9 @@ from rpc.registry import Call, Operation, method
 from rpc.view import require_slot, slot_at
 from rpc.wire import decode_text, verified
 from tasks.receipts import Receipt, Verdict
+
+#: Told as HTTP 429: there is room again soon.
+_OVERLOADS = frozenset({Reason.INTAKE_FULL, Reason.ARCHIVE_BEHIND})
 
 
 @method("sendTransaction", Operation.WRITE)
@@ -48,11 +52,11 @@ async def request_airdrop(call: Call) -> str:
     return await _send(call, verified(bytes(transaction)))
 
 
-async def _send(call: Call, wire: WireTransaction) -> str:
+async def _send(call: Call, wire: VerifiedTransaction) -> str:
     receipt = await call.services.sender.send(wire)
     if receipt.verdict is Verdict.REJECTED:
         raise _refusal(receipt)
-    if receipt.verdict is Verdict.DUPLICATE and "dead letters" in receipt.reason:
+    if receipt.code is Reason.DEAD_LETTER:
         raise invalid_params(f"Transaction was given up before: {receipt.reason}")
     call.services.hub.on_received(wire.signature)
     return str(Signature.from_bytes(wire.signature))
@@ -60,6 +64,6 @@ async def _send(call: Call, wire: WireTransaction) -> str:
 
 def _refusal(receipt: Receipt) -> RpcError:
     # Its signatures are verified, so what speaks against it is not in it: no room, or a mode.
-    if "submit again later" in receipt.reason:
+    if receipt.code in _OVERLOADS:
         return Overloaded(f"Node is unhealthy: {receipt.reason}")
     return node_unhealthy(f"Node is unhealthy: {receipt.reason}")

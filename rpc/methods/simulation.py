@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from solders.hash import Hash
@@ -16,9 +17,9 @@ from rpc.encoding.error_text import transaction_error_text
 from rpc.encoding.transactions import error_value, inner_instructions, return_data
 from rpc.errors import SEND_TRANSACTION_PREFLIGHT_FAILURE, Overloaded, RpcError, invalid_params
 from rpc.methods.accounts import encode_all
-from rpc.params import Config, to_pubkey
+from rpc.params import Commitment, Config, to_pubkey
 from rpc.registry import Call, method
-from rpc.view import require_slot, with_context
+from rpc.view import records_at, require_slot, with_context
 from rpc.wire import decode_text, unverified, verified
 
 _ALREADY_PROCESSED = "AlreadyProcessed"
@@ -104,14 +105,13 @@ def _asked_accounts(wanted: Config | None, wire: WireTransaction) -> list[bytes]
     return [bytes(to_pubkey(address)) for address in addresses]
 
 
-async def _accounts(call: Call, wanted: Config, keys: list[bytes], simulation: Simulation) -> list[Any]:
+async def _accounts(call: Call, wanted: Config, keys: list[bytes], simulation: Simulation) -> Sequence[Any]:
     encoding = AccountEncoding.of(wanted, default="base64")
     if simulation.result.err is not None:
         return [None] * len(keys)
     missing = [key for key in keys if key not in simulation.records]
     records = dict(simulation.records)
     if missing:
-        snapshot = await call.services.reader.read(("HMGET", "accounts", *missing))
-        for key, record in zip(missing, snapshot.answers[0], strict=True):
-            records[key] = record or call.services.native.record(key, snapshot)
+        _, found = await records_at(call, missing, Commitment.PROCESSED)
+        records |= zip(missing, found, strict=True)
     return await encode_all(call, encoding, keys, [records.get(key, b"") for key in keys])

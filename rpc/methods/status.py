@@ -94,9 +94,9 @@ async def get_genesis_hash(call: Call) -> str:
 async def get_health(call: Call) -> str:
     services = call.services
     snapshot = await services.reader.read()
-    late = services.clock.time() * 1000 - snapshot.slot_time_ms
-    interval = services.settings.slot_interval * 1000
-    if late > _SLOTS_LATE * interval + 1000:
+    late = services.chain.slot_age(snapshot)
+    interval = services.settings.slot_interval
+    if late > _SLOTS_LATE * interval + 1.0:
         behind = int(late / interval)
         raise node_unhealthy(f"Node is behind by {behind} slots", behind)
     behind = snapshot.slot - 1 - snapshot.finalized

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from solders.pubkey import Pubkey
-
 from banking.records import HEADER_SIZE, OWNER_AT
 from rpc.encoding.accounts import AccountEncoding
 from rpc.encoding.token_layout import TOKEN_PROGRAMS, is_mint
 from rpc.errors import invalid_params
 from rpc.filters import Filter
 from rpc.found import find_accounts
-from rpc.methods.accounts import encode_all
+from rpc.methods.accounts import list_all
 from rpc.params import to_pubkey, wrong_type
 from rpc.registry import Call, method
 from rpc.view import records_at, require_slot, with_context
@@ -33,11 +31,9 @@ async def _list(call: Call, by: str) -> Any:
     config = call.params.config(2)
     encoding = AccountEncoding.of(config)
     chosen = await _filter(call, call.params.need(1))
-    found = await find_accounts(call, by, holder, config.commitment(), [chosen])
-    require_slot(found.slot, config)
-    values = await encode_all(call, encoding, found.keys, found.records)
-    listed = [{"pubkey": str(Pubkey(key)), "account": value} for key, value in zip(found.keys, values, strict=True)]
-    return with_context(listed, found.slot)
+    slot, listed = await list_all(call, encoding, find_accounts(call, by, holder, config.commitment(), [chosen]))
+    require_slot(slot, config)
+    return with_context(listed, slot)
 
 
 async def _filter(call: Call, value: Any) -> Filter:
@@ -46,7 +42,7 @@ async def _filter(call: Call, value: Any) -> Filter:
     if value.get("mint") is not None:
         mint = bytes(to_pubkey(value["mint"]))
         config = call.params.config(2)
-        _, (record,) = await records_at(call.services, [mint], config.commitment())
+        _, (record,) = await records_at(call, [mint], config.commitment())
         if not record or not is_mint(record):
             raise invalid_params("Invalid param: could not find mint")
         return lambda record: record[HEADER_SIZE : HEADER_SIZE + 32] == mint

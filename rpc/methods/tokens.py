@@ -22,7 +22,7 @@ _MOST_LISTED = 20
 @method("getTokenAccountBalance")
 async def get_token_account_balance(call: Call) -> Any:
     key, config = bytes(call.params.pubkey(0)), call.params.config(1)
-    slot, (record,) = await records_at(call.services, [key], config.commitment())
+    slot, (record,) = await records_at(call, [key], config.commitment())
     if not record:
         raise invalid_params("Invalid param: could not find account")
     if not is_token_account(record):
@@ -46,18 +46,20 @@ async def get_token_largest_accounts(call: Call) -> Any:
     key, config = bytes(call.params.pubkey(0)), call.params.config(1)
     _, mint = await _mint_record(call, key, config)
     decimals = read_mint(mint[HEADER_SIZE:]).decimals
-    found = await find_accounts(call, "mint", key, config.commitment())
-    amounts = (
-        (read_token_account(record[HEADER_SIZE:]).amount, name)
-        for name, record in zip(found.keys, found.records, strict=True)
-    )
-    largest = heapq.nlargest(_MOST_LISTED, amounts)
+    slot, largest = 0, list[tuple[int, bytes]]()
+    async for page in find_accounts(call, "mint", key, config.commitment()):
+        slot = page.slot
+        amounts = (
+            (read_token_account(record[HEADER_SIZE:]).amount, name)
+            for name, record in zip(page.keys, page.records, strict=True)
+        )
+        largest = heapq.nlargest(_MOST_LISTED, [*largest, *amounts])
     value = [{"address": str(Pubkey(name)), **token_amount(amount, decimals)} for amount, name in largest]
-    return with_context(value, found.slot)
+    return with_context(value, slot)
 
 
 async def _mint_record(call: Call, key: bytes, config: Config) -> tuple[int, bytes]:
-    slot, (record,) = await records_at(call.services, [key], config.commitment())
+    slot, (record,) = await records_at(call, [key], config.commitment())
     if not record:
         raise invalid_params("Invalid param: could not find account")
     if not is_mint(record):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -15,6 +14,7 @@ from rpc.errors import Overloaded, RpcError, invalid_params, invalid_request
 from rpc.params import Params, to_uint
 from rpc.registry import Operation
 from rpc.services import Services
+from rpc.websocket.outgoing import Outgoing
 from rpc.websocket.subscription import KINDS, Subscription
 
 logger = logging.getLogger(__name__)
@@ -30,9 +30,7 @@ class Connection:
         self._services = services
         self._socket = socket
         self._address = address
-        self._outgoing: deque[str] = deque()
-        self._waiting_bytes = 0
-        self._wake = asyncio.Event()
+        self._outgoing = Outgoing(services.room, services.settings.rpc_write_limit)
         self._too_slow = False
         self._writing: asyncio.Task[None] | None = None
         self._subscriptions: dict[int, Subscription] = {}
@@ -40,13 +38,17 @@ class Connection:
     async def serve(self) -> None:
         """Answer and notify until either side ends it."""
         await self._socket.accept()
-        reading, writing = asyncio.create_task(self._read()), asyncio.create_task(self._write())
+        reading, writing = (
+            asyncio.create_task(self._read()),
+            asyncio.create_task(self._outgoing.send(self._socket.send_text)),
+        )
         self._writing = writing
         try:
             await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for subscription in self._subscriptions.values():
                 self._services.hub.remove(subscription)
+            self._outgoing.close()
             for task in (reading, writing):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
@@ -58,27 +60,13 @@ class Connection:
                     await self._socket.close(_TRY_LATER, "reading too slowly")
 
     def post(self, text: str) -> None:
-        """Queue a message; too many unsent bytes end the connection."""
-        if self._too_slow:
+        """Queue a notification; too many unsent bytes end the connection."""
+        if self._too_slow or self._outgoing.notify(text):
             return
-        self._waiting_bytes += len(text)
-        self._outgoing.append(text)
-        self._wake.set()
-        if self._waiting_bytes > self._services.settings.rpc_write_limit:
-            self._too_slow = True
-            self._outgoing.clear()
-            if self._writing is not None:
-                # It may wait for ever on a client that has stopped reading.
-                self._writing.cancel()
-
-    async def _write(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._outgoing:
-                text = self._outgoing.popleft()
-                await self._socket.send_text(text)
-                self._waiting_bytes -= len(text)
+        self._too_slow = True
+        if self._writing is not None:
+            # It may wait for ever on a client that has stopped reading.
+            self._writing.cancel()
 
     async def _read(self) -> None:
         while True:
@@ -88,6 +76,7 @@ class Connection:
             body = message.get("text")
             data = body.encode("utf-8", "surrogatepass") if body is not None else message.get("bytes") or b""
             await self._take(data)
+            await self._outgoing.drained()
 
     async def _take(self, body: bytes) -> None:
         try:
@@ -99,10 +88,11 @@ class Connection:
                     raise invalid_request()
                 for one in message:
                     await self._take_one(one)
+                    await self._outgoing.drained()
             else:
                 await self._take_one(message)
         except RpcError as error:
-            self.post(encode_error(error, None).decode())
+            self._outgoing.answer(encode_error(error, None).decode())
 
     async def _take_one(self, message: Any) -> None:
         if not isinstance(message, dict):
@@ -113,9 +103,10 @@ class Connection:
         name = message.get("method")
         kind, action = _split(name) if isinstance(name, str) else ("", "")
         if not action:
-            answer = await answer_value(self._services, message, self._address)
-            if answer is not None:
-                self.post(answer.decode())
+            reply = await answer_value(self._services, message, self._address)
+            reply.close()
+            if reply.body is not None:
+                self._outgoing.answer(reply.body.decode())
             return
         id: Id = message["id"] if isinstance(message["id"], str | int | float) else None
         try:
@@ -128,7 +119,7 @@ class Connection:
             else:
                 self._unsubscribe(kind, Params(values), id)
         except RpcError as error:
-            self.post(encode_error(error, id).decode())
+            self._outgoing.answer(encode_error(error, id).decode())
 
     async def _subscribe(self, kind: str, params: Params, id: Id) -> None:
         hub = self._services.hub
@@ -141,7 +132,7 @@ class Connection:
         KINDS[kind](params, subscription)
         self._subscriptions[subscription.id] = subscription
         # The answer must come before the first notification, so nothing is awaited in between.
-        self.post(encode_result(subscription.id, id).decode())
+        self._outgoing.answer(encode_result(subscription.id, id).decode())
         hub.add(subscription)
         await self._services.fault_tolerance.quietly(hub.catch_up(subscription))
 
@@ -153,7 +144,7 @@ class Connection:
             raise invalid_params("Invalid subscription id.")
         del self._subscriptions[number]
         self._services.hub.remove(subscription)
-        self.post(encode_result(True, id).decode())
+        self._outgoing.answer(encode_result(True, id).decode())
 
     def _forget_finished(self) -> None:
         finished = [number for number, one in self._subscriptions.items() if one.done]

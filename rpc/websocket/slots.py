@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rpc.chain import Tip
 from rpc.encoding.blocks import encode_block
 from rpc.encoding.transactions import executed
-from rpc.errors import RpcError
+from rpc.errors import RpcError, invalid_request
 from rpc.follower import Followed
 from rpc.index.history import addresses_of
 from rpc.ledger_blocks import ChainBlock, read_block
@@ -117,10 +118,23 @@ class SlotNews:
             return
         value: dict[str, Any] = {"slot": block.slot, "err": None, "block": None}
         try:
-            value["block"] = encode_block(wanted, shape, await decimals_of(self._services, shape.mints(wanted)))
+            decimals = await decimals_of(self._services, shape.mints(wanted))
+            value["block"] = encode_block(wanted, shape, decimals, self._bounded())
         except RpcError as error:
             value["err"] = error.message
         post(one, payload(in_slot(block.slot, value)))
+
+    def _bounded(self) -> Callable[[int], None]:
+        """Refuses a block whose notification would be larger than an answer may be."""
+        made, limit = 0, self._services.settings.rpc_answer_limit
+
+        def make(count: int) -> None:
+            nonlocal made
+            made += count
+            if made > limit:
+                raise invalid_request(f"The block is too large to be told: more than {limit} bytes")
+
+        return make
 
 
 def _mentioning(block: ChainBlock, address: bytes) -> ChainBlock:

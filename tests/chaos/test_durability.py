@@ -19,6 +19,7 @@ from tasks.submission import SubmissionFailed
 from tests.conftest import MakeRedis
 from tests.integration.conftest import MakePipeline
 from tests.integration.waiting import wait_until
+from tests.oracle.opinions import assert_agrees
 from tests.pipelines import Pipeline
 from workers.embedded import EmbeddedRedis
 
@@ -31,6 +32,7 @@ def assert_kept(pipeline: Pipeline, finals: list[WireTransaction]) -> None:
     pipeline.ledger.forget_epoch()
     report = audit(pipeline.ledger, pipeline.blocks)
     assert [f"{check.id}: {check.detail}" for check in report.checks if not check.ok] == [], f"CHAOS_SEED={SEED}"
+    assert_agrees(pipeline.blocks)
     archived = {entry.signature for block in pipeline.blocks.follow(0, None) for entry in block.entries}
     assert [wire.signature for wire in finals if wire.signature not in archived] == [], f"CHAOS_SEED={SEED}"
 

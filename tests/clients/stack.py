@@ -17,8 +17,8 @@ from typing import Any
 from solders.keypair import Keypair
 
 from banking.ledger import Ledger
-from config.connections import connect
 from config.settings import Settings
+from recovery.connections import connect
 from rpc.runner import listen
 from workers.embedded import EmbeddedRedis
 from workers.faucet import initialise, read_faucet

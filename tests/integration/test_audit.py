@@ -10,7 +10,7 @@ import redis
 from solders.keypair import Keypair
 
 from banking.audit import AuditReport, audit
-from banking.blocks import encode_entries
+from banking.blocks import encode_body
 from banking.blockstore import BlockStore
 from banking.intake import Intake
 from banking.keeper import LedgerKeeper
@@ -212,7 +212,7 @@ def test_block_of_a_fenced_epoch_behind_a_newer_one(world: World) -> None:
     world.seal()
     head = world.blocks.header(world.ledger.state().finalized)
     late = msgspec.structs.replace(head, epoch=1, slot=head.slot + 1, parent=head.hash())
-    world.blocks.put(late, encode_entries([]))
+    world.blocks.put(late, encode_body([], {}))
     state = {"finalized": late.slot, "blockhash": late.hash(), "slot": late.slot + 1}
     client.hset(keys.epoch(2).state, mapping=state)  # type: ignore[arg-type]
     assert broken(world) == {"I8"}

@@ -12,8 +12,8 @@ import pytest
 from celery import Celery
 from kombu.common import ignore_errors
 
-from config.connections import connect
 from config.settings import Fsync
+from recovery.connections import connect
 from tests.conftest import MakeRedis
 from tests.integration.conftest import MakePipeline
 from tests.integration.waiting import wait_until

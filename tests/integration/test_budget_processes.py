@@ -9,8 +9,8 @@ from multiprocessing.pool import Pool
 
 import pytest
 
-from config.connections import connect
 from recovery import RetryBudget, RetryPolicy, TransientError
+from recovery.connections import connect
 
 pytestmark = [pytest.mark.processes, pytest.mark.real_redis]
 

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from config.connections import connect
 from config.settings import Fsync
+from recovery.connections import connect
 from recovery.dead_letters import DeadLetters
 from tests.conftest import MakeRedis
 

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,11 +13,12 @@ import psutil
 import pytest
 
 from config import queues
-from config.connections import connect
 from config.errors import TrunklineError
 from config.instance import read_instance
 from config.settings import Settings
+from recovery.connections import connect
 from tests.conftest import MakeRedis
+from tests.integration.flower.table import online
 from tests.integration.tiny_client import count, send
 from tests.integration.waiting import gone, wait_until
 from workers.instance_lock import InstanceRunning
@@ -34,7 +34,7 @@ APP = "tests.integration.tiny_app"
 def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
     """One instance for the tests that leave it as they found it, in a folder whose name tries every URL parser."""
     folder = tmp_path_factory.mktemp("instance") / "my data #1 100%"
-    launcher = Launcher(Settings(data_dir=folder), workers=1, app=APP)
+    launcher = Launcher(Settings(data_dir=folder), workers=1, flower_port=0, app=APP)
     launcher.start()
     yield launcher
     launcher.stop()
@@ -60,17 +60,11 @@ def test_workers_beat_and_flower_work_together(launcher: Launcher) -> None:
     wait_until(lambda: count(launcher.redis_url, "sealed") and count(launcher.redis_url, "swept"), "beat's tasks run")
     assert launcher.flower_url is not None
     assert launcher.flower_url.startswith("http://127.0.0.1:")
-    wait_until(lambda: _get(f"{launcher.flower_url}/healthcheck") == "OK", "Flower answers")
+    wait_until(
+        lambda: set(online(str(launcher.flower_url))) == {"tx1", "maintenance"}, "Flower shows the workers online"
+    )
     pid = launcher.pids()["flower"]
     assert {c.laddr.ip for c in psutil.Process(pid).net_connections("inet") if c.status == "LISTEN"} == {"127.0.0.1"}
-
-
-def _get(url: str) -> str | None:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as reply:
-            return str(reply.read().decode())
-    except OSError:
-        return None
 
 
 def test_the_note_tells_where_everything_is(launcher: Launcher) -> None:
@@ -146,6 +140,10 @@ def test_scaling_up_and_down(launcher: Launcher) -> None:
     assert first is not None
     assert second is not None
     assert launcher.note()["workers"] == 2
+    wait_until(lambda: "tx2" in online(str(launcher.flower_url)), "the new worker shows in Flower")
+    for _ in range(10):
+        send(launcher.broker_url, queues.PROCESS, 0.2)
+    wait_until(lambda: online(str(launcher.flower_url))["tx2"].get("task-succeeded"), "the new worker takes work")
     launcher.scale(1)
     assert launcher.worker_pids() == [first]
     assert gone(second)
@@ -154,11 +152,10 @@ def test_scaling_up_and_down(launcher: Launcher) -> None:
     assert note["workers"] == 1
 
 
-def test_stop_leaves_nothing_and_state_survives_a_restart(tmp_path: Path) -> None:
+def test_stop_leaves_nothing_and_state_survives_a_restart(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     settings = Settings(data_dir=tmp_path / "data")
     prepared: list[str] = []
-    before = {child.pid for child in psutil.Process().children(recursive=True)}
-    launcher = Launcher(settings, workers=1, redis_tcp_port=0, app=APP, prepare=prepared.append)
+    launcher = Launcher(settings, workers=1, redis_tcp_port=0, flower_port=0, app=APP, prepare=prepared.append)
     launcher.start()
     _works(launcher)
     assert prepared == [launcher.redis_url]
@@ -167,9 +164,11 @@ def test_stop_leaves_nothing_and_state_survives_a_restart(tmp_path: Path) -> Non
     ports = [int(url.rsplit(":", 1)[1]), int(launcher.redis_url.rsplit(":", 1)[1].split("/")[0])]
     with connect(launcher.redis_url) as client:
         client.set("kept", "yes")
-    started = {child.pid for child in psutil.Process().children(recursive=True)} - before
+    # Not all children of this process: the module's instance may be starting some of its own.
+    started = {*_tree(launcher.pids()), launcher._running().guard.pid}
     assert len(started) >= 7  # guard, Redis, two workers with their pools, beat, Flower
     launcher.stop()
+    assert "Killed" not in caplog.text  # all of them ended by themselves
     assert [pid for pid in started if psutil.pid_exists(pid)] == []
     for port in ports:
         assert _listens_nowhere(port)

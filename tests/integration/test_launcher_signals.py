@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from config import queues
-from config.connections import connect
 from config.settings import Settings
+from recovery.connections import connect
 from tests.integration.tiny_client import count, send
 from tests.integration.waiting import gone, wait_until
 from workers.launcher import Launcher

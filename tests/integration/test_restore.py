@@ -232,11 +232,11 @@ def test_forged_block_is_refused(world: World, keeper: LedgerKeeper) -> None:
     slot = world.blocks.newest()
     assert slot is not None
     block = world.blocks.read(slot)
-    from banking.blocks import encode_entries
+    from banking.blocks import encode_body
 
     world.blocks.delete(slot)
     forger = BlockStore(world.blocks.archive, world.blocks.ledger, Identity.generate())
-    forger.put(block.header, encode_entries(block.entries))
+    forger.put(block.header, encode_body(block.entries, block.images))
     world.ledger.client.flushall()
     with pytest.raises(BadBlock, match="trusted key"):
         keeper.ensure()

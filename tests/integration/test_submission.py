@@ -14,8 +14,9 @@ from solders.keypair import Keypair
 
 from banking.errors import LedgerUnavailable
 from banking.executor import SvmExecutor
+from banking.reasons import Reason
 from banking.stage import BankingStage
-from config.connections import connect
+from recovery.connections import connect
 from tasks.submission import SubmissionFailed
 from tests.conftest import MakeRedis
 from tests.integration.conftest import MakePipeline
@@ -50,7 +51,7 @@ def test_same_transactions_from_ten_processes_at_once(make_pipeline: MakePipelin
     assert counts == [Counter(duplicate=9, accepted=1)] * len(wires)
     pipeline.assert_sound(wires)
     again = pipeline.submitter.submit([wire.raw for wire in wires])
-    assert {(receipt.verdict.value, receipt.reason) for receipt in again} == {("duplicate", "processed before")}
+    assert {(receipt.verdict.value, receipt.code) for receipt in again} == {("duplicate", Reason.PROCESSED)}
     assert pipeline.ledger.state().processed == len(wires)
 
 
@@ -171,7 +172,7 @@ def test_intake_limit_refuses_what_does_not_fit(make_pipeline: MakePipeline) -> 
     wires = pipeline.transfers(100)
     receipts = pipeline.submitter.submit([wire.raw for wire in wires])
     assert Counter(receipt.verdict.value for receipt in receipts) == Counter(accepted=70, rejected=30)
-    assert "intake is full" in receipts[-1].reason
+    assert receipts[-1].code is Reason.INTAKE_FULL
     pipeline.start(1)
     pipeline.assert_sound(wires[:70])
     pipeline.submit(wires[70:])

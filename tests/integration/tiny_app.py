@@ -7,12 +7,13 @@ from typing import Any
 
 from celery import Celery
 
+from banking.connections import ledger_client
 from config import queues
 from config.celery_settings import celery_settings
-from config.connections import ledger_client
+from config.control import Control
 from config.settings import get_settings
 
-app = Celery("tiny")
+app = Celery("tiny", control=Control)
 
 
 def _settings() -> dict[str, Any]:

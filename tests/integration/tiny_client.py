@@ -6,7 +6,7 @@ import redis
 from celery import Celery
 
 from config import queues
-from config.connections import connect
+from recovery.connections import connect
 
 
 def send(broker_url: str, task: str, *args: object) -> None:

@@ -11,7 +11,7 @@ from celery.app.trace import trace_task
 from celery.worker.request import Request
 from kombu.transport.memory import Channel, Transport
 
-from config.clock import ManualClock
+from recovery.clock import ManualClock
 from recovery.task_state import HEADER
 
 _numbers = itertools.count()

@@ -9,12 +9,13 @@ from typing import Any
 import fakeredis
 import pytest
 import redis
-from hypothesis import given, settings
+from fakeredis.commands_mixins import server_mixin
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from config.clock import ManualClock
 from recovery import RetryBudget, RetryPolicy, TransientError
 from recovery.budget import FLUSH_EVERY
+from recovery.clock import ManualClock
 from recovery.token_bucket import TokenBucket
 
 RATIO = 0.2
@@ -22,6 +23,22 @@ FIRST = 1  # a new bucket holds one token
 
 Step = tuple[int, str]
 STEPS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["success"] * 4 + ["retry"])), max_size=300)
+
+
+class OneClock:
+    """Whole microseconds, for a fake Redis (its TIME) and for a process beside it."""
+
+    def __init__(self) -> None:
+        self.microseconds = 1_700_000_000_000_000
+
+    def time(self) -> float:
+        return self.microseconds / 1_000_000
+
+    def monotonic(self) -> float:
+        return self.time()
+
+    def sleep(self, seconds: float) -> None:
+        raise NotImplementedError
 
 
 def play(budgets: list[RetryBudget], steps: list[Step]) -> None:
@@ -32,7 +49,7 @@ def play(budgets: list[RetryBudget], steps: list[Step]) -> None:
             successes += 1
         else:
             retries += budgets[process].try_retry()
-        assert retries <= RATIO * successes + FIRST
+        assert 5 * retries <= successes + 5 * FIRST  # RATIO, in whole numbers
 
 
 @given(STEPS)
@@ -43,19 +60,45 @@ def test_any_interleaving_of_processes_stays_within_the_share(steps: list[Step])
     play([RetryBudget(client, ratio=RATIO, floor_per_second=0) for _ in range(4)], steps)
 
 
-@given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["success", "success", "retry"])), max_size=200))
-@settings(max_examples=40, deadline=None)
-def test_redis_and_the_local_bucket_follow_one_rule(steps: list[Step]) -> None:
+#: What happens to a budget: successes, a retry, or some microseconds that pass.
+EVENTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("success"), st.integers(1, 20)),
+        st.tuples(st.just("retry"), st.integers(1, 5)),
+        st.tuples(st.just("time"), st.integers(1, 3_000_000)),
+    ),
+    max_size=60,
+)
+#: Ratios whose sums are whole in decimal and not in binary, and any others.
+RATIOS = st.sampled_from([0.1, 0.2, 0.3, 0.7, 1 / 3, 0.05]) | st.floats(0, 1)
+FLOORS = st.sampled_from([0.0, 0.1, 1.0, 0.3]) | st.floats(0, 10)
+
+
+@given(EVENTS, RATIOS, FLOORS)
+@example([("success", 1), ("retry", 1)] * 10, 0.1, 0.0)
+@example([("time", 100_000), ("retry", 1)] * 10, 0.0, 1.0)
+@settings(max_examples=100, deadline=None)
+def test_redis_and_the_local_bucket_follow_one_rule(
+    events: list[tuple[str, int]], ratio: float, floor_per_second: float
+) -> None:
+    clock = OneClock()
     client = fakeredis.FakeRedis(version=(6, 2))
     client.flushall()
-    shared = RetryBudget(client, ratio=RATIO, floor_per_second=0)
-    local = RetryBudget(None, ratio=RATIO, floor_per_second=0, clock=ManualClock())
-    for _, what in steps:
-        if what == "success":
-            shared.record_success()
-            local.record_success()
-        else:
-            assert shared.try_retry() == local.try_retry()
+    shared = RetryBudget(client, ratio=ratio, floor_per_second=floor_per_second, capacity=20)
+    local = RetryBudget(None, ratio=ratio, floor_per_second=floor_per_second, capacity=20, clock=clock)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(server_mixin, "time", clock)
+        # Redis' bucket begins to fill when it is first asked, the local one when it is made: ask both at once.
+        for what, number in [("retry", 1), *events]:
+            if what == "time":
+                clock.microseconds += number
+                continue
+            for _ in range(number):
+                if what == "success":
+                    shared.record_success()
+                    local.record_success()
+                else:
+                    assert shared.try_retry() == local.try_retry()
 
 
 def test_the_share_is_used_in_full(any_redis: redis.Redis) -> None:
@@ -190,3 +233,13 @@ def test_a_total_outage_stays_below_one_point_one_times_the_load() -> None:
 def test_wrong_numbers_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         RetryBudget(None, **wrong)  # type: ignore[arg-type]
+
+
+def test_a_clock_set_back_stops_the_floor_only_once(any_redis: redis.Redis) -> None:
+    budget = RetryBudget(any_redis, floor_per_second=1_000, capacity=1_000, name="x", prefix="b")
+    assert budget.try_retry()
+    (key,) = [name for name in any_redis.keys("b*") if any_redis.type(name) == b"hash"]
+    hour_ahead = int(any_redis.hget(key, "at") or 0) + 3600 * 10**6
+    any_redis.hset(key, mapping={"at": hour_ahead, "millionths": 0})
+    assert not budget.try_retry()
+    assert any(budget.try_retry() for _ in range(1_000))

@@ -17,6 +17,7 @@ from config import queues
 from config.app import app
 from config.celery_settings import beat_schedule, celery_settings
 from config.settings import Settings
+from workers.beat import BoundedScheduler
 
 SETTINGS = Settings(redis_url="redis://127.0.0.1:6379/0")
 
@@ -74,9 +75,10 @@ def test_little_is_held_back_by_a_worker(conf: dict[str, Any]) -> None:
     assert conf["worker_soft_shutdown_timeout"] > 0
 
 
-def test_beats_entries_expire(conf: dict[str, Any]) -> None:
+def test_beats_entries_do_not_expire_by_another_hosts_clock(conf: dict[str, Any]) -> None:
+    assert conf["beat_scheduler"] == f"{BoundedScheduler.__module__}:{BoundedScheduler.__name__}"
     for name, entry in beat_schedule(SETTINGS).items():
-        assert 0 < entry["options"]["expires"] <= max(10.0, 2 * entry["schedule"]), name
+        assert "options" not in entry, name
         assert conf["beat_max_loop_interval"] <= entry["schedule"], name
 
 

@@ -12,8 +12,6 @@ import redis
 from celery.exceptions import Reject
 from kombu.exceptions import OperationalError
 
-from config.clock import ManualClock
-from config.errors import ConfigurationError
 from recovery import (
     DeadLetter,
     DeadLetters,
@@ -26,7 +24,9 @@ from recovery import (
     TransientError,
     set_retry_hooks,
 )
+from recovery.clock import ManualClock
 from recovery.dead_letters import DeadLettersFullError
+from recovery.errors import ConfigurationError
 from recovery.retry_events import RetryEvent, get_retry_hooks
 from recovery.task_letters import NotReplayableError, send_again
 from tests.unit.celery_doubles import Breaker, Gate, Work

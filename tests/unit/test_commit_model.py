@@ -16,11 +16,13 @@ from solders.pubkey import Pubkey
 
 from banking.blockstore import BlockStore
 from banking.burial import Burial
+from banking.entries import Entry
 from banking.errors import StaleEpoch
 from banking.genesis import create_ledger
 from banking.intake import Intake
-from banking.ledger import MAX_BLOCKHASH_AGE, Entry, Ledger
+from banking.ledger import MAX_BLOCKHASH_AGE, Ledger
 from banking.records import Result, lamports_of, pack_account, pack_result
+from banking.versions import sequence
 from recovery.archive import MemoryArchive
 from recovery.identity import Identity
 
@@ -114,7 +116,7 @@ class Model:
         return signature in self.applied or signature in self.dead
 
     def commit(self, entries: list[Entry], versions: dict[bytes, bytes]) -> str:
-        stale = {key for key, seen in versions.items() if seen != str(self.versions.get(key, "")).encode()}
+        stale = {key for key, seen in versions.items() if not self._is_current(key, seen)}
         codes = ""
         for entry in entries:
             code = self._judge(entry, stale)
@@ -126,6 +128,9 @@ class Model:
                 if code == "D":
                     self.intake.discard(entry.signature)
         return codes
+
+    def _is_current(self, key: bytes, seen: bytes) -> bool:
+        return (sequence(seen) if seen else None) == self.versions.get(key)
 
     def _judge(self, entry: Entry, stale: set[bytes]) -> str:
         if self.settled(entry.signature):
@@ -282,8 +287,8 @@ class CommitMachine(RuleBasedStateMachine):
         except StaleEpoch:
             return
         assert loaded.resolved == [self.model.settled(t.signature) for t in chosen]
-        assert loaded.recent == [self.model.recent(blockhash) for blockhash in blockhashes]
-        recent = {blockhash for blockhash, valid in zip(blockhashes, loaded.recent, strict=True) if valid}
+        assert loaded.recent == {blockhash: self.model.recent(blockhash) for blockhash in blockhashes}
+        recent = {blockhash for blockhash, valid in loaded.recent.items() if valid}
         # Those with an end are executed, too: a stage may have read before they had it.
         entries = [t.entry(loaded.records, recent) for t in chosen]
         self.views[stage] = View(chosen, entries, loaded.versions)
@@ -342,7 +347,7 @@ class CommitMachine(RuleBasedStateMachine):
         assert (state.seq, state.slot, state.burned) == (model.seq, model.slot, model.burned)
         assert (state.processed, state.failed, state.accepted) == (model.ok, model.failed, model.accepted)
         versions = self.client.hgetall(ledger.epoch_keys.versions)
-        assert versions == {key: str(seq).encode() for key, seq in model.versions.items()}
+        assert {key: sequence(version) for key, version in versions.items()} == model.versions
         self._check_places(ledger)
         self._check_journal(ledger)
 

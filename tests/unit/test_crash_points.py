@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import ConfigurationError
 from config.settings import get_settings
 from recovery import crash_points
+from recovery.errors import ConfigurationError
 
 
 @pytest.fixture

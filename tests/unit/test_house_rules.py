@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("config", "recovery", "banking", "tasks", "workers", "rpc")
+ROOMS = ("config", "recovery", "banking", "tasks", "workers", "rpc", "oracle")
 MAX_LINES = 400
 PICKLES = {"pickle", "cPickle", "dill", "shelve", "marshal"}
 #: What tells the machine's time.

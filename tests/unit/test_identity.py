@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from solders.keypair import Keypair
 
-from config.errors import ConfigurationError
+from recovery.errors import ConfigurationError
 from recovery.identity import Identity, verify_signature
 
 

@@ -104,3 +104,11 @@ def test_the_step_survives_an_outage_and_warns_once(
     step.stop(consumer)
     assert board.workers() == []
     assert calls == []
+
+
+def test_who_died_before_the_clock_was_set_back_is_forgotten(board: PresenceBoard, any_redis: redis.Redis) -> None:
+    in_an_hour = int((time.time() + 3600) * 1000)
+    any_redis.hset(board.key, "tx2@host", f'{in_an_hour}:{{"pid": 1, "queues": [], "epoch": 1}}')
+    assert board.workers() == []
+    board.beat("tx1@host", 11, [queues.TRANSACTIONS])
+    assert any_redis.hkeys(board.key) == [b"tx1@host"]

@@ -8,13 +8,15 @@ from typing import Any
 import fakeredis
 import pytest
 from solders.keypair import Keypair
+from solders.transaction import VersionedTransaction
 
 from banking.burial import Burial
 from banking.errors import LedgerUnavailable, StaleEpoch
-from banking.intake import Intake
-from banking.processor import Processor
+from banking.intake import Acceptance, Intake
+from banking.processor import Processed, Processor
 from banking.stage import BatchReport
 from banking.wire import WireTransaction, parse
+from recovery.dead_letters import DeadLetter, LetterLimits
 from tests.ledgers import SOL, World, new_world
 
 Act = Callable[[list[WireTransaction]], BatchReport | None]
@@ -35,6 +37,12 @@ class Bench:
         wires = [self.world.transfer(self.world.faucet, Keypair().pubkey(), SOL) for _ in range(count)]
         self.intake.accept([(wire.signature, wire.raw) for wire in wires])
         return wires
+
+    def limit_letters(self, limit: int, *, most_bytes: int = 10**9) -> None:
+        letters = LetterLimits(limit, most_bytes)
+        self.intake = Intake(self.world.ledger, letters=letters)
+        self.burial = Burial(self.world.ledger, limits=letters)
+        self.processor = Processor(self.world.stage, self.intake, self.burial, max_attempts=2)
 
     def disturb(self, act: Act) -> None:
         """Let `act` see each batch first: it may raise, answer in the stage's place, or return None."""
@@ -155,24 +163,26 @@ def test_a_bare_transaction_that_comes_again_is_recorded(bench: Bench) -> None:
     assert bench.world.ledger.state().accepted == 1
 
 
-def test_a_panic_of_the_vm_is_this_transactions_alone(bench: Bench) -> None:
+def test_a_panic_of_the_vm_is_this_transactions_outcome(bench: Bench) -> None:
     wires = bench.accepted(3)
     executor = bench.world.stage._executor
 
     class PanicException(BaseException):
         """As pyo3's, which is no Exception."""
 
-    sync = executor._sync
+    send = executor._vm._vm_send
 
-    def panicking(touched: Any, view: Any) -> None:
-        sync(touched, view)
-        if any(key == bytes(wires[1].parsed.message.account_keys[1]) for key in touched.keys):
+    def panicking(transaction: VersionedTransaction) -> Any:
+        if transaction == wires[1].parsed:
             raise PanicException("index out of bounds")
+        return send(transaction)
 
-    executor._sync = panicking  # type: ignore[method-assign]
+    executor._vm._vm_send = panicking  # type: ignore[method-assign]
     done = bench.run(wires)
-    assert (done.committed, done.buried) == (2, 1)
-    assert "VmPanic" in bench.burial.letters.list()[0].reason
+    assert (done.committed, done.buried) == (3, 0)
+    outcomes = bench.world.ledger.outcomes([wire.signature for wire in wires])
+    failed = '{"InstructionError":[0,"ProgramFailedToComplete"]}'
+    assert [(one.err, one.fee) for one in outcomes if one] == [(None, 5000), (failed, 5000), (None, 5000)]
 
 
 def forged(bench: Bench) -> WireTransaction:
@@ -207,5 +217,71 @@ def test_forged_transaction_cannot_be_parked(bench: Bench) -> None:
     """What stands in intake is believed later, so nothing unverified may get there."""
     wire = forged(bench)
     waiting = bench.client.hlen(bench.keys.intake)
-    assert bench.processor.park([wire], 1.0) == 0
+    done = Processed()
+    bench.processor.park([wire], 1.0, done)
+    assert (done.parked, done.malformed) == (0, 1)
     assert bench.client.hlen(bench.keys.intake) == waiting
+
+
+def poisoned(bench: Bench, wires: list[WireTransaction]) -> None:
+    """The VM cannot stand any of `wires`."""
+
+    def act(batch: list[WireTransaction]) -> None:
+        if any(wire in wires for wire in batch):
+            raise ValueError("a bug")
+
+    bench.disturb(act)
+
+
+def test_what_full_dead_letters_cannot_take_waits_in_intake(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.limit_letters(2)
+    wires = bench.accepted(4)
+    poisoned(bench, wires[1:])
+    done = bench.run(wires)
+    assert (done.committed, done.buried, done.parked) == (1, 2, 1)
+    assert bench.burial.letters.count() == 2
+    assert "Dead letters are full" in caplog.text
+    (left,) = bench.client.hkeys(bench.keys.intake)
+    assert bench.client.zscore(bench.keys.parked, left) is not None
+
+    # New work is refused, by a code of its own, until somebody has made room.
+    more = bench.world.transfer(bench.world.faucet, Keypair().pubkey(), SOL)
+    assert bench.intake.accept([(more.signature, more.raw)]).answers == [Acceptance.LETTERS_FULL]
+    bench.burial.letters.drop(bench.burial.letters.list()[0].id)
+    assert bench.intake.accept([(more.signature, more.raw)]).answers == [Acceptance.ACCEPTED]
+    assert bench.run([wire for wire in wires if wire.signature == left]).buried == 1
+    assert not bench.client.hexists(bench.keys.intake, left)
+
+
+def test_letters_of_every_kind_count(bench: Bench) -> None:
+    bench.limit_letters(3)
+    bench.processor.decode(["no transaction"], Processed())
+    bench.burial.letters.add(DeadLetter(id=b"t", kind="t", payload=b"", reason="", attempts=1, first_at=0, last_at=0))
+    wires = bench.accepted(2)
+    poisoned(bench, wires)
+    done = bench.run(wires)
+    assert (done.buried, done.parked) == (1, 1)
+
+
+def test_letters_are_limited_by_bytes(bench: Bench) -> None:
+    bench.limit_letters(1000, most_bytes=2000)
+    wires = bench.accepted(100)
+    poisoned(bench, wires)
+    done = bench.run(wires)
+    assert 2 <= done.buried < 10
+    assert done.buried + done.parked == 100
+    held = sum(len(key) + len(value) for key, value in bench.client.hgetall(bench.keys.dead).items())
+    assert bench.burial.letters.size() == (done.buried, held)
+    # One more than fits at most.
+    assert 2000 <= held < 3000
+
+
+def test_a_killer_without_a_grave_is_not_released_among_others(bench: Bench) -> None:
+    bench.limit_letters(1)
+    wires = bench.accepted(2)
+    bench.client.hset(bench.keys.attempts, mapping={wire.signature: 9 for wire in wires})
+    done = bench.run(wires, isolate=True)
+    assert (done.buried, done.parked) == (1, 1)
+    bench.client.zadd(bench.keys.parked, dict.fromkeys(bench.client.hkeys(bench.keys.intake), 1))
+    found = bench.intake.sweep(grace=1.0, queue_empty=False, limit=10)
+    assert (len(found.released), len(found.suspects)) == (0, 1)

@@ -16,10 +16,10 @@ from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.clock import ManualClock
-from config.policies import RETRY_PRESETS, RETRYABLE_MESSAGE_PARTS
 from recovery import Jitter, RetryPolicy, TerminalError, TransientError, is_retryable, retry_on
+from recovery.clock import ManualClock
 from recovery.errors import Refused
+from recovery.presets import RETRY_PRESETS, RETRYABLE_MESSAGE_PARTS
 from recovery.retry_events import RetryEvent, Verdict
 
 DRAWS = 10_000

@@ -17,7 +17,7 @@ from solders.system_program import (
 from solders.token.state import Mint, TokenAccount, TokenAccountState
 
 from banking.records import pack_account
-from config.clock import ManualClock
+from recovery.clock import ManualClock
 from rpc.encoding.accounts import AccountEncoding
 from rpc.encoding.error_text import transaction_error_text
 from rpc.encoding.instruction import Instruction

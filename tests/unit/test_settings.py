@@ -43,6 +43,11 @@ def test_torn_instance_note_is_an_error(tmp_path: Path) -> None:
         get_settings().ledger_url()
 
 
-def test_broker_without_ledger_is_refused() -> None:
-    with pytest.raises(ValueError, match="TRUNKLINE_REDIS_URL"):
-        Settings(broker_url="redis://127.0.0.1:1")
+def test_a_broker_alone_goes_with_the_instances_ledger(tmp_path: Path) -> None:
+    """As with `TRUNKLINE_BROKER_URL=amqp://... trunkline up`: the ledger stays in the embedded Redis."""
+    settings = Settings(broker_url="amqp://host//", data_dir=tmp_path)
+    with pytest.raises(ConfigurationError, match="TRUNKLINE_REDIS_URL"):
+        settings.ledger_url()
+    write_instance(tmp_path, {"redis_url": "unix:///x.sock", "broker_url": "amqp://host//", "pid": 1})
+    assert settings.ledger_url() == "unix:///x.sock"
+    assert settings.celery_url() == "amqp://host//"

@@ -19,7 +19,8 @@ from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
 from banking.errors import InvalidTransaction
-from banking.wire import PACKET_BYTES, TransactionInput, decode, verify
+from banking.reasons import Reason
+from banking.wire import PACKET_BYTES, TransactionInput, VerifiedTransaction, check_signatures, decode, parse, verify
 from tests.ledgers import sign, transfer_transaction
 
 PAYER = Keypair.from_seed(bytes(range(32)))
@@ -71,6 +72,15 @@ def test_truncated_anywhere(length: int) -> None:
 
 def test_trailing_bytes_are_no_second_spelling() -> None:
     assert "trailing bytes" in refusal(GOOD + b"x")
+
+
+def test_only_a_verification_makes_a_verified_transaction() -> None:
+    forged = GOOD[:1] + bytes(64) + GOOD[65:]
+    assert not isinstance(parse(forged), VerifiedTransaction)
+    with pytest.raises(InvalidTransaction) as caught:
+        VerifiedTransaction(forged)
+    assert caught.value.code is Reason.SIGNATURE_FAILURE
+    assert VerifiedTransaction(GOOD) == verify(GOOD) == check_signatures(parse(GOOD))
 
 
 def test_wrong_signature() -> None:

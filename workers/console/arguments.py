@@ -84,3 +84,9 @@ class PubkeyType(click.ParamType[Pubkey]):
 
 
 PUBKEY = PubkeyType()
+
+cors_origins = click.option(
+    "--cors-origins",
+    metavar="ORIGINS",
+    help="Origins whose web pages may use the RPC server, comma-separated, or * [default: * in dev, else none].",
+)

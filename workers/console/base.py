@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from config.settings import override_environment
+from config.settings import get_settings, override_environment, require_known_variables
 from workers.console.errors import ending_of, leave_quietly
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -40,6 +40,26 @@ class Command(click.Command):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.params.append(data_option())
+
+    #: Whether its log is that of a process that stays, in the format for such, and not for whoever typed it.
+    server = False
+
+    def invoke(self, ctx: click.Context) -> Any:
+        # Standard output is the command's answer, which scripts read; what is logged goes elsewhere.
+        from config.logs import configure_command
+
+        configure_command(get_settings(), ctx.command_path, server=self.server)
+        return super().invoke(ctx)
+
+
+class StartingCommand(Command):
+    """One that starts something, and refuses to with a setting misspelt: it would start what nobody meant."""
+
+    server = True
+
+    def invoke(self, ctx: click.Context) -> Any:
+        require_known_variables()
+        return super().invoke(ctx)
 
 
 class Group(click.Group):

@@ -9,7 +9,7 @@ import base58
 import click
 
 from banking.blocks import Block
-from banking.opening import open_blocks
+from banking.opening import read_blocks
 from config.settings import get_settings
 from recovery.archive import NotFound
 from workers.console.base import Group
@@ -26,7 +26,7 @@ def block() -> None:
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def show(slot: int, as_json: bool) -> None:
     """Verify the block of SLOT and show it."""
-    blocks = open_blocks(get_settings())
+    blocks = read_blocks(get_settings())
     try:
         facts = _facts(blocks.read(slot))
     except NotFound:
@@ -62,7 +62,7 @@ def _facts(block: Block) -> dict[str, Any]:
                 "signature": base58.b58encode(entry.signature).decode(),
                 "err": entry.outcome.err,
                 "fee": entry.burned,
-                "accounts": len(entry.writes),
+                "accounts": len(entry.keys),
             }
             for entry in block.entries
             if entry.raw

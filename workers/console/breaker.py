@@ -12,10 +12,10 @@ from typing import Any
 import click
 
 from banking.keys import LedgerKeys
-from config.clock import SYSTEM_CLOCK
-from config.connections import connect
 from config.settings import get_settings
 from recovery.breaker import BreakerStatus, CircuitBreaker, CircuitBreakerConfig, list_breakers
+from recovery.clock import SYSTEM_CLOCK
+from recovery.connections import connect
 from tasks.runtime import TRANSACTION_BREAKER
 from workers.console.base import Group
 from workers.console.errors import CommandFailed
@@ -132,7 +132,8 @@ def _actor() -> str:
 
 
 def _line(each: BreakerStatus) -> str:
-    parts = [f"{each.name:<20} {each.state:<10} for {each.for_seconds:.1f} s"]
+    since = "" if each.for_seconds is None else f" for {each.for_seconds:.1f} s"
+    parts = [f"{each.name:<20} {each.state:<9}{since}"]
     if each.retry_in:
         parts.append(f"probes in {each.retry_in:.1f} s")
     parts.append(f"{each.trips} trips, {each.failures_in_a_row} failures in a row, {each.rejected} refused")

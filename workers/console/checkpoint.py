@@ -9,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from banking.opening import open_keeper
+from banking.opening import open_keeper, read_keeper
 from config.settings import get_settings
 from recovery.checkpoints import Manifest, UnknownCheckpoint
 from recovery.checkpoints.facade import Checkpoint
@@ -37,7 +37,7 @@ def create(full: bool, as_json: bool) -> None:
 @_JSON
 def list_all(as_json: bool) -> None:
     """List checkpoints, oldest first; only their manifests are verified."""
-    found = Checkpoint(open_keeper(get_settings()).store, {}).list_checkpoints()
+    found = Checkpoint(read_keeper(get_settings()).store, {}).list_checkpoints()
     rows = [
         _facts(one.manifest) if one.manifest else {"id": one.checkpoint_id, "problem": one.problem} for one in found
     ]
@@ -55,7 +55,7 @@ def list_all(as_json: bool) -> None:
 @_JSON
 def show(checkpoint_id: str, as_json: bool) -> None:
     """Show one checkpoint's manifest."""
-    manifest = open_keeper(get_settings()).store.manifest(checkpoint_id)
+    manifest = read_keeper(get_settings()).store.manifest(checkpoint_id)
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(manifest), indent=2))
     else:
@@ -69,7 +69,7 @@ def show(checkpoint_id: str, as_json: bool) -> None:
 @_JSON
 def verify(checkpoint_id: str | None, every: bool, set_aside: bool, as_json: bool) -> None:
     """Read and check every byte of a checkpoint and its bases; exit code 1 when one is bad."""
-    store = open_keeper(get_settings()).store
+    store = (open_keeper if set_aside else read_keeper)(get_settings()).store
     if (checkpoint_id is None) != every:
         raise click.UsageError("Give an ID or --all.")
     reports = [store.verify(one) for one in ([checkpoint_id] if checkpoint_id else store.ids())]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit, urlunsplit
-
 from banking import opening
 from banking.ledger import Ledger
 from config.app import app
@@ -25,12 +23,3 @@ def open_submitter(ledger: Ledger) -> Submitter:
 def open_board(ledger: Ledger) -> PresenceBoard:
     """Who works for `ledger`."""
     return PresenceBoard(ledger.client, ledger.keys.name)
-
-
-def masked(url: str) -> str:
-    """`url` without its password, for people to see."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    user, host = parts.username or "", parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{user}:***@{host}"))

@@ -17,10 +17,11 @@ from rich.console import Console
 from banking.audit import AuditReport, audit
 from banking.ledger import Ledger, State
 from banking.opening import open_blocks
+from config.addresses import masked
 from config.settings import get_settings, override_environment
 from workers.console.audit import audit_lines
-from workers.console.base import Command
-from workers.console.connection import masked, open_board, open_ledger, open_submitter
+from workers.console.base import StartingCommand
+from workers.console.connection import open_board, open_ledger, open_submitter
 from workers.console.display import LoadDisplay, summary
 from workers.console.errors import CommandFailed
 from workers.console.load import WorkerCount
@@ -35,7 +36,7 @@ from workers.stop_signals import StopSignals
 _BOOT_SECONDS = 60.0
 
 
-@click.command(cls=Command)
+@click.command(cls=StartingCommand)
 @click.option("--count", type=click.IntRange(2), default=20_000, show_default=True, help="Transfers to submit.")
 @click.option("--accounts", type=click.IntRange(2), default=1_000, show_default=True, help="Accounts among them.")
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Transaction workers.")

@@ -8,15 +8,20 @@ import sys
 import traceback
 from dataclasses import dataclass
 
+import amqp
 import click
 import redis
 from kombu.exceptions import OperationalError
 
-from config.errors import TrunklineError
+from config.addresses import refusal
+from config.errors import ConfigurationError, TrunklineError
 from config.settings import get_settings
+from recovery.errors import RecoveryError
 
 FAILURE = 1
 USAGE = 2
+#: Errors raised on purpose, whose message says what to do.
+OURS = (TrunklineError, RecoveryError)
 INTERRUPTED = 128 + signal.SIGINT
 
 
@@ -38,7 +43,7 @@ def ending_of(error: BaseException) -> Ending:
         case click.UsageError():
             return Ending(_usage(error), USAGE)
         case click.ClickException():
-            return Ending(f"Error: {error.format_message()}", FAILURE)
+            return Ending(_refusal(error) or f"Error: {error.format_message()}", FAILURE)
         case click.Abort() | KeyboardInterrupt():
             return _interrupted(error)
         case CommandFailed() if not str(error):
@@ -62,16 +67,27 @@ def _interrupted(error: BaseException) -> Ending:
 
 
 def _words(error: BaseException) -> str:
-    if isinstance(error, TrunklineError):
+    if isinstance(error, (*OURS, redis.RedisError)) and (refused := _refusal(error)):
+        return refused
+    if isinstance(error, OURS):
         return f"Error: {error}"
-    if isinstance(error, redis.AuthenticationError):
-        return f"Error: Redis refused the password: {error}. Correct TRUNKLINE_REDIS_URL."
     if isinstance(error, redis.RedisError):
         return f"Error: Redis does not answer as it should: {error}. See `trunkline status`, or start `trunkline up`."
-    if isinstance(error, OperationalError):
+    if isinstance(error, OperationalError | amqp.AMQPError):
         return f"Error: the broker does not answer: {error}. See `trunkline status`, or start `trunkline up`."
     if isinstance(error, OSError) and error.filename is not None:
         return f"Error: {error.filename}: {error.strerror}. Check the path and your permissions."
+    return ""
+
+
+def _refusal(error: BaseException) -> str:
+    """What a Redis that wants another password or user said, however many of our own errors are around it."""
+    at: BaseException | None = error
+    while at is not None:
+        if isinstance(at, redis.RedisError) and (problem := refusal(at)):
+            # An error of ours that names the variable says more.
+            return f"Error: {error}" if problem in str(error) else f"Error: {problem}. Correct TRUNKLINE_REDIS_URL."
+        at = at.__cause__
     return ""
 
 
@@ -80,7 +96,7 @@ def _bug(error: BaseException) -> str:
         return "".join(traceback.format_exception(error)).rstrip()
     try:
         logs = f" The logs are in {get_settings().data_dir / 'log'}."
-    except TrunklineError:
+    except ConfigurationError:
         logs = ""
     return (
         f"Error: this is a bug in Trunkline: {type(error).__name__}: {error}.{logs} "

@@ -10,21 +10,23 @@ from pathlib import Path
 import click
 from solders.pubkey import Pubkey
 
+from banking.connections import ledger_client
 from banking.errors import LedgerExists, LedgerRestoring
 from banking.fixtures import read_account_dir
-from config.connections import ledger_client
+from config.addresses import masked
 from config.errors import TrunklineError
 from config.instance import read_instance
+from config.logs import configure_command
 from config.settings import Fsync, Settings, get_settings, override_environment
-from workers.console.base import Command
-from workers.console.connection import masked
+from workers.console.arguments import cors_origins
+from workers.console.base import StartingCommand
 from workers.faucet import Initialised, faucet_path, initialise
 
 #: Seconds after which `up` says that its workers are slow to come.
 SLOW_BOOT = 30.0
 
 
-@click.command(cls=Command)
+@click.command(cls=StartingCommand)
 @click.option(
     "--account-dir",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -59,7 +61,7 @@ def _extra(account_dir: Path | None, clones: tuple[str, ...], url: str) -> dict[
     return accounts
 
 
-@click.command(cls=Command)
+@click.command(cls=StartingCommand)
 @click.option("--workers", type=click.IntRange(0), default=2, show_default=True, help="Transaction workers.")
 @click.option("--flower-port", type=click.IntRange(1, 65535), help="Port of Flower [default: 5555, or a free one].")
 @click.option("--no-flower", is_flag=True, help="Do without Flower.")
@@ -77,6 +79,12 @@ def _extra(account_dir: Path | None, clones: tuple[str, ...], url: str) -> dict[
     type=click.Choice([mode.value for mode in Fsync]),
     help="When the embedded Redis forces writes to disk (TRUNKLINE_FSYNC; default everysec).",
 )
+@click.option(
+    "--move-redis",
+    is_flag=True,
+    help="Let a newer Redis take over the data, of which a copy is kept. There is no other way back.",
+)
+@cors_origins
 def up(
     workers: int,
     flower_port: int | None,
@@ -85,6 +93,8 @@ def up(
     no_rpc: bool,
     redis_port: int | None,
     fsync: str | None,
+    move_redis: bool,
+    cors_origins: str | None,
 ) -> None:
     """Run an instance until Ctrl-C: Redis, workers, beat, Flower and the Solana RPC server."""
     from workers.launcher import Launcher
@@ -96,6 +106,8 @@ def up(
         raise click.UsageError("--no-rpc and --rpc-port exclude each other.")
     if fsync is not None:
         override_environment(fsync=fsync)
+    if cors_origins is not None:
+        override_environment(rpc_cors_origins=cors_origins)
     settings = get_settings()
     launcher = Launcher(
         settings,
@@ -106,8 +118,11 @@ def up(
         rpc=not no_rpc,
         rpc_port=rpc_port,
         prepare=lambda url: click.echo(_made(settings, url, dict)),
+        move_redis=move_redis,
+        say=click.echo,
     )
     with launcher.run():
+        configure_command(settings, "up", server=True, file=launcher.log_folder / "up.log")
         click.echo(f"Redis   {masked(launcher.redis_url)}")
         if launcher.broker_url != launcher.redis_url:
             click.echo(f"Broker  {masked(launcher.broker_url)}")

@@ -11,13 +11,14 @@ import click
 
 from banking.blockstore import BlockStore, ledger_folder
 from banking.checkpointing import checkpoint_store
+from banking.connections import ledger_client
 from banking.errors import LedgerMissing, LedgerRestoring
 from banking.forking import fork_ledger
 from banking.keys import LedgerKeys
 from banking.ledger import Ledger
-from banking.opening import open_blocks, open_keeper
+from banking.opening import open_blocks, open_keeper, read_blocks
 from banking.transport import export_ledger, import_ledger
-from config.connections import ledger_client
+from config.errors import ConfigurationError
 from config.settings import get_settings
 from recovery.archive.names import unfold_segment
 from workers.console.base import Group
@@ -46,19 +47,27 @@ def list_all(as_json: bool) -> None:
     settings = get_settings()
     client = ledger_client(settings)
     served = {key.decode()[4:-6] for key in client.scan_iter(match="tl:{*}:meta", count=1000)}
-    archived = {unfold_segment(name) for name in open_blocks(settings).archive.folders("ledgers")}
-    rows = [_row(Ledger(client, name), open_blocks(settings, ledger=name)) for name in sorted(served | archived)]
+    try:
+        archived = {unfold_segment(name) for name in read_blocks(settings).archive.folders("ledgers")}
+    except ConfigurationError as error:
+        # A machine without the archive still sees what Redis serves.
+        click.echo(str(error), err=True)
+        rows = [_row(Ledger(client, name), None) for name in sorted(served)]
+    else:
+        rows = [_row(Ledger(client, name), read_blocks(settings, ledger=name)) for name in sorted(served | archived)]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
         where = f"epoch {row['epoch']}, slot {row['slot']}" if row["epoch"] else row["state"]
-        click.echo(f"{row['name']:<20} {where:<24} archived up to slot {row['archived']}")
+        kept = "" if row["archived"] is None else f" archived up to slot {row['archived']}"
+        click.echo(f"{row['name']:<20} {where:<24}{kept}")
 
 
-def _row(one: Ledger, blocks: BlockStore) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": one.keys.name, "archived": blocks.newest(), "epoch": None, "slot": None}
-    row["checkpoints"] = len(checkpoint_store(blocks).ids())
+def _row(one: Ledger, blocks: BlockStore | None) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": one.keys.name, "archived": None, "epoch": None, "slot": None, "checkpoints": None}
+    if blocks is not None:
+        row |= {"archived": blocks.newest(), "checkpoints": len(checkpoint_store(blocks).ids())}
     try:
         state = one.state()
     except LedgerMissing:
@@ -95,7 +104,7 @@ def export_file(name: str, file: Path, as_json: bool) -> None:
     """Write the archived blocks and checkpoints of NAME into FILE (tar); what is not final is not in it."""
     try:
         with file.open("xb") as stream:
-            count = export_ledger(open_blocks(get_settings(), ledger=name), stream)
+            count = export_ledger(read_blocks(get_settings(), ledger=name), stream)
     except FileExistsError:
         raise CommandFailed(f"{file} exists; nothing was written.") from None
     except BaseException:

@@ -15,10 +15,10 @@ from typing import Any
 
 import click
 
-from config.errors import TrunklineError
 from recovery.degradation import SYSTEM, DegradationManager, DegradationMode, OperationType
 from recovery.degradation.status import EntryStatus
 from workers.console.base import Group
+from workers.console.errors import OURS
 
 ManagerFactory = Callable[[], DegradationManager]
 
@@ -47,7 +47,7 @@ class _Group(Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except TrunklineError as error:
+        except OURS as error:
             raise click.ClickException(str(error)) from error
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import redis
 
 from config import queues
-from config.connections import connect
 from config.settings import Settings
+from recovery.connections import connect
 from workers.presence import Presence, PresenceBoard
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-
 import click
 
-from config.settings import override_environment
-from workers.console.base import Command
+from config.logs import configure_process
+from config.settings import get_settings, override_environment
+from workers.console.arguments import cors_origins
+from workers.console.base import StartingCommand
 
 
-@click.command(cls=Command)
+@click.command(cls=StartingCommand)
 @click.option("--host", help="Address to listen on [TRUNKLINE_RPC_HOST; default 127.0.0.1].")
 @click.option("--port", type=click.IntRange(1, 65534), help="HTTP port; websockets get the next one [default: 8899].")
-def rpc(host: str | None, port: int | None) -> None:
+@cors_origins
+def rpc(host: str | None, port: int | None, cors_origins: str | None) -> None:
     """Serve Solana's JSON-RPC and websockets until Ctrl-C."""
     # The one place that knows the room above.
     from rpc.runner import run_rpc
@@ -22,5 +23,7 @@ def rpc(host: str | None, port: int | None) -> None:
         override_environment(rpc_host=host)
     if port is not None:
         override_environment(rpc_port=port, rpc_ws_port=port + 1)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if cors_origins is not None:
+        override_environment(rpc_cors_origins=cors_origins)
+    configure_process(get_settings(), "rpc")
     run_rpc()

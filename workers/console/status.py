@@ -10,15 +10,19 @@ import base58
 import click
 
 from banking.errors import LedgerRestoring
+from banking.opening import letter_limits
+from banking.pulse import last_pulse
+from config.addresses import masked
 from config.errors import ConfigurationError
 from config.instance import read_instance
 from config.settings import get_settings
 from workers.console.base import Command
-from workers.console.connection import masked, open_board, open_ledger
+from workers.console.connection import open_board, open_ledger
 from workers.console.errors import CommandFailed
 from workers.console.readiness import Readiness
 
 _POLL_SECONDS = 0.2
+_FULL = ", FULL: nothing is accepted; `trunkline deadletter replay` or `drop` some"
 
 
 @click.command(cls=Command)
@@ -45,21 +49,29 @@ def status(as_json: bool, wait: float | None) -> None:
 
 
 def gather() -> dict[str, Any]:
-    """Everything that `status` tells, ready for JSON. Amounts are lamports, `slot_time` is Unix seconds."""
+    """Everything that `status` tells, ready for JSON. Amounts are lamports, `slot_time` is Unix seconds.
+
+    `last_block` is how many seconds ago the newest block was seen first (None: nobody evaluates health), `clock_back`
+    how many Redis' clock is behind the latest time that was seen on it.
+    """
     settings = get_settings()
     ledger = open_ledger()
     state = ledger.state()
     keys = ledger.keys
 
     def sizes() -> list[int]:
-        pipe = ledger.client.pipeline(transaction=True)
+        # No MULTI: a Redis that is out of memory refuses it, even around reads.
+        pipe = ledger.client.pipeline(transaction=False)
         pipe.hlen(keys.intake)
         pipe.zcard(keys.parked)
         pipe.hlen(keys.dead)
-        return [int(size) for size in pipe.execute()]
+        pipe.get(keys.dead_bytes)
+        return [int(size or 0) for size in pipe.execute()]
 
-    backlog, parked, dead = ledger.call(sizes)
-    workers = ledger.call(open_board(ledger).workers)
+    backlog, parked, dead, dead_bytes = ledger.call(sizes)
+    pulse = last_pulse(ledger)
+    everybody = ledger.call(open_board(ledger).everybody)
+    workers = [one for one in everybody if not one.waits]
     # With servers of one's own there may be no instance on this machine, and so no Flower to name.
     note = read_instance(settings.data_dir) or {}
     return {
@@ -76,15 +88,20 @@ def gather() -> dict[str, Any]:
         "backlog": backlog,
         "parked": parked,
         "dead": dead,
+        "dead_bytes": dead_bytes,
+        "dead_full": letter_limits(settings).share(dead, dead_bytes) >= 1,
         "burned": state.burned,
         "workers": [
             {"name": one.name, "pid": one.pid, "queues": list(one.queues), "epoch": one.epoch} for one in workers
         ],
+        "waiting": [{"name": one.name, "why": one.waits} for one in everybody if one.waits],
         "redis_url": settings.ledger_url(),
         "broker_url": settings.celery_url(),
         "flower_url": note.get("flower_url"),
         "rpc_url": note.get("rpc_url"),
         "finalized": state.finalized,
+        "last_block": pulse.block_age,
+        "clock_back": pulse.clock_back,
     }
 
 
@@ -140,10 +157,11 @@ def _show(facts: dict[str, Any]) -> None:
     rows = [
         ("Ledger", f"{facts['ledger']} (id {facts['ledger_id']}, epoch {facts['epoch']})"),
         ("Slot", f"{facts['slot']}, final up to {facts['finalized']}  blockhash {facts['blockhash']}"),
+        ("Newest block", "not known" if facts["last_block"] is None else f"{facts['last_block']:.1f} s ago"),
         ("Processed", f"{facts['processed']:,}"),
         ("Failed", f"{facts['failed']:,}"),
         ("Backlog", f"{facts['backlog']:,}, {facts['parked']:,} of them parked"),
-        ("Dead letters", f"{facts['dead']:,}"),
+        ("Dead letters", f"{facts['dead']:,}{_FULL if facts['dead_full'] else ''}"),
         ("Redis", masked(facts["redis_url"])),
         ("Broker", masked(facts["broker_url"])),
         ("Flower", facts["flower_url"] or "not started here"),
@@ -151,6 +169,13 @@ def _show(facts: dict[str, Any]) -> None:
     ]
     for name, value in rows:
         click.echo(f"{name:<13} {value}")
+    if facts["clock_back"]:
+        click.echo(
+            f"{'Clock':<13} Redis' clock went back: {facts['clock_back']:,.0f} s behind the latest time seen on it. "
+            "Nothing waits for it; check the server's time synchronisation."
+        )
+    for one in facts["waiting"]:
+        click.echo(f"{'Waiting':<13} {one['name']}: {one['why']}")
     if not facts["workers"]:
         click.echo("No worker consumes. Start them with `trunkline up`, or see their logs.")
     for worker in facts["workers"]:

@@ -15,7 +15,8 @@ redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', now) .. ':' .. ARGV[2
 local all = redis.call('HGETALL', KEYS[1])
 for i = 1, #all, 2 do
   local at = tonumber(string.match(all[i + 1], '^(%d+):') or '0')
-  if now - at > tonumber(ARGV[4]) then redis.call('HDEL', KEYS[1], all[i]) end
+  -- One in a time to come was said before the clock was set back; whoever lives says so again within a second.
+  if now - at > tonumber(ARGV[4]) or at > now then redis.call('HDEL', KEYS[1], all[i]) end
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return epoch

@@ -12,9 +12,9 @@ import obstore
 import psutil
 import pytest
 
-from config.errors import ConfigurationError
 from recovery.archive import Archive, ArchiveReadError, ArchiveUnavailable, UnsafeArchive, open_archive
 from recovery.archive.relay import Relay
+from recovery.errors import ConfigurationError
 from tests.unit.archive.contract import ArchiveContract
 
 

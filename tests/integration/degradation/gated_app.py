@@ -8,7 +8,7 @@ from typing import Any
 import redis
 from celery import Celery
 
-from config.connections import connect
+from recovery.connections import connect
 from recovery.degradation import DegradationManager
 from workers.gate import gate_step
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from config.connections import connect
+from recovery.connections import connect
 from recovery.degradation import DegradationManager, DegradationMode, OperationRefused, RedisMemoryRatio, collect
 from tests.conftest import MakeRedis
 from tests.integration.waiting import wait_until

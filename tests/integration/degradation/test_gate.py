@@ -15,7 +15,7 @@ import psutil
 import pytest
 import redis
 
-from config.connections import connect
+from recovery.connections import connect
 from recovery.degradation import DegradationManager
 from tests.conftest import MakeRedis
 from tests.integration.degradation.gated_app import FREE, GATED, make_app

@@ -19,7 +19,7 @@ from solders.keypair import Keypair
 from banking.audit import audit
 from banking.keeper import LedgerKeeper
 from banking.wire import WireTransaction
-from config.connections import connect
+from recovery.connections import connect
 from recovery.identity import Identity
 from tests.conftest import MakeRedis
 from tests.integration.durability import scenario

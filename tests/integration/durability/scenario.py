@@ -12,9 +12,9 @@ from banking.blockstore import BlockStore
 from banking.keeper import LedgerKeeper
 from banking.ledger import Ledger
 from banking.sealer import Sealer
-from config.connections import connect
 from recovery import crash_points
 from recovery.archive import LocalArchive
+from recovery.connections import connect
 from recovery.identity import Identity
 
 LEDGER = "test"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from banking.audit import audit
-from banking.blocks import encode_entries
+from banking.blocks import encode_body
 from banking.blockstore import BlockStore
 from banking.consistency import Condition
 from banking.errors import ArchiveBehind, BadBlock, LedgerRestoring
@@ -152,7 +152,7 @@ def test_a_block_signed_by_another_key_is_refused(node: Node) -> None:
     block = node.world.blocks.read(newest)
     node.world.blocks.delete(newest)
     forger = BlockStore(node.world.blocks.archive, node.world.blocks.ledger, Identity.generate())
-    forger.put(block.header, encode_entries(block.entries))
+    forger.put(block.header, encode_body(block.entries, block.images))
     node.empty()
     with pytest.raises(BadBlock, match="trusted key"):
         node.keeper.ensure()

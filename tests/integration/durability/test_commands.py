@@ -52,6 +52,31 @@ class Shell:
         return json.loads(answer.stdout)
 
 
+def test_an_archive_is_replayed_by_the_oracle(shell: Shell) -> None:
+    said = shell("archive", "replay", "--check")
+    assert said.exit_code == 0, said.output
+    assert "agrees with the oracle: slots 0 to 1, 3 transactions executed" in said.stdout
+    report = shell.json("archive", "replay", "--check", "--from", "1")
+    assert (report["ok"], report["transactions"], report["divergences"]) == (True, 3, [])
+    assert report["state"] == shell.json("archive", "replay")["state"]
+
+
+def test_an_audit_asks_the_oracle_when_told_to(shell: Shell) -> None:
+    checks = {check["id"]: check for check in shell.json("audit", "--replay")["checks"]}
+    assert checks["I9"]["ok"]
+    assert checks["I9"]["detail"].startswith("3 transactions executed again")
+    assert "I9" not in {check["id"] for check in shell.json("audit")["checks"]}
+
+
+def test_a_fault_in_the_archive_ends_the_replay_with_an_error(shell: Shell) -> None:
+    path = shell.folder / "archive" / shell.world.blocks.name(1)
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    said = shell("archive", "replay", "--check")
+    assert said.exit_code == 1
+    assert "the block of slot 1: its closing SHA-256 is wrong" in said.stderr
+
+
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch, make_redis: MakeRedis, tmp_path: Path) -> Iterator[Shell]:
     shell = Shell(monkeypatch, make_redis().url, tmp_path / "data")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,7 +61,9 @@ class Node:
 
     def post(self, body: bytes) -> Reply:
         """The answer to the bytes of a request."""
-        return self.run(answer(self.services, body, "test"))
+        reply = self.run(answer(self.services, body, "test"))
+        reply.close()
+        return reply
 
     def ask(self, method: str, *params: Any) -> Any:
         """The whole JSON-RPC answer."""
@@ -89,7 +91,7 @@ class Node:
         assert "result" not in reply, reply
         return reply["error"]
 
-    def commit(self, *transactions: VersionedTransaction) -> list[WireTransaction]:
+    def commit(self, *transactions: VersionedTransaction) -> Sequence[WireTransaction]:
         """Bring transactions to their outcomes, as a worker does."""
         wires = [verify(bytes(transaction)) for transaction in transactions]
         self.world.stage.process(wires)

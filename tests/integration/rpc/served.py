@@ -65,7 +65,7 @@ class Subscriber:
 
     def __init__(self, url: str) -> None:
         self._stack = contextlib.ExitStack()
-        self.socket: ClientConnection = self._stack.enter_context(connect(url, open_timeout=10))
+        self.socket: ClientConnection = self._stack.enter_context(connect(url, open_timeout=10, max_size=None))
         self._notifications: list[dict[str, Any]] = []
         self._next = 0
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from solders.keypair import Keypair
 
-from config.connections import connect
 from recovery.breaker import CircuitBreaker, CircuitBreakerConfig
+from recovery.connections import connect
 from recovery.degradation import DegradationManager
 from rpc.plugs import is_outage
 from tests.conftest import MakeRedis

@@ -144,3 +144,26 @@ def test_a_restored_ledger_is_indexed_anew_before_it_is_searched(node: Node) -> 
 def test_too_many_accounts_are_told_instead_of_half_an_answer(make_node: MakeNode) -> None:
     node = make_node(rpc_indexed_accounts=5)
     assert node.error("getProgramAccounts", str(TOKEN_PROGRAM), _PROCESSED)["code"] == -32010
+
+
+def test_a_tail_that_redis_lost_is_not_told_although_its_numbers_were_handed_out_again(node: Node) -> None:
+    client: Any = node.world.ledger.client
+    node.pay(Keypair().pubkey(), 10**9)
+    lost, kept = Keypair().pubkey(), Keypair().pubkey()
+    before = {key: client.dump(key) for key in client.keys("*")}
+    _pay_unsealed(node, lost)
+    while node.services.follower.seq < node.world.ledger.state().seq:
+        node.run(asyncio.sleep(0.01))
+    client.delete(*client.keys("*"))
+    for key, value in before.items():
+        client.restore(key, 0, value)
+    _pay_unsealed(node, kept)
+    _pay_unsealed(node, kept, 2 * 10**9)
+    node.world.seal()
+    assert len(node.call("getSignaturesForAddress", str(kept))) == 2
+    assert node.call("getSignaturesForAddress", str(lost)) == []
+
+
+def _pay_unsealed(node: Node, target: Pubkey, lamports: int = 10**9) -> None:
+    wire = node.world.transfer(node.world.faucet, target, lamports)
+    assert node.world.stage.process([wire]).committed

@@ -17,7 +17,7 @@ import pytest
 from solders.hash import Hash
 from solders.keypair import Keypair
 
-from config.connections import connect
+from recovery.connections import connect
 from recovery.degradation import DegradationManager
 from rpc.server import STALE_HEADER
 from tests.clients.stack import Stack, running_stack

@@ -14,8 +14,12 @@ from solders.rpc.errors import SendTransactionPreflightFailureMessage
 from solders.rpc.responses import SendTransactionResp
 from solders.transaction import VersionedTransaction
 
+from banking.burial import Burial
+from banking.reasons import Reason
 from config.queues import TRANSACTIONS
 from rpc.dispatch import answer
+from rpc.wire import unverified
+from tasks.receipts import Receipt, Verdict
 from tests.integration.rpc.conftest import MakeNode
 from tests.integration.rpc.node import Node, base64_of, signature_of
 from tests.ledgers import SOL, transfer_transaction
@@ -183,6 +187,70 @@ def test_a_full_intake_is_told_as_overload(make_node: MakeNode) -> None:
     assert reply.status == 429
     assert reply.body is not None
     assert json.loads(reply.body)["error"]["code"] == -32005
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code", "status", "error"),
+    [
+        (Verdict.REJECTED, Reason.INTAKE_FULL, 429, -32005),
+        (Verdict.REJECTED, Reason.ARCHIVE_BEHIND, 429, -32005),
+        (Verdict.REJECTED, Reason.DEGRADED, 200, -32005),
+        (Verdict.DUPLICATE, Reason.DEAD_LETTER, 200, -32602),
+        (Verdict.DUPLICATE, Reason.PENDING, 200, None),
+        (Verdict.DUPLICATE, Reason.PROCESSED, 200, None),
+    ],
+)
+def test_an_answer_follows_from_the_code_not_from_the_words(
+    node: Node, monkeypatch: pytest.MonkeyPatch, verdict: Verdict, code: Reason, status: int, error: int | None
+) -> None:
+    async def send(_: object) -> Receipt:
+        # The words of all the others at once.
+        return Receipt(verdict, "s", "in the dead letters; intake is full; submit again later", code=code)
+
+    monkeypatch.setattr(node.services.sender, "send", send)
+    body = {"jsonrpc": "2.0", "id": 1, "method": "sendTransaction", "params": [base64_of(_good(node)), _SKIP]}
+    reply = node.post(json.dumps(body).encode())
+    assert reply.body is not None
+    assert (reply.status, json.loads(reply.body).get("error", {}).get("code")) == (status, error)
+
+
+def test_what_was_given_up_is_not_taken_again(node: Node) -> None:
+    transaction = _good(node)
+    Burial(node.world.ledger).bury(bytes(transaction.signatures[0]), bytes(transaction), "for the test", 3)
+    assert node.error("sendTransaction", base64_of(transaction), _SKIP)["code"] == -32602
+
+
+def test_full_dead_letters_refuse_new_work(make_node: MakeNode) -> None:
+    node = make_node(dead_letter_limit=1)
+    transaction = _good(node)
+    Burial(node.world.ledger).bury(bytes(transaction.signatures[0]), bytes(transaction), "for the test", 3)
+    error = node.error("sendTransaction", base64_of(_good(node)), _SKIP)
+    assert (error["code"], "dead letters are full" in error["message"]) == (-32005, True)
+
+
+def test_a_transfer_that_came_before_its_funding_lands_when_it_is_sent_again(node: Node) -> None:
+    poor = Keypair()
+    transaction = node.transfer(poor, Keypair().pubkey(), SOL)
+    error = node.error("sendTransaction", base64_of(transaction), _BASE64)
+    assert (error["code"], error["data"]["err"]) == (-32002, "AccountNotFound")
+    signature = node.call("sendTransaction", base64_of(transaction), _SKIP)
+    assert node.drain() == 1
+    # As on Solana: what never landed has no status, is in no block and in no history.
+    assert node.call("getSignatureStatuses", [signature], {"searchTransactionHistory": True})["value"] == [None]
+    assert node.call("getTransactionCount", {"commitment": "processed"}) == 0
+    node.pay(poor.pubkey(), 10 * SOL)
+    # Its preflight does not say that it was processed.
+    assert node.call("sendTransaction", base64_of(transaction), _BASE64) == signature
+    assert node.drain() == 1
+    (status,) = node.call("getSignatureStatuses", [signature])["value"]
+    assert status["err"] is None
+
+
+def test_what_was_read_for_a_simulation_is_never_executed(node: Node) -> None:
+    transaction = _good(node)
+    forged = VersionedTransaction.populate(transaction.message, [Keypair().sign_message(b"other")])
+    report = node.world.stage.process([unverified(bytes(forged))])
+    assert (len(report.invalid), report.committed) == (1, [])
 
 
 def test_the_signature_of_a_payment_is_the_first(node: Node) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from config.clock import ManualClock
 from recovery.archive import (
     ArchiveUnavailable,
     ArchiveWriteError,
@@ -18,6 +17,7 @@ from recovery.archive import (
     open_archive,
 )
 from recovery.archive.base import MAX_OBJECT_BYTES
+from recovery.clock import ManualClock
 from tests.unit.archive.contract import ArchiveContract
 
 

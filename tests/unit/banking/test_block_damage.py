@@ -8,7 +8,7 @@ import pytest
 from solders.hash import Hash
 from solders.keypair import Keypair
 
-from banking.blocks import BlockHeader, decode_block, encode_block, encode_entries
+from banking.blocks import BlockHeader, decode_block, encode_block, encode_body
 from banking.blockstore import BlockStore
 from banking.errors import BadBlock
 from banking.journal import JournalEntry
@@ -23,8 +23,8 @@ TRUSTED = [IDENTITY.public_key]
 def small_block() -> tuple[BlockHeader, bytes]:
     keypair = Keypair()
     raw = bytes(transfer_transaction(keypair, Keypair().pubkey(), SOL, Hash.default()))
-    entry = JournalEntry(7, 3, raw, b"7:3:\x94\xc0\x00\x00\x90", 5000, b"", {bytes(keypair.pubkey()): b"r" * 49})
-    body = encode_entries([entry])
+    key = bytes(keypair.pubkey())
+    body = encode_body([JournalEntry(7, 3, raw, b"7:3:\x94\xc0\x00\x00\x90", 5000, b"", key)], {key: b"r" * 49})
     header = BlockHeader("id", 10**9, 1, 7, b"p" * 32, 3, 3, 1, 1, 0, 5000, len(body), hashlib.sha256(body).digest())
     return header, body
 

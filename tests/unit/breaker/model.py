@@ -73,7 +73,7 @@ class ModelServer(BreakerCore):
         self.generation, self.trips = known.generation, known.trips
         self.override_length = max(0, known.override_remaining)
         if known.state is CircuitState.CLOSED:
-            self.since = 0
+            self.since = None
         elif known.override is Override.OPEN:
             self.state, self.until = CircuitState.OPEN, now
         else:

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 from celery.exceptions import Ignore, Reject, Retry
 
-from config.clock import ManualClock
-from config.errors import ConfigurationError
 from recovery.breaker import (
     BreakerEvent,
     CircuitBreaker,
@@ -25,7 +23,8 @@ from recovery.breaker import (
     get_breaker,
     list_breakers,
 )
-from recovery.errors import TerminalError, TransientError
+from recovery.clock import ManualClock
+from recovery.errors import ConfigurationError, TerminalError, TransientError
 from tests.unit.breaker.worlds import World, fail_times, work
 
 ONCE = CircuitBreakerConfig(failure_threshold=1, timeout=5.0, success_threshold=1)

@@ -21,7 +21,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from config.clock import ManualClock
 from recovery.breaker import CircuitBreakerConfig, CircuitOpenError, CircuitState
 from recovery.breaker.errors import BreakerStoreError
 from recovery.breaker.gate import Admission, Gate
@@ -29,6 +28,7 @@ from recovery.breaker.link import RedisLink
 from recovery.breaker.redis_store import RedisStore, text
 from recovery.breaker.shared_store import SharedStore
 from recovery.breaker.state import Request, Snapshot
+from recovery.clock import ManualClock
 from tests.unit.breaker.model import ModelServer
 
 PROCESSES = 3

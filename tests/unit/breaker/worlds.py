@@ -8,10 +8,10 @@ import fakeredis
 import pytest
 import redis
 
-from config.clock import ManualClock
 from recovery.breaker import CircuitBreaker, CircuitBreakerConfig, CircuitOpenError
 from recovery.breaker.link import RedisLink
 from recovery.breaker.redis_store import text
+from recovery.clock import ManualClock
 
 
 class FaultyRedis(fakeredis.FakeRedis):

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from config.clock import ManualClock
 from recovery.archive import MemoryArchive
 from recovery.checkpoints import CheckpointStore, WriteOptions
+from recovery.clock import ManualClock
 from recovery.identity import Identity
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from config.clock import ManualClock
 from recovery.archive import AlreadyExists, ArchiveReadError, ArchiveUnavailable, ArchiveWriteError, MemoryArchive
 from recovery.checkpoints import (
     BadCheckpoint,
@@ -20,6 +19,7 @@ from recovery.checkpoints import (
     unpack_records,
 )
 from recovery.checkpoints.parts import MAX_BATCH_BYTES
+from recovery.clock import ManualClock
 from recovery.identity import Identity
 from tests.unit.checkpoints.samples import MODES, accounts, contents, sample_parts, save
 

@@ -8,10 +8,10 @@ import hypothesis.strategies as st
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from config.clock import ManualClock
 from recovery.archive import MemoryArchive
 from recovery.checkpoints import Batch, CheckpointStore, Part, WriteOptions
 from recovery.checkpoints.retention import MIN_VERIFIED
+from recovery.clock import ManualClock
 from recovery.identity import Identity
 from tests.unit.checkpoints.samples import contents, replace
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from config.clock import ManualClock
 from recovery.archive import ArchiveReadError, ArchiveUnavailable, MemoryArchive
 from recovery.checkpoints import (
     BadCheckpoint,
@@ -19,6 +18,7 @@ from recovery.checkpoints import (
     pack_records,
     unpack_records,
 )
+from recovery.clock import ManualClock
 from recovery.manager import RecoveryManager, RecoveryState
 from tests.unit.checkpoints.samples import replace
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from config.clock import ManualClock
 from recovery.archive import ArchiveReadError, MemoryArchive
 from recovery.checkpoints import CheckpointError, CheckpointStore
+from recovery.clock import ManualClock
 from tests.unit.checkpoints.samples import replace, save
 
 

@@ -15,6 +15,7 @@ from solders.pubkey import Pubkey
 
 from banking.burial import Burial
 from config import queues
+from config.settings import get_settings
 from recovery.dead_letters import DeadLetter
 from tests.ledgers import SOL, transfer_transaction
 from tests.unit.cli.conftest import Shell
@@ -168,7 +169,7 @@ def test_submit_tells_each_kind_of_line(shell: Shell, faucet: Keypair, tmp_path:
     assert "AccountNotFound" in told["line 10"]
     assert result.stdout.splitlines()[-1] == ("3 accepted, 1 duplicate, 4 rejected, 2 processed, 1 failed, 0 dead")
     state = shell.ledger.state()
-    assert (state.processed, state.failed) == (2, 1)
+    assert (state.processed, state.failed, state.refused) == (2, 0, 1)
 
 
 def test_submit_from_a_pipe(shell: Shell, faucet: Keypair) -> None:
@@ -265,7 +266,19 @@ def test_dead_letters_are_listed_and_shown(shell: Shell, dead: str) -> None:
     assert (letter["id"], letter["kind"], letter["attempts"]) == (dead, "transaction", 3)
     shown = json.loads(shell("deadletter", "show", dead).stdout)
     assert base64.b64decode(shown["payload"])[1:65] == base58.b58decode(dead)
-    assert shell.json("status")["dead"] == 1
+    facts = shell.json("status")
+    assert (facts["dead"], facts["dead_full"]) == (1, False)
+    assert facts["dead_bytes"] > len(base64.b64decode(shown["payload"]))
+
+
+def test_full_dead_letters_are_told(shell: Shell, dead: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "FULL" not in shell("status").stdout
+    monkeypatch.setenv("TRUNKLINE_DEAD_LETTER_LIMIT", "1")
+    get_settings.cache_clear()
+    assert shell.json("status")["dead_full"] is True
+    assert "FULL: nothing is accepted" in shell("status").stdout
+    shell("deadletter", "drop", dead)
+    assert shell.json("status")["dead_bytes"] == 0
 
 
 @pytest.mark.parametrize("which", ["by id", "all"])

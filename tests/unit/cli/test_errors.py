@@ -11,10 +11,10 @@ import pytest
 import redis
 from kombu.exceptions import OperationalError
 
+from config.addresses import masked
 from config.errors import TrunklineError
 from workers.cli import main
 from workers.console.base import Program
-from workers.console.connection import masked
 from workers.console.errors import CommandFailed
 from workers.stop_signals import StopRequested
 

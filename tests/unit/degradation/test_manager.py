@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from config.clock import ManualClock
+from recovery.clock import ManualClock
 from recovery.degradation import (
     SYSTEM,
     DegradationManager,

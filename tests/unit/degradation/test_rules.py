@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.policies import PIPELINE_RULES
 from recovery.degradation import DegradationMode, Rule, RuleEngine, rules_from
 from recovery.degradation.rules import CALM, RuleState, next_state
+from tasks.policies import PIPELINE_RULES
 
 NORMAL, READ_ONLY, ESSENTIAL_ONLY, OFFLINE = DegradationMode
 
@@ -66,16 +66,28 @@ def test_a_second_incident_much_later_is_no_flap() -> None:
     assert modes(engine, "lag_s", [(0.0, 50.0), (10.0, 0.0), (610.0, 50.0), (615.0, 0.0)])[-1] is NORMAL
 
 
-@pytest.mark.parametrize("missing", [{}, {"lag_s": math.nan}, {"other": 0.0}])
+NONSENSE = [math.nan, math.inf, -math.inf, -1.0, 1.8e9]
+
+
+@pytest.mark.parametrize("missing", [{}, {"other": 0.0}, *({"lag_s": value} for value in NONSENSE)])
 def test_a_rule_without_its_signal_stays_as_it_is(missing: dict[str, float]) -> None:
-    engine = RuleEngine([rule(mode=READ_ONLY)])
+    engine = RuleEngine([rule(mode=READ_ONLY, plausible=(0.0, 1e6))])
+    assert engine.evaluate(missing, -1000.0) == []
     engine.evaluate({"lag_s": 50.0}, 0.0)
     assert engine.evaluate(missing, 1000.0) == []
     assert engine.states["late"].mode is READ_ONLY
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"enter": 2.0}, {"mode": NORMAL}, {"dwell": -1.0}, {"enter": math.inf}, {"flap_window": math.nan}]
+    "wrong",
+    [
+        {"enter": 2.0},
+        {"mode": NORMAL},
+        {"dwell": -1.0},
+        {"enter": math.inf},
+        {"flap_window": math.nan},
+        {"plausible": (3.0, 9.0)},
+    ],
 )
 def test_rules_that_cannot_work_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="rule late"):
@@ -132,6 +144,12 @@ def test_the_pipelines_rules_are_valid_and_cover_every_danger() -> None:
         "archive_writable", "seal_lag_s", "disk_free_ratio",
     }  # fmt: skip
     assert len({each.name for each in rules}) == len(rules)
+
+
+def test_none_of_the_pipelines_rules_acts_on_nonsense() -> None:
+    for each in rules_from(PIPELINE_RULES):
+        for value in NONSENSE:
+            assert next_state(each, CALM, value, 0.0) is CALM, each.name
 
 
 @pytest.mark.parametrize("signal", ["breaker_open_s", "backlog_age_s", "redis_memory_ratio"])

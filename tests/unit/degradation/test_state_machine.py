@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from config.clock import ManualClock
+from recovery.clock import ManualClock
 from recovery.degradation import (
     SYSTEM,
     DegradationManager,

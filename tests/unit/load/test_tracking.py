@@ -9,7 +9,7 @@ from solders.keypair import Keypair
 
 from banking.burial import Burial
 from banking.wire import WireTransaction
-from config.clock import ManualClock
+from recovery.clock import ManualClock
 from tests.ledgers import SOL, World, new_world
 from workers.load import tracking
 from workers.load.report import LoadReport, Speed

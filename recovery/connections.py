@@ -1,12 +1,10 @@
-"""How Trunkline talks to Redis: bounded in time, and retried only where somebody decided to."""
+"""How Redis is talked to: bounded in time, and retried only where somebody decided to."""
 
 from __future__ import annotations
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-
-from config.settings import Settings
 
 
 def connect(url: str, *, timeout: float = 2.0) -> redis.Redis:
@@ -23,13 +21,10 @@ def connect(url: str, *, timeout: float = 2.0) -> redis.Redis:
         socket_timeout=timeout,
         socket_connect_timeout=min(timeout, 1.0),
         **keepalive,
-        health_check_interval=15,
+        # A PING before a command would find nothing that the command does not; and a Redis on a full disk refuses
+        # PING (MISCONF), but not reads.
+        health_check_interval=0,
         # Not on a timeout, as redis-py would: waiting twice would double the bound.
         retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
     )
     return client
-
-
-def ledger_client(settings: Settings) -> redis.Redis:
-    """A client of the ledger's Redis. Raises ConfigurationError when no server is known."""
-    return connect(settings.ledger_url(), timeout=settings.redis_timeout)

@@ -1,0 +1,27 @@
+"""Environment variables that look like settings and are none: a typing error must not be ignored without a word."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+
+PREFIX = "TRUNKLINE_"
+#: Variables that are read elsewhere than in `Settings`: name to meaning.
+OTHER_VARIABLES = {
+    "TRUNKLINE_DEBUG": "1: the command line adds tracebacks to what it calls a bug",
+    "TRUNKLINE_WORKERS": "Docker Compose: how many transaction workers (default 2)",
+}
+
+
+def unknown_variables(fields: Iterable[str], environment: Mapping[str, str]) -> list[str]:
+    """A sentence for each `TRUNKLINE_` variable that nobody reads, with the nearest name that there is."""
+    known = {f"{PREFIX}{field.upper()}" for field in fields} | set(OTHER_VARIABLES)
+    # Upper case, as settings are read: their names ignore case.
+    strange = sorted({name for name in environment if name.upper().startswith(PREFIX)} - known)
+    return [_sentence(name, known) for name in strange if name.upper() not in known]
+
+
+def _sentence(name: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.75)
+    advice = f"did you mean {near[0]}?" if near else "docs/configuration.md lists all settings."
+    return f"{name} is no setting of Trunkline; {advice}"

@@ -1,0 +1,86 @@
+"""Who may come in: the names by which this server may be called, and the origins whose pages may use it."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from config.settings import Settings
+
+_ANY = "*"
+#: How hosts refuse a websocket in words; without it a server can only close.
+_IN_WORDS = "websocket.http.response"
+
+
+class Door:
+    """Turns away, before anything is read, what a browser was tricked into sending.
+
+    A page whose own name was pointed at this server's address (DNS rebinding) counts as one origin with it, and no
+    CORS header holds it back: only the Host header tells. An address as the Host cannot have been rebound. Browsers
+    open websockets to anybody, so there the Origin is checked here as well.
+    """
+
+    def __init__(self, app: ASGIApp, *, hosts: Iterable[str], origins: Iterable[str]) -> None:
+        self._app = app
+        self._hosts = frozenset(hosts)
+        self._origins = frozenset(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        if not refusal:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http" or _IN_WORDS in scope.get("extensions", {}):
+            await PlainTextResponse(refusal, 403)(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008, "reason": "forbidden"})
+
+    def _refusal(self, scope: Scope) -> str:
+        headers = Headers(scope=scope)
+        # HTTP/1.0 has none; a browser always sends it.
+        for host in headers.getlist("host"):
+            if not self._knows(host):
+                return (
+                    f"This server does not go by the name {host[:100]!r}. "
+                    "Name it in TRUNKLINE_RPC_ALLOWED_HOSTS, or use localhost or an address.\n"
+                )
+        if scope["type"] == "websocket":
+            for origin in headers.getlist("origin"):
+                if _ANY not in self._origins and origin not in self._origins:
+                    return f"Pages of {origin[:100]!r} may not use this server: see TRUNKLINE_RPC_CORS_ORIGINS.\n"
+        return ""
+
+    def _knows(self, host: str) -> bool:
+        if _ANY in self._hosts:
+            return True
+        name = _name_in(host)
+        if name == "localhost" or name.endswith(".localhost") or _is_address(name):
+            return True
+        return name in self._hosts or any(name.endswith(known) for known in self._hosts if known.startswith("."))
+
+
+def allowed_hosts(settings: Settings) -> list[str]:
+    """The names of the setting, in lower case; `.example.org` stands for every name below it."""
+    return [name.strip().lower() for name in settings.rpc_allowed_hosts.split(",") if name.strip()]
+
+
+def _name_in(host: str) -> str:
+    """The name of a Host header without its port, "" when it is none."""
+    if host.startswith("["):
+        name, _, port = host[1:].partition("]")
+        return name if not port or port.startswith(":") else ""
+    return host.partition(":")[0].rstrip(".").lower()
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,267 @@
+"""Bytes are bounded where they arise: a slot has a budget, and all that is archived can be read back (C1, C2)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import redis
+from solders.account import Account
+from solders.instruction import AccountMeta, Instruction
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+from solders.system_program import TransferParams, transfer
+
+from banking import blocks as blocks_module
+from banking.audit import audit
+from banking.blockstore import BlockStore
+from banking.consistency import Condition
+from banking.errors import BlockTooLarge
+from banking.executor import SvmExecutor
+from banking.genesis import create_ledger
+from banking.intake import Acceptance, Intake
+from banking.keeper import LedgerKeeper
+from banking.ledger import Ledger
+from banking.limits import LOAD_BYTES, MIB, SLOT_LIMITS, SlotLimits
+from banking.records import pack_account
+from banking.sealer import Sealer
+from banking.stage import BankingStage, BatchReport
+from banking.wire import VerifiedTransaction, WireTransaction, verify
+from recovery.archive import MemoryArchive
+from recovery.identity import Identity
+from tests.ledgers import SOL, World, new_world, sign
+
+SMALL = SlotLimits(shared=10_000, most=40_000)
+#: What Solana asks of an account of 10 MiB, and then some.
+RENT = 80 * SOL
+
+
+def small_world(client: redis.Redis, limits: SlotLimits = SMALL) -> World:
+    world = new_world(client, programs=False)
+    ledger = Ledger(client, world.ledger.keys.name, limits=limits)
+    return World(ledger, world.blocks, world.faucet, BankingStage(ledger, SvmExecutor()))
+
+
+def world_with_large_accounts(client: redis.Redis, count: int, size: int = 10 * MIB) -> tuple[World, list[Pubkey]]:
+    """A ledger with accounts of `size` random bytes, which do not compress."""
+    ledger, faucet, large = Ledger(client, "large"), Keypair(), [Pubkey.new_unique() for _ in range(count)]
+    blocks = BlockStore(MemoryArchive(), "large", Identity.generate())
+    owner = Pubkey.default()
+    accounts = {
+        bytes(key): pack_account(Account(lamports=RENT, data=os.urandom(size), owner=owner, executable=False))
+        for key in large
+    }
+    accounts[bytes(faucet.pubkey())] = pack_account(
+        Account(lamports=1_000_000 * SOL, data=b"", owner=owner, executable=False)
+    )
+    create_ledger(ledger, blocks, accounts)
+    return World(ledger, blocks, faucet, BankingStage(ledger, SvmExecutor())), large
+
+
+def pay_each(world: World, targets: list[Pubkey], lamports: int = SOL) -> VerifiedTransaction:
+    """One transaction that writes all of `targets`."""
+    payer = world.faucet
+    each = [transfer(TransferParams(from_pubkey=payer.pubkey(), to_pubkey=key, lamports=lamports)) for key in targets]
+    return verify(bytes(sign(each, [payer], world.blockhash())))
+
+
+def assert_sound(world: World) -> None:
+    report = audit(world.ledger, world.blocks)
+    assert [f"{check.id}: {check.detail}" for check in report.checks if not check.ok] == []
+
+
+def assert_restorable(world: World) -> None:
+    """Redis loses everything, and the ledger comes back byte for byte."""
+    client: Any = world.ledger.client
+    before = client.hgetall(world.ledger.epoch_keys.accounts)
+    client.flushall()
+    world.ledger.forget_epoch()
+    LedgerKeeper(world.ledger, world.blocks).ensure()
+    assert client.hgetall(world.ledger.epoch_keys.accounts) == before
+
+
+def test_what_a_full_slot_has_no_room_for_waits_for_the_next_which_opens_early(any_redis: redis.Redis) -> None:
+    world = small_world(any_redis)
+    wires = [world.transfer(world.faucet, Keypair().pubkey(), SOL) for _ in range(64)]
+    report = world.stage.process(wires)
+    assert len(report.committed) > 5
+    assert len(report.committed) + len(report.full) == 64
+    assert report.conflicts == []
+    assert world.ledger.state().slot_bytes <= SMALL.shared
+    sealer = Sealer(world.ledger, world.blocks)
+    sealed = sealer.seal(interval=3600.0)
+    assert sealed is not None, "a full slot is due at once"
+    assert sealed.entries == len(report.committed)
+    assert sealer.seal(interval=3600.0) is None, "an empty one is not"
+    rounds = 0
+    while report.full:
+        report = world.stage.process(report.full)
+        assert report.committed
+        world.seal()
+        rounds += 1
+    assert world.ledger.state().processed == 64
+    assert 2 < rounds < 16
+    assert_sound(world)
+
+
+def test_bytes_are_counted_as_the_block_will_have_them(any_redis: redis.Redis) -> None:
+    world = small_world(any_redis, SLOT_LIMITS)
+    one, other = world.fund(2)
+    world.seal()
+    balance = world.balance(one.pubkey())
+    # Written again and again, emptied, and made anew: one image each.
+    for lamports in (1, 2):
+        assert world.stage.process([world.transfer(one, other.pubkey(), SOL + lamports)]).committed
+    rest = balance - 2 * SOL - 3 - 3 * 5000
+    assert world.stage.process([world.transfer(one, other.pubkey(), rest)]).committed
+    assert world.balance(one.pubkey()) == 0
+    assert_sound(world)
+    assert world.stage.process([world.transfer(other, one.pubkey(), SOL)]).committed
+    assert_sound(world)
+    counted = world.ledger.state().slot_bytes
+    world.seal()
+    newest = world.blocks.newest()
+    assert newest is not None
+    block = world.blocks.read(newest)
+    assert len(block.images) == 2
+    assert 0.8 * counted < block.header.body_bytes <= counted
+
+
+def test_a_wrong_count_of_bytes_is_found_by_the_audit(any_redis: redis.Redis) -> None:
+    world = small_world(any_redis)
+    assert world.stage.process([world.transfer(world.faucet, Keypair().pubkey(), SOL)]).committed
+    world.ledger.client.hincrby(world.ledger.epoch_keys.state, "bytes", -1)
+    report = audit(world.ledger, world.blocks)
+    assert [check.id for check in report.checks if not check.ok] == ["I4"]
+
+
+def test_a_large_transaction_goes_on_top_of_what_is_shared_one_a_slot(any_redis: redis.Redis) -> None:
+    world = small_world(any_redis, SlotLimits(shared=2_000, most=10_000))
+    wires = [pay_each(world, [Pubkey.new_unique() for _ in range(12)], SOL + n) for n in range(3)]
+    small = [world.transfer(world.faucet, Keypair().pubkey(), SOL) for _ in range(1)]
+    assert len(world.stage.process(small).committed) == 1
+    report = world.stage.process(wires)
+    assert (report.committed, len(report.full)) == (wires[:1], 2)
+    assert world.ledger.state().slot_bytes > 2_000
+    assert world.stage.process([world.transfer(world.faucet, Keypair().pubkey(), SOL)]).full
+    world.seal()
+    assert world.stage.process(wires[1:]).committed == wires[1:2]
+    assert_sound(world)
+
+
+@pytest.mark.real_redis
+def test_many_transfers_to_an_account_of_10_mib_are_final_and_can_be_read_back(redis_client: redis.Redis) -> None:
+    """The issue's batch of 64 made a block of 671 MB; here are 12 of them, in a slot of a few images."""
+    world, (large,) = world_with_large_accounts(redis_client, 1)
+    wires = [world.transfer(world.faucet, large, SOL + n) for n in range(12)]
+    committed = finish(world, wires)
+    assert committed == 12
+    assert_sound(world)
+    assert_restorable(world)
+
+
+@pytest.mark.real_redis
+def test_more_than_a_block_holds_in_one_batch_goes_into_several(redis_client: redis.Redis) -> None:
+    world, large = world_with_large_accounts(redis_client, 6)
+    assert finish(world, [world.transfer(world.faucet, key, SOL) for key in large]) == 6
+    for block in world.blocks.follow(1, None):
+        assert block.header.body_bytes < SLOT_LIMITS.shared
+    assert_sound(world)
+
+
+def finish(world: World, wires: Sequence[WireTransaction]) -> int:
+    """Process and seal until nothing waits; returns how many were committed."""
+    report, committed = BatchReport(full=list(wires)), 0
+    while report.full:
+        report = world.stage.process(report.full)
+        assert report.committed
+        assert report.conflicts == []
+        committed += len(report.committed)
+        assert world.ledger.state().slot_bytes <= SLOT_LIMITS.most
+        world.seal()
+    return committed
+
+
+@pytest.mark.real_redis
+def test_what_loads_more_than_64_mib_is_refused_as_on_solana_for_its_fee(redis_client: redis.Redis) -> None:
+    world, large = world_with_large_accounts(redis_client, 8)
+    most = pay_each(world, large[:3])
+    named = [AccountMeta(key, False, False) for key in large]
+    params = TransferParams(from_pubkey=world.faucet.pubkey(), to_pubkey=Keypair().pubkey(), lamports=SOL)
+    paid = transfer(params)
+    too_much = verify(bytes(sign([Instruction(paid.program_id, paid.data, [*paid.accounts, *named])], [world.faucet],
+                                 world.blockhash())))  # fmt: skip
+    before = world.balance(world.faucet.pubkey())
+    report = world.stage.process([most, too_much])
+    assert (report.committed, report.full) == ([most], [too_much])
+    world.seal()
+    assert world.stage.process([too_much]).committed
+    first, second = world.ledger.outcomes([too_much.signature, most.signature])
+    assert first is not None
+    assert second is not None
+    assert (first.err, first.fee) == ('"MaxLoadedAccountsDataSizeExceeded"', 5000)
+    assert second.ok
+    assert world.balance(world.faucet.pubkey()) == before - 2 * 5000 - 3 * SOL
+    simulated = world.stage.simulate(too_much)
+    assert (simulated.result.err, simulated.result.fee) == ('"MaxLoadedAccountsDataSizeExceeded"', 5000)
+    world.seal()
+    assert_sound(world)
+
+
+@pytest.mark.real_redis
+def test_a_load_answers_a_bounded_number_of_bytes(redis_client: redis.Redis) -> None:
+    world, large = world_with_large_accounts(redis_client, 7)
+    keys = [bytes(world.faucet.pubkey()), *map(bytes, large)]
+    loaded = world.ledger.load([], [], keys, {})
+    assert sum(map(len, loaded.records.values())) < LOAD_BYTES + 4 * 11 * MIB
+    assert loaded.left_out
+    assert loaded.left_out | set(loaded.records) == set(keys)
+    at_hand = {key: loaded.versions[key] for key in loaded.versions}
+    rest = world.ledger.load([], [], keys, at_hand)
+    assert not rest.left_out
+    assert all(rest.records[key] for key in loaded.left_out)
+
+
+def test_closed_slot_that_no_block_can_hold_is_found_and_its_transactions_run_again(
+    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an older version could leave it: nothing is final that cannot be read, and nothing stands still for good."""
+    world = small_world(redis_client, SLOT_LIMITS)
+    world.seal()
+    wires = [world.transfer(world.faucet, Keypair().pubkey(), SOL) for _ in range(8)]
+    assert len(world.stage.process(wires).committed) == 8
+    monkeypatch.setitem(blocks_module._MOST_BODY_BYTES, blocks_module.MAGIC, 1_000)
+    world.ledger.client.hset(world.ledger.epoch_keys.state, "bytes", 1)
+    for _ in range(2):
+        with pytest.raises(BlockTooLarge):
+            world.seal()
+    keeper = LedgerKeeper(world.ledger, world.blocks)
+    finding = keeper.check()
+    assert (finding.condition, finding.needs_restore) == (Condition.UNSEALABLE, True)
+    assert "more than a block" in " ".join(check.detail for check in audit(world.ledger, world.blocks).checks)
+    assert keeper.ensure().condition is Condition.HEALTHY
+    world.ledger.forget_epoch()
+    assert len(world.stage.process(wires).committed) == 8
+    monkeypatch.undo()
+    world.seal()
+    assert_sound(world)
+
+
+def test_intake_is_refused_when_the_open_slot_is_full_and_the_one_before_waits(redis_client: redis.Redis) -> None:
+    world = small_world(redis_client)
+    keys = world.ledger.epoch_keys
+    wires = [world.transfer(world.faucet, Keypair().pubkey(), SOL) for _ in range(64)]
+    again = world.stage.process(wires).full
+    names = [world.ledger.keys.meta, keys.state, keys.images_even, keys.images_odd]
+    assert world.ledger.run("close", names, [world.ledger.epoch, 0])
+    world.stage.process(again)
+    late = world.transfer(world.faucet, Keypair().pubkey(), SOL)
+    pair = (late.signature, late.raw)
+    # A seal that takes no longer than seals do turns nobody away.
+    long_ago = world.ledger.state().closing_time_ms - 2_100
+    world.ledger.client.hset(keys.state, "closing_time", long_ago)
+    assert Intake(world.ledger).accept([pair]).answers == [Acceptance.UNSEALED]
+    world.seal()
+    assert Intake(world.ledger).accept([pair]).answers == [Acceptance.ACCEPTED]

@@ -1,0 +1,76 @@
+"""Beat's scheduler: by a clock that cannot be set, and never more messages than workers take."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from celery.beat import ScheduleEntry, Scheduler
+from celery.schedules import maybe_schedule
+from kombu import Queue
+from kombu.exceptions import ChannelError
+
+from config.queues import MAINTENANCE
+from recovery.clock import SYSTEM_CLOCK
+
+logger = logging.getLogger(__name__)
+
+#: Maintenance messages that may wait in the queue. Each does whatever is due, so more of them would do no more; and
+#: since their number is bounded here none needs an expiry, which would compare the clocks of two hosts.
+MOST_WAITING = 50
+
+_STARTED = datetime.fromtimestamp(SYSTEM_CLOCK.time(), UTC)
+_STARTED_MONOTONIC = SYSTEM_CLOCK.monotonic()
+
+
+def steady_now() -> datetime:
+    """The time as it would be had nobody set this host's clock since the process started."""
+    return _STARTED + timedelta(seconds=SYSTEM_CLOCK.monotonic() - _STARTED_MONOTONIC)
+
+
+class SteadyEntry(ScheduleEntry):
+    """An entry that is due by monotonic time: a clock set back an hour must not silence beat for an hour."""
+
+    def __init__(self, **options: Any) -> None:
+        schedule: Any = maybe_schedule(options["schedule"], options.get("relative", False), app=options.get("app"))
+        schedule.nowfun = steady_now
+        super().__init__(**{**options, "schedule": schedule})
+
+
+class BoundedScheduler(Scheduler):
+    """Sends nothing while `MOST_WAITING` messages wait for a worker."""
+
+    Entry = SteadyEntry
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._channel: Any = None
+        self._full = False
+        super().__init__(*args, **options)
+
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        """Send the entry's task, unless too many wait."""
+        full = self._waiting() >= MOST_WAITING
+        if full != self._full:
+            self._full = full
+            said = "no worker takes maintenance; sending no more" if full else "maintenance is taken again"
+            logger.warning("beat: %s (%d messages wait)", said, self._waiting())
+        if not full:
+            super().apply_entry(entry, producer)
+
+    def _waiting(self) -> int:
+        """How many messages wait; 0 when that cannot be told: then sending shows what is wrong."""
+        try:
+            if self._channel is None:
+                self._channel = self.connection.channel()
+            declared: Any = Queue(MAINTENANCE, channel=self._channel).queue_declare(passive=True)
+        except ChannelError:
+            # There is no such queue yet. An AMQP broker has closed the channel to say so, Redis has not.
+            if not getattr(self._channel, "is_open", True):
+                self._channel = None
+            return 0
+        except self.connection.recoverable_connection_errors as error:
+            logger.warning("beat: cannot count the waiting messages: %s", error)
+            self._channel = None
+            return 0
+        return int(declared.message_count)
