@@ -61,6 +61,13 @@ def test_an_archive_is_replayed_by_the_oracle(shell: Shell) -> None:
     assert report["state"] == shell.json("archive", "replay")["state"]
 
 
+def test_an_audit_asks_the_oracle_when_told_to(shell: Shell) -> None:
+    checks = {check["id"]: check for check in shell.json("audit", "--replay")["checks"]}
+    assert checks["I9"]["ok"]
+    assert checks["I9"]["detail"].startswith("3 transactions executed again")
+    assert "I9" not in {check["id"] for check in shell.json("audit")["checks"]}
+
+
 def test_a_fault_in_the_archive_ends_the_replay_with_an_error(shell: Shell) -> None:
     path = shell.folder / "archive" / shell.world.blocks.name(1)
     data = path.read_bytes()
