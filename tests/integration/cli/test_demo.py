@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.integration.cli.program import PROGRAM, descendants, environment
+from tests.integration.cli.program import PROGRAM, Instance, descendants, environment
 from tests.integration.cli.samples import samples, unlike
 from tests.integration.waiting import gone, wait_until
 
@@ -83,6 +83,13 @@ def test_demo_keeps_a_named_folder(folder: Path) -> None:
     process = start_demo(folder, "--count", "100", "--accounts", "10", "--workers", "1", "--data", str(data))
     printed, _ = process.communicate(timeout=90)
     assert process.returncode == 0, printed
-    assert (data / "faucet.json").exists()
     assert str(data) in printed
     assert not (data / "instance.json").exists()
+    # Kept is a ledger that can be gone on with, not a folder.
+    kept = Instance(data)
+    kept.start("--workers", "1", "--no-flower", "--no-rpc")
+    try:
+        assert kept.json("status")["processed"] == 101, "a hundred transfers, and the one that paid for them"
+        assert kept.json("audit")["ok"]
+    finally:
+        kept.end()

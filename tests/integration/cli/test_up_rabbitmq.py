@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from solders.keypair import Keypair
 
 from config import queues
 from recovery.connections import connect
-from tests.integration.cli.program import Instance
+from tests.integration.cli.program import Instance, seen_by_flower
 from tests.integration.waiting import wait_until
 from tests.rabbitmq import require_rabbitmq, running_rabbitmq
 
@@ -53,17 +51,6 @@ def test_the_whole_pipeline_runs_on_it(rabbitmq: str, tmp_path: Path) -> None:
     finally:
         printed = instance.end()
     assert "amqp://guest:***@127.0.0.1" in printed
-
-
-def seen_by_flower(url: str) -> dict[str, Any]:
-    """The workers of Flower's page that are online."""
-    request = urllib.request.Request(f"{url}/workers?json=1", headers={"X-Requested-With": "XMLHttpRequest"})
-    try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            rows = json.load(answer)["data"]
-    except OSError:
-        return {}
-    return {row["hostname"]: row for row in rows if row["status"]}
 
 
 WRONG: dict[str, Callable[[str], str]] = {
