@@ -98,6 +98,14 @@ class ArchiveBehind(TransientError):
     """The archive lacks blocks that this ledger builds on; nothing is sealed onto a chain with a hole."""
 
 
+class TransactionRefused(TrunklineError):
+    """The ledger refused the transaction without a fee; the same bytes may be submitted again."""
+
+    def __init__(self, err: str) -> None:
+        super().__init__(f"refused without a fee: {err}")
+        self.err = err
+
+
 class VmPanic(TrunklineError):
     """The VM broke down over a transaction; it was made anew, and nothing was committed."""
 

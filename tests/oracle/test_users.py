@@ -31,9 +31,11 @@ def town() -> Iterator[Town]:
 
 
 def errors(town: Town, batch: Batch, stage: int = 0) -> list[str | None]:
+    """What each came to, in blocks or refused before it."""
     found = town.run(batch, stage)
-    assert None not in found
-    return [outcome.err for outcome in found if outcome is not None]
+    refused = town.world.ledger.refusals([wire.signature for wire in batch])
+    assert all(bool(outcome) != bool(refusal) for outcome, refusal in zip(found, refused, strict=True))
+    return [outcome.err if outcome else refusal for outcome, refusal in zip(found, refused, strict=True)]
 
 
 def deploy(town: Town, code: bytes, stage: int = 0) -> Pubkey:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,17 +95,6 @@ class Instance:
     def signed(self, source: Keypair, lamports: int) -> VersionedTransaction:
         """A transfer to somebody new, with a recent blockhash."""
         return transfer_transaction(source, Keypair().pubkey(), lamports, self.blockhash())
-
-
-def seen_by_flower(url: str) -> dict[str, dict[str, Any]]:
-    """The workers that Flower's page shows as online, by name; none while it does not answer."""
-    request = urllib.request.Request(f"{url}/workers?json=1", headers={"X-Requested-With": "XMLHttpRequest"})
-    try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            rows = json.load(answer)["data"]
-    except OSError:
-        return {}
-    return {row["hostname"]: row for row in rows if row["status"]}
 
 
 def descendants(pid: int) -> set[int]:

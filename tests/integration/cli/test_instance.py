@@ -20,7 +20,8 @@ from banking.burial import Burial
 from banking.opening import open_ledger
 from banking.wire import verify
 from config.settings import Settings
-from tests.integration.cli.program import PROGRAM, Instance, environment, seen_by_flower
+from tests.integration.cli.program import PROGRAM, Instance, environment
+from tests.integration.flower.table import online
 from tests.integration.waiting import wait_until
 from tests.ledgers import SOL
 
@@ -54,8 +55,7 @@ def test_status_names_everything(instance: Instance) -> None:
     assert all(psutil.pid_exists(worker["pid"]) and worker["epoch"] == 1 for worker in facts["workers"])
     assert facts["redis_url"].startswith("unix://")
     assert facts["broker_url"].startswith("redis+socket://")
-    shown = {worker["name"] for worker in facts["workers"]}
-    wait_until(lambda: set(seen_by_flower(facts["flower_url"])) == shown, "Flower shows the same workers")
+    wait_until(lambda: set(online(facts["flower_url"])) == {"tx1", "tx2", "maintenance"}, "Flower shows them online")
     wait_until(lambda: instance.json("status")["slot"] > facts["slot"] + 1, "slots advance")
 
 

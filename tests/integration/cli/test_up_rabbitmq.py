@@ -12,7 +12,8 @@ from solders.keypair import Keypair
 
 from config import queues
 from recovery.connections import connect
-from tests.integration.cli.program import Instance, seen_by_flower
+from tests.integration.cli.program import Instance
+from tests.integration.flower.table import online
 from tests.integration.waiting import wait_until
 from tests.rabbitmq import require_rabbitmq, running_rabbitmq
 
@@ -41,7 +42,7 @@ def test_the_whole_pipeline_runs_on_it(rabbitmq: str, tmp_path: Path) -> None:
         facts = elsewhere.json("status")
         wait_until(lambda: elsewhere.json("status")["finalized"] > facts["slot"], "blocks are sealed by beat's tasks")
         assert elsewhere.json("audit")["ok"]
-        wait_until(lambda: len(seen_by_flower(facts["flower_url"])) == 3, "Flower shows the three workers")
+        wait_until(lambda: len(online(facts["flower_url"])) == 3, "Flower shows the three workers")
         # The messages really went by RabbitMQ: it has the queues, and Redis has none of kombu's keys.
         with Connection(rabbitmq) as connection, connection.channel() as channel:
             declared: Any = Queue(queues.TRANSACTIONS, channel=channel).queue_declare(passive=True)

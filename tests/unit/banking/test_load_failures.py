@@ -29,7 +29,11 @@ def run(world: World, instructions: list[Instruction], payer: Keypair | None = N
     wire = verify(bytes(sign(instructions, [payer or world.faucet, *more], world.blockhash())))
     simulated = world.stage.simulate(wire).result
     world.stage.process([wire])
-    (found,) = world.ledger.outcomes([wire.signature])
+    (found,), (refused,) = world.ledger.outcomes([wire.signature]), world.ledger.refusals([wire.signature])
+    if refused is not None:
+        # It has no outcome then, and costs nothing.
+        assert found is None
+        found = Outcome(0, 0, refused, 0, 0, [])
     assert found is not None
     assert simulated.err == found.err
     return found

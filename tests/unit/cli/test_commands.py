@@ -169,7 +169,7 @@ def test_submit_tells_each_kind_of_line(shell: Shell, faucet: Keypair, tmp_path:
     assert "AccountNotFound" in told["line 10"]
     assert result.stdout.splitlines()[-1] == ("3 accepted, 1 duplicate, 4 rejected, 2 processed, 1 failed, 0 dead")
     state = shell.ledger.state()
-    assert (state.processed, state.failed) == (2, 1)
+    assert (state.processed, state.failed, state.refused) == (2, 0, 1)
 
 
 def test_submit_from_a_pipe(shell: Shell, faucet: Keypair) -> None:
