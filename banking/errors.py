@@ -35,10 +35,6 @@ class InvalidTransaction(TrunklineError):
         self.code = code
 
 
-class InvariantViolation(TrunklineError):
-    """An execution would have broken a promise of the ledger, so nothing of it was committed."""
-
-
 class BadBlock(TrunklineError):
     """A block is damaged, forged, missing or out of place; nothing behind it can be trusted."""
 
