@@ -12,8 +12,8 @@ from solders.hash import Hash
 from solders.pubkey import Pubkey
 from solders.system_program import CreateAccountParams, TransferParams, create_account, transfer
 
+from banking.genesis import genesis_accounts
 from banking.records import pack_account
-from tests import ledgers
 from tests.oracle import doings, program_doings, sbpf
 from tests.oracle import instructions as make
 from tests.oracle.doings import Batch
@@ -239,12 +239,12 @@ HOPELESS = {
 
 
 def test_programs_that_do_not_verify(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = ledgers.genesis_accounts
+    made = genesis_accounts
 
     def with_hopeless(faucet: Pubkey, lamports: int) -> dict[bytes, bytes]:
         return made(faucet, lamports) | {bytes([one]) * 32: pack_account(account) for one, account in HOPELESS.items()}
 
-    monkeypatch.setattr(ledgers, "genesis_accounts", with_hopeless)
+    monkeypatch.setattr("tests.ledgers.genesis_accounts", with_hopeless)
     town = Town.found(fakeredis.FakeRedis(version=(6, 2)))
     payer, seen = town.people[0], set()
     for number in HOPELESS:
