@@ -212,10 +212,10 @@ def test_what_loads_more_than_64_mib_is_refused_as_on_solana_for_its_fee(redis_c
 
 @pytest.mark.real_redis
 def test_a_load_answers_a_bounded_number_of_bytes(redis_client: redis.Redis) -> None:
-    world, large = world_with_large_accounts(redis_client, 7)
+    world, large = world_with_large_accounts(redis_client, 8)
     keys = [bytes(world.faucet.pubkey()), *map(bytes, large)]
     loaded = world.ledger.load([], [], keys, {})
-    assert sum(map(len, loaded.records.values())) < LOAD_BYTES + 4 * 11 * MIB
+    assert sum(map(len, loaded.records.values())) < LOAD_BYTES + 6 * 11 * MIB
     assert loaded.left_out
     assert loaded.left_out | set(loaded.records) == set(keys)
     at_hand = {key: loaded.versions[key] for key in loaded.versions}
