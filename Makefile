@@ -7,7 +7,7 @@ ROOMS := config recovery banking tasks workers rpc oracle
 PACKAGES := $(ROOMS) tests benchmarks examples
 DIST := dist
 
-.PHONY: setup demo test lint format configuration bench bench-full chaos conformance clients wheels clean
+.PHONY: setup demo test lint format configuration bench bench-full chaos conformance clients wheels pictures clean
 
 setup: $(STAMP)
 
@@ -64,6 +64,10 @@ wheels:
 	@copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT \
 		&& cp -R $(ROOMS) pyproject.toml README.md LICENSE "$$copy" \
 		&& $(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir "$(DIST)" "$$copy" "$$copy/recovery"
+
+# The pictures in docs/images: Flower under load, by the test that looks at it (needs chromium and chromium-driver).
+pictures: $(STAMP)
+	@$(BIN)/python -m pytest tests/integration/flower/test_pages.py -k "counts_grow and unix-up" --pictures
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from banking.block_hashes import fill_hashes
 from banking.blockstore import BlockStore, ledger_folder
 from banking.errors import BadBlock
 from banking.snapshot import (
@@ -73,6 +74,7 @@ class LedgerSnapshot:
         else:
             rows = merge_accounts(_full_accounts(below), {**_changes(below), **fold.accounts})
             _carry_over(below, fold, self.slot)
+            fill_hashes(self._blocks, (), fold, self.slot)
         yield Part(ACCOUNTS, pack_rows(self._counted(rows)))
         yield Part(STATUSES, pack_rows(fold.recent_statuses(self.slot)))
         yield Part(BLOCKHASHES, pack_rows(fold.recent_blockhashes(self.slot)))

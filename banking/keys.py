@@ -72,6 +72,11 @@ class LedgerKeys:
         return f"{self.prefix}:health"
 
     @cached_property
+    def attested(self) -> str:
+        """String: the signed word of a host with the archive that it verified the ledger; see `banking.attestation`."""
+        return f"{self.prefix}:attested"
+
+    @cached_property
     def epochs(self) -> str:
         """Counter: the highest epoch number ever used on this Redis."""
         return f"{self.prefix}:epochs"
@@ -99,9 +104,9 @@ class EpochKeys:
     @cached_property
     def state(self) -> str:
         """Hash: slot, slot_time (ms, that of the block before), slot_opened (ms), seq, blockhash, burned, processed,
-        failed, accepted, watermark (ms), finalized, finalized_seq, bytes of the open slot, full (not empty: it is to
-        close before its time; '2': it has its one large transaction), and closing with its facts while a closed slot
-        waits for its block."""
+        failed, refused, accepted, watermark (ms), finalized, finalized_seq, bytes of the open slot, full (not empty: it
+        is to close before its time; '2': it has its one large transaction), and closing with its facts while a closed
+        slot waits for its block."""
         return f"{self.prefix}:state"
 
     @cached_property
@@ -123,6 +128,16 @@ class EpochKeys:
     def messages(self) -> str:
         """Hash: message hash to the signature it was applied under."""
         return f"{self.prefix}:messages"
+
+    @cached_property
+    def refusals(self) -> str:
+        """Hash: signature to `slot:` and the error of a transaction that was refused without a fee."""
+        return f"{self.prefix}:refusals"
+
+    @cached_property
+    def refused(self) -> str:
+        """Sorted set: signature of each refusal by its slot."""
+        return f"{self.prefix}:refused"
 
     @cached_property
     def blockhashes(self) -> str:
@@ -161,6 +176,8 @@ class EpochKeys:
             self.versions,
             self.status,
             self.messages,
+            self.refusals,
+            self.refused,
             self.blockhashes,
             self.journal,
             self.images_even,

@@ -64,6 +64,11 @@ def trusted_keys(settings: Settings) -> frozenset[bytes]:
         raise ConfigurationError(f"TRUNKLINE_TRUSTED_KEYS: {error}; give base58 public keys") from None
 
 
+def keeps_archive(settings: Settings) -> bool:
+    """Whether this host has the key that signs blocks, and may use it; one that does not only executes."""
+    return not settings.execute_only and settings.identity_path().exists()
+
+
 def letter_limits(settings: Settings) -> LetterLimits:
     """When the ledger's dead letters are full."""
     return LetterLimits(settings.dead_letter_limit, settings.dead_letter_bytes)

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import cast
 
+from banking.block_hashes import fill_hashes
 from banking.blocks import Block, BlockHeader, encode_body
 from banking.blockstore import BlockStore
 from banking.errors import BadBlock, Diverged, LeaseLost, LedgerUnavailable, RestoreFailed, RestoreInterrupted
@@ -84,6 +85,7 @@ class LedgerRestore:
             # Another restorer, which did not know of this one (Redis was emptied between the two), opened it.
             raise RestoreInterrupted(f"the archive has epoch {header.epoch} meanwhile, starting over")
         self._fold.head, self._fold.head_hash = header, header.hash()
+        fill_hashes(self._blocks, layers, self._fold, header.slot)
         crash_points.reach("restore.folded")
         rows = _account_rows(layers) + len(self._fold.accounts)
         with EpochLoader(

@@ -70,7 +70,7 @@ def _kind(field: FieldInfo) -> str:
         [known] = [each for each in get_args(known) if each is not type(None)]
     if issubclass(known, Enum):
         return " or ".join(f"`{member.value}`" for member in known)
-    word = {int: "whole number", float: "number", str: "text", Path: "path"}[known]
+    word = {bool: "`true` or `false`", int: "whole number", float: "number", str: "text", Path: "path"}[known]
     return ", ".join([word, *filter(None, map(_bound, field.metadata))])
 
 

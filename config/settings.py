@@ -219,6 +219,10 @@ class Settings(BaseSettings):
     trusted_keys: str = Field(
         default="", description="public keys (base58, comma-separated) whose signatures count beside the own one's"
     )
+    execute_only: bool = Field(
+        default=False,
+        description="leave the archive to another host and execute on its signed word, whatever the data folder holds",
+    )
     history_slots: int = Field(
         default=216_000,
         ge=300,

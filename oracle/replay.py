@@ -164,6 +164,8 @@ class Replay:
             self.paid[digest] = slot
 
     def _judge(self, entry: Recorded, slot: int, transaction: VersionedTransaction, digest: bytes) -> None:
+        if not all(transaction.verify_with_results()):
+            self._differ(slot, entry, "signatures", "valid ones", "a wrong one")
         blockhash = bytes(transaction.message.recent_blockhash)
         nonce = None
         if not (recent := self.chain.is_recent(blockhash, slot)):

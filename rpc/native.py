@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import struct
+from collections.abc import Iterable, Mapping
 
-from solders.account import Account
 from solders.litesvm import LiteSVM
-from solders.pubkey import Pubkey
 
+from banking.execution.context import slot_context
+from banking.execution.sysvars import (
+    CLOCK,
+    EPOCH_SCHEDULE,
+    EPOCH_SCHEDULE_DATA,
+    HASHED,
+    sysvar_account,
+    sysvar_data,
+)
 from banking.native import NATIVE_LOADER, SYSVAR_OWNER
 from banking.records import pack_account
 from rpc.reader import Snapshot
 
-CLOCK = Pubkey.from_string("SysvarC1ock11111111111111111111111111111111")
-RENT = Pubkey.from_string("SysvarRent111111111111111111111111111111111")
-#: slot u64, epoch start i64, epoch u64, leader schedule epoch u64, unix time i64 (seconds).
-_CLOCK = struct.Struct("<QqQQq")
+_CLOCK = bytes(CLOCK)
 
 
 class NativeAccounts:
@@ -25,15 +29,22 @@ class NativeAccounts:
         vm = LiteSVM()
         owned = [*vm.get_program_accounts(NATIVE_LOADER), *vm.get_program_accounts(SYSVAR_OWNER)]
         self._records = {bytes(key): pack_account(account) for key, account in owned}
-        self._clock_key = bytes(CLOCK)
+        self._records[bytes(EPOCH_SCHEDULE)] = pack_account(sysvar_account(EPOCH_SCHEDULE_DATA))
         self._rent = vm.get_rent()
 
-    def record(self, key: bytes, snapshot: Snapshot) -> bytes:
-        """The record of a native account, b"" when `key` is none."""
-        if key == self._clock_key:
-            seconds = snapshot.slot_time_ms // 1000
-            data = _CLOCK.pack(snapshot.slot, seconds, 0, 0, seconds)
-            return pack_account(Account(lamports=1, data=data, owner=SYSVAR_OWNER, executable=False))
+    def needs_blockhashes(self, keys: Iterable[bytes]) -> bool:
+        """Whether one of `keys` is a sysvar of recent blocks' hashes."""
+        return not HASHED.isdisjoint(keys)
+
+    def record(self, key: bytes, snapshot: Snapshot, blockhashes: Mapping[bytes, bytes] | None = None) -> bytes:
+        """The record of a native account as programs see it in the open slot, b"" when `key` is none.
+
+        `blockhashes` are the ledger's, for what needs them.
+        """
+        if key == _CLOCK or (key in HASHED and blockhashes is not None):
+            pairs = ((value, int(since)) for value, since in (blockhashes or {}).items())
+            data = sysvar_data(key, slot_context(snapshot.slot, snapshot.slot_time_ms, pairs))
+            return pack_account(sysvar_account(data or b""))
         return self._records.get(key, b"")
 
     def minimum_balance(self, size: int) -> int:

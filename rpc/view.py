@@ -92,12 +92,16 @@ async def read_accounts(call: Call, keys: Sequence[bytes], most_bytes: int, *, a
     services = call.services
     read = services.reader.read_alone if alone else services.reader.read
     arguments: tuple[Any, ...] = (most_bytes, *keys)
-    snapshot = await read((ACCOUNTS, "accounts", *arguments))
+    commands: list[Command] = [(ACCOUNTS, "accounts", *arguments)]
+    if services.native.needs_blockhashes(keys):
+        commands.append(("HGETALL", "blockhashes"))
+    snapshot = await read(*commands)
+    hashes = snapshot.answers[1] if len(commands) > 1 else None
     sizes, *found = snapshot.answers[0]
     if not found:
         return Sizes(sizes)
     native = services.native
-    records = {key: record or native.record(key, snapshot) for key, record in zip(keys, found[0], strict=True)}
+    records = {key: record or native.record(key, snapshot, hashes) for key, record in zip(keys, found[0], strict=True)}
     return Records(snapshot, records, found[1])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from functools import cached_property
 
+from banking.attestation import Attester
 from banking.blockstore import BlockStore
 from banking.burial import Burial
 from banking.executor import SvmExecutor
@@ -53,6 +54,10 @@ class Runtime:
     @cached_property
     def sealer(self) -> Sealer:
         return Sealer(self.ledger, self.blocks)
+
+    @cached_property
+    def attester(self) -> Attester:
+        return Attester(self.ledger, self.blocks.identity)
 
     @cached_property
     def keeper(self) -> LedgerKeeper:

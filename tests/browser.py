@@ -23,7 +23,7 @@ _FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--window-size=1280,800",
+    "--window-size=1280,810",
 )
 
 #: What stands in the cells of a table, row by row. One call, because a page that refreshes itself replaces its rows.
@@ -62,9 +62,8 @@ class Browser:
         """Return once the page says `text`."""
         wait_until(lambda: text in self.text(), f"the page says {text!r}", interval=0.2)
 
-    def picture(self, path: Path, *, height: int = 800) -> None:
-        """Save what is seen, `height` pixels of it, as a PNG file."""
-        self._driver.set_window_size(1280, height)
+    def picture(self, path: Path) -> None:
+        """Save the window as a PNG file."""
         path.parent.mkdir(parents=True, exist_ok=True)
         assert self._driver.save_screenshot(str(path))
 

@@ -14,19 +14,20 @@ import redis
 
 from recovery.connections import connect
 from workers.embedded import EmbeddedRedis
-from workers.redis_binary import NoRedisServer, find_redis_binary
+from workers.redis_binary import NoRedisServer, redis_binaries
 
 MakeRedis = Callable[..., EmbeddedRedis]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--chaos", action="store_true", help="Also run the long tests in tests/chaos.")
+    parser.addoption("--pictures", action="store_true", help="Take the pictures in docs/images anew.")
 
 
 def _require_server() -> None:
     """Without a server program a laptop skips; in CI that would be a hole in the gate, so it fails."""
     try:
-        find_redis_binary()
+        redis_binaries()
     except NoRedisServer as error:
         if os.environ.get("CI"):
             pytest.fail(str(error))

@@ -40,6 +40,7 @@ def _add_commands() -> None:
         deadletter,
         demo,
         instance,
+        join,
         keygen,
         lamports,
         ledgers,
@@ -53,6 +54,7 @@ def _add_commands() -> None:
     for command in (
         instance.init,
         instance.up,
+        join.join,
         demo.demo,
         status.status,
         audit.audit,

@@ -26,6 +26,14 @@ def maintenance_worker(app: str = APP, *, watched: bool = False) -> list[str]:
     return [*_worker(app, queues.MAINTENANCE, "maintenance@%h", watched=watched), "--concurrency", "2"]
 
 
+def joined_worker(name: str) -> list[str]:
+    return _worker(APP, queues.TRANSACTIONS, f"{name}@%h", watched=False)
+
+
+def joined_maintenance(name: str) -> list[str]:
+    return [*_worker(APP, queues.MAINTENANCE, f"{name}@%h", watched=False), "--concurrency", "2"]
+
+
 def beat(app: str = APP) -> list[str]:
     return [*_celery(app), "beat", "--loglevel", "INFO"]
 

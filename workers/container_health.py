@@ -1,4 +1,5 @@
-"""Health checks that run inside a container: `python -m workers.container_health broker|flower|rpc`.
+"""Health checks that run inside a container: `python -m workers.container_health broker|flower|rpc`, and for workers
+`python -m workers.container_health worker NAME QUEUE`, where health means that it consumes.
 
 Exit code 0 when healthy, 1 with the reason on standard error when not, 2 for wrong usage.
 """
@@ -8,12 +9,18 @@ from __future__ import annotations
 import socket
 import sys
 import urllib.request
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 import psutil
+import redis
 
 from config.addresses import is_amqp
+from config.queues import TRANSACTIONS
 from config.settings import get_settings
+from recovery.connections import connect
+from tasks.runtime import runtime
+from workers.presence import LONGEST_AGE, Presence, PresenceBoard
 
 FLOWER_HEALTH = "http://127.0.0.1:5555/healthcheck"
 
@@ -46,8 +53,37 @@ def page_problem(name: str, url: str) -> str | None:
         return f"{name} does not answer at {url}: {error}"
 
 
+def worker_problem(everybody: Sequence[Presence], name: str, queue: str, *, held: bool) -> str | None:
+    """None when worker `name` consumes `queue`, else why it does not, as far as the board of all workers tells.
+
+    `held` says that the gate of the queue is closed for the whole fleet: then taking nothing is what a healthy worker
+    does. An answer to `inspect ping` says none of this: a worker that waits for its ledger gives it, too.
+    """
+    mine = next((one for one in everybody if one.name == name), None)
+    if mine is None:
+        return f"{name} has given no sign of life for {LONGEST_AGE:g} s: it is starting, has lost Redis, or hangs"
+    if mine.waits:
+        return f"{name} takes nothing: {mine.waits}"
+    if queue in mine.queues or held:
+        return None
+    return f"{name} does not take from {queue}, only from {', '.join(mine.queues) or 'no queue'}"
+
+
+def ask_worker(name: str, queue: str) -> str | None:
+    """`worker_problem` of this moment."""
+    settings = get_settings()
+    try:
+        with connect(settings.ledger_url(), timeout=settings.redis_timeout) as client:
+            everybody = PresenceBoard(client, settings.ledger).everybody()
+    except redis.RedisError as error:
+        return f"the ledger's Redis does not answer: {error}"
+    return worker_problem(everybody, name, queue, held=queue == TRANSACTIONS and not runtime().may_process())
+
+
 def main(arguments: list[str]) -> int:
-    if arguments == ["broker"]:
+    if arguments[:1] == ["worker"] and len(arguments) == 3:
+        problem = ask_worker(*arguments[1:])
+    elif arguments == ["broker"]:
         problem = broker_problem(get_settings().celery_url())
     elif arguments == ["flower"]:
         problem = page_problem("Flower", FLOWER_HEALTH)
@@ -55,7 +91,7 @@ def main(arguments: list[str]) -> int:
         # `behind` is an answer, too: a container must not be restarted because the workers are.
         problem = page_problem("The RPC server", f"http://127.0.0.1:{get_settings().rpc_port}/health")
     else:
-        print("usage: python -m workers.container_health broker|flower|rpc", file=sys.stderr)
+        print("usage: python -m workers.container_health broker|flower|rpc|worker NAME QUEUE", file=sys.stderr)
         return 2
     if problem is not None:
         print(problem, file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import shutil
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,11 +21,14 @@ from config.settings import Fsync
 from recovery.connections import connect
 from workers.guard import Guard
 from workers.ports import free_port
-from workers.redis_binary import MULTI_PART_AOF, RedisBinary, find_redis_binary
+from workers.redis_binary import redis_binaries
+from workers.redis_data import prepare
 
 #: A Unix socket's path fits 104 bytes on macOS and 108 on Linux, with the closing zero.
 LONGEST_SOCKET_PATH = 100
 LOG_TAIL_LINES = 12
+
+logger = logging.getLogger(__name__)
 
 
 class EmbeddedRedis:
@@ -32,6 +37,9 @@ class EmbeddedRedis:
     It listens on a Unix socket, or with `tcp_port` (0 picks a free one) on loopback with a random password. `.url`
     stays the same over restarts. It ends when this process does, even by SIGKILL. `maxmemory` is in bytes; at the
     limit Redis refuses writes (`noeviction`): losing a key of a ledger silently is worse than an error.
+
+    The folder is opened by the series of server that wrote it; `move` lets a newer one take it over, which is told to
+    `say` before it happens.
     """
 
     def __init__(
@@ -43,10 +51,14 @@ class EmbeddedRedis:
         maxmemory: int | None = None,
         guard: Guard | None = None,
         log: Path | None = None,
+        move: bool = False,
+        say: Callable[[str], None] = logger.warning,
     ) -> None:
         self.folder = folder.resolve()
         self.log = log or self.folder / "redis.log"
         self._fsync = fsync
+        self._move = move
+        self._say = say
         self._port = tcp_port
         self._maxmemory = maxmemory
         self._password = secrets.token_urlsafe(24) if tcp_port is not None else ""
@@ -90,9 +102,8 @@ class EmbeddedRedis:
         if self.alive():
             raise TrunklineError(f"The embedded Redis in {self.folder} runs already (pid {self.pid}).")
         self.reap()
-        binary = find_redis_binary()
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._refuse_downgrade(binary)
+        binary = prepare(self.folder, redis_binaries(), move=self._move, say=self._say)
         if self._guard is None:
             self._guard = Guard()
         self._choose_address(self._guard)
@@ -174,14 +185,6 @@ class EmbeddedRedis:
             shutil.rmtree(self._temporary, ignore_errors=True)
             if self._guard is not None:
                 self._guard.release_path(self._temporary)
-
-    def _refuse_downgrade(self, binary: RedisBinary) -> None:
-        # Redis 6.2 would not look into the folder that 7.0 writes, and would start empty without a word.
-        if binary.version < MULTI_PART_AOF and (self.folder / "appendonlydir").is_dir():
-            raise TrunklineError(
-                f"{self.folder} was written by Redis 7 or newer, and {binary.path} is older and cannot read it. "
-                "Install that server again or choose another data folder."
-            )
 
     def write_config(self) -> Path:
         """The configuration in a file of this user's alone: a password on the command line is everybody's."""

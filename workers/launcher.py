@@ -38,7 +38,8 @@ class Launcher:
     instead of a Unix socket; `flower_port` None means 5555 or, when that is busy, some free one. With `rpc` the Solana
     RPC server runs, too: `rpc_port` is for HTTP (None: 8899 or some free one), the next one for websockets.
     `prepare(redis_url)` is called once Redis answers and before any worker starts: the place to initialise a
-    ledger. `app` is Celery's `--app`.
+    ledger. `move_redis` lets a newer Redis take the data over, which is told to `say` (see `workers.redis_data`).
+    `app` is Celery's `--app`.
 
     A child that dies is restarted after a growing delay. Children run in sessions of their own, so Ctrl-C at the
     terminal reaches only the launcher, and under a guard that ends them when the launcher is killed.
@@ -55,6 +56,8 @@ class Launcher:
         rpc: bool = False,
         rpc_port: int | None = None,
         prepare: Callable[[str], None] | None = None,
+        move_redis: bool = False,
+        say: Callable[[str], None] = print,
         app: str = commands.APP,
     ) -> None:
         if workers < 0:
@@ -68,6 +71,8 @@ class Launcher:
         self._with_rpc = rpc
         self._rpc_port = rpc_port
         self._prepare = prepare
+        self._move_redis = move_redis
+        self._say = say
         self._app = app
         self._lock = InstanceLock(self._data)
         self._hurry = threading.Event()
@@ -229,6 +234,8 @@ class Launcher:
             fsync=self._settings.fsync,
             tcp_port=choose_port(port, 0, "Redis") if port is not None else None,
             log=log,
+            move=self._move_redis,
+            say=self._say,
         )
         supervisor.keep_redis(server)
         self.redis_url = server.url

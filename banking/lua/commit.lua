@@ -2,19 +2,22 @@
 --
 -- KEYS  1 meta  2 state  3 accounts  4 versions  5 status  6 messages  7 blockhashes  8 journal
 --       9 intake  10 queued  11 parked  12 attempts  13 dead  14 images of even slots  15 images of odd slots
+--       16 refusals  17 refused
 -- ARGV  epoch, enqueued_at (ms, 0 = unknown), max_age (slots that a blockhash stays valid),
 --       mark (random bytes that make the versions of this commit its own, see banking/versions.py),
 --       most bytes of a slot: shared by its transactions, and with a single large one on top (banking/limits.py),
---       token of the slot that the transactions were executed for
+--       token of the slot that the transactions were executed for, most refusals that are remembered
 --       A, then A times: account key, version read ('' = absent)
 --       B, then B times: blockhash
 --       T, then T times: signature, message hash, blockhash index (0 = a refusal, -1 = valid by its nonce: not
 --         checked), bound to the slot ('1' or '0'), reads (2 bytes big-endian an account index, from 1), burned
---         (lamports), ok ('1' or '0'), result (packed), raw transaction, detail (packed), W, then W times: account index,
+--         (lamports), ok ('1', '0', or 'r': a refusal without a fee, see below), result (packed), raw transaction, detail (packed), W, then W times: account index,
 --         record ('' = the account is gone)
 -- RESULT {slot, first sequence number, codes}, codes one letter a transaction:
---       A applied   C conflict: an account, or the slot, changed since it was read, or an earlier one of the batch
---       that this one built on was not applied   D duplicate: the signature has its outcome already, or is a dead letter
+--       A applied   R refused without a fee: told to whoever asks, and otherwise it never was; it may be accepted again
+--       C conflict: an account, or the slot, changed since it was read, or an earlier one of the batch
+--       that this one built on was not applied   D duplicate: the signature has its outcome already, is a dead
+--       letter, or was refused and not accepted again since
 --       E blockhash not valid
 --       M the same message was applied under another signature
 --       B the slot has no room for its bytes: it closes early, the transaction comes again
@@ -56,7 +59,7 @@ end
 local enqueued_at = tonumber(ARGV[2])
 if not enqueued_at then return redis.error_reply('ERR enqueued_at is no number') end
 
-local at = 8
+local at = 9
 local function take()
   local value = ARGV[at]
   at = at + 1
@@ -113,6 +116,13 @@ if redis.call('EXISTS', KEYS[13]) == 1 then
   -- What was given up stays given up until somebody replays it: one end for each transaction.
   local letters = redis.call('HMGET', KEYS[13], unpack(signatures))
   for i = 1, #signatures do status[i] = status[i] or letters[i] end
+end
+if redis.call('EXISTS', KEYS[16]) == 1 then
+  -- A refusal that was told never executes, unless the transaction was accepted again.
+  local refusals = redis.call('HMGET', KEYS[16], unpack(signatures))
+  for i = 1, #signatures do
+    if refusals[i] and redis.call('HEXISTS', KEYS[9], signatures[i]) == 0 then status[i] = status[i] or refusals[i] end
+  end
 end
 local message = redis.call('HMGET', KEYS[6], unpack(hashes))
 local seen_message = {}
@@ -182,11 +192,20 @@ end
 local slot_prefix, slot_id, mark = whole(slot) .. ':', whole(slot) .. '-', ARGV[4]
 local new_status, new_messages, done, applied_signatures = {}, {}, {}, {}
 local ok_count, failed_count, burned_sum, burned = 0, 0, 0, {}
+local refused, refusals, refused_at = {}, {}, {}
 for i = 1, #txs do
   local tx = txs[i]
   local code = judge(i, tx)
   local number, result, bytes
-  if code == 'A' then
+  if code == 'A' and tx.ok == 'r' then
+    code = 'R'
+    status[i] = tx.result
+    refused[#refused + 1] = signatures[i]
+    refusals[#refusals + 1] = signatures[i]
+    refusals[#refusals + 1] = whole(slot) .. ':' .. tx.result
+    refused_at[#refused_at + 1] = whole(slot)
+    refused_at[#refused_at + 1] = signatures[i]
+  elseif code == 'A' then
     number = whole(seq + 1)
     result = slot_prefix .. number .. ':' .. tx.result
     bytes = bytes_of(tx, result)
@@ -220,7 +239,7 @@ for i = 1, #txs do
     if #tx.burned < 12 then burned_sum = burned_sum + tonumber(tx.burned) else burned[#burned + 1] = tx.burned end
     status[i] = result
     applied_signatures[#applied_signatures + 1] = signatures[i]
-  else
+  elseif code ~= 'R' then
     -- Later transactions of the batch were executed on top of what this one would have written.
     for w = 1, #tx.writes do stale[tx.writes[w][1]] = true end
     if code == 'D' then done[#done + 1] = signatures[i] end
@@ -263,6 +282,22 @@ if applied > 0 then
   for i = 1, applied do done[#done + 1] = applied_signatures[i] end
 elseif full ~= (state[4] or '') then
   redis.call('HSET', KEYS[2], 'full', full)
+end
+if #refused > 0 then
+  redis.call('HSET', KEYS[16], unpack(refusals))
+  redis.call('ZADD', KEYS[17], unpack(refused_at))
+  redis.call('HINCRBY', KEYS[2], 'refused', #refused)
+  local taken_in = redis.call('HDEL', KEYS[9], unpack(refused))
+  if taken_in < #refused then redis.call('HINCRBY', KEYS[2], 'accepted', #refused - taken_in) end
+  for i = 1, #refused do done[#done + 1] = refused[i] end
+  -- Once its blockhash is old a refused transaction is an expired one; and the oldest go when there are too many.
+  local gone = redis.call('ZRANGEBYSCORE', KEYS[17], '-inf', whole(slot - tonumber(ARGV[3]) - 1), 'LIMIT', 0, 1000)
+  local excess = math.min(redis.call('ZCARD', KEYS[17]) - #gone - tonumber(ARGV[8]), 1000)
+  if excess > 0 then gone = redis.call('ZRANGE', KEYS[17], 0, #gone + excess - 1) end
+  if #gone > 0 then
+    redis.call('HDEL', KEYS[16], unpack(gone))
+    redis.call('ZREM', KEYS[17], unpack(gone))
+  end
 end
 if #done > 0 then
   -- Those applied were dropped above.

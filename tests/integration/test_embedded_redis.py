@@ -19,7 +19,6 @@ from config.settings import Fsync
 from recovery.connections import connect
 from tests.conftest import MakeRedis
 from tests.integration.waiting import gone, wait_until
-from workers.embedded import EmbeddedRedis
 
 pytestmark = pytest.mark.real_redis
 
@@ -173,13 +172,3 @@ def test_broken_data_gives_the_end_of_the_log(tmp_path: Path, make_redis: MakeRe
         path.write_bytes(b"this is not an append-only file\r\n" + path.read_bytes())
     with pytest.raises(TrunklineError, match=r"(?s)ended at once.*append only file"):
         server.start()
-
-
-def test_folder_of_a_newer_redis_is_not_silently_read_as_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from workers import embedded
-    from workers.redis_binary import RedisBinary
-
-    (tmp_path / "appendonlydir").mkdir()
-    monkeypatch.setattr(embedded, "find_redis_binary", lambda: RedisBinary("/old/redis-server", (6, 2, 9)))
-    with pytest.raises(TrunklineError, match="newer"):
-        EmbeddedRedis(tmp_path).start()

@@ -64,9 +64,15 @@ def fill_buffer(town: Town, content: bytes) -> tuple[Keypair, Batch]:
 
 
 def deploy_program(town: Town, a: int, b: int) -> Batch:
-    authority, program = town.people[0], town.new_key()
-    buffer, wires = fill_buffer(town, code(b) if a % 7 else b"\x7fELF no program at all")
+    program = town.new_key()
     town.programs.append(program)
+    return deploy_code(town, code(b) if a % 7 else b"\x7fELF no program at all", program)
+
+
+def deploy_code(town: Town, content: bytes, program: Keypair) -> Batch:
+    """A new program with this code."""
+    authority = town.people[0]
+    buffer, wires = fill_buffer(town, content)
     steps = [
         _create(authority, program, PROGRAM_BYTES, make.LOADER),
         make.deploy(program.pubkey(), buffer.pubkey(), authority.pubkey(), CODE_BYTES),
@@ -118,6 +124,16 @@ def call_program(town: Town, a: int, b: int) -> Batch:
     instruction = make.call(program, b"", *shape)
     memo = make.memo(f"call {b}", payer.pubkey())
     return [town.sign([instruction, memo, instruction][: 1 + b % 3], [payer])]
+
+
+def call_through(town: Town, a: int, b: int) -> Batch:
+    """A program that calls another one, which may be upgraded or closed by then."""
+    if town.caller is None or b % 11 == 0:
+        town.caller = town.new_key()
+        return deploy_code(town, sbpf.calling(), town.caller)
+    payer = town.people[b % len(town.people)]
+    call = make.call(town.caller.pubkey(), b"", (_program(town, a), ""))
+    return [town.sign([call, make.memo(f"through {b}", payer.pubkey())], [payer])]
 
 
 def call_nothing(town: Town, a: int, b: int) -> Batch:
@@ -220,6 +236,7 @@ PROGRAM_DOINGS: dict[str, Doing] = {
         end_program,
         make_counter,
         call_program,
+        call_through,
         call_nothing,
         call_dormant,
         write_reserved,

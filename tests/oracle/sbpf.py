@@ -48,6 +48,15 @@ def counting(step: int) -> bytes:
     return elf(body + _add(1, DATA_AT) + _set(2, 8) + _CALL + _EXIT, "sol_set_return_data")
 
 
+def calling() -> bytes:
+    """A program that calls the program which is its first account, with nothing."""
+    # On the stack: address of the program's key, then addresses and lengths of accounts and data, all nothing.
+    body = _copy(2, 1) + _add(2, 16) + _op(0x7B, 10, 2, -40) + _set(3, 0)
+    body += b"".join(_op(0x7B, 10, 3, place) for place in (-32, -24, -16, -8))
+    body += _copy(1, 10) + _add(1, -40) + b"".join(_set(register, 0) for register in range(2, 6))
+    return elf(body + _CALL + _EXIT, "sol_invoke_signed_c")
+
+
 def failing(code: int) -> bytes:
     """A program that logs `code` and ends with it as its own error."""
     log = b"".join(_set(register, code) for register in range(1, 6)) + _CALL

@@ -108,6 +108,15 @@ def test_an_executed_transaction_that_did_nothing_is_found(world: World) -> None
     assert fields(change(world, lambda entry: replace(entry, wrote=(), images={}))) >= {"account"}
 
 
+def test_a_transaction_that_nobody_signed_is_found(world: World) -> None:
+    """As if a worker had forgotten to look at signatures."""
+
+    def edit(entry: Recorded) -> Recorded:
+        return replace(entry, raw=entry.raw[:1] + bytes(64) + entry.raw[65:])
+
+    assert fields(change(world, edit)) == {"signatures"}
+
+
 def test_a_transaction_executed_twice_is_found(world: World) -> None:
     blocks = read_all(world.blocks)
     again = replace(blocks[1].entries[0], seq=blocks[2].entries[0].seq, slot=2)

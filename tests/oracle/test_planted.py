@@ -209,5 +209,8 @@ def test_s6_a_table_that_dies_too_soon(client: redis.Redis, monkeypatch: pytest.
     town.seal()
     assert errors(town, program_doings.end_table(town, 0, 1)) == [None]
     town.seal(3)
-    town.run(program_doings.use_table(town, 0, 5))
-    assert "error" in found(verdict(town))
+    # Refused without a fee, and so in no block; but whoever looks at the hashes tells.
+    assert errors(town, program_doings.use_table(town, 0, 5)) == ['"AddressLookupTableNotFound"']
+    looking = make.call(deploy(town, sbpf.peeking(8)), b"", (make.SLOT_HASHES, ""))
+    assert errors(town, [town.sign([looking], [town.people[0]])]) == [None]
+    assert "return" in found(verdict(town))

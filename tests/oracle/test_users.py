@@ -31,29 +31,17 @@ def town() -> Iterator[Town]:
 
 
 def errors(town: Town, batch: Batch, stage: int = 0) -> list[str | None]:
+    """What each came to, in blocks or refused before it."""
     found = town.run(batch, stage)
-    assert None not in found
-    return [outcome.err for outcome in found if outcome is not None]
+    refused = town.world.ledger.refusals([wire.signature for wire in batch])
+    assert all(bool(outcome) != bool(refusal) for outcome, refusal in zip(found, refused, strict=True))
+    return [outcome.err if outcome else refusal for outcome, refusal in zip(found, refused, strict=True)]
 
 
 def deploy(town: Town, code: bytes, stage: int = 0) -> Pubkey:
     """A program with this code, deployed by one stage."""
-    authority, program = town.people[0], town.new_key()
-    buffer, wires = program_doings.fill_buffer(town, code)
-    room = make.rent(program_doings.PROGRAM_BYTES)
-    steps = [
-        create_account(
-            CreateAccountParams(
-                from_pubkey=authority.pubkey(),
-                to_pubkey=program.pubkey(),
-                lamports=room,
-                space=program_doings.PROGRAM_BYTES,
-                owner=make.LOADER,
-            )
-        ),
-        make.deploy(program.pubkey(), buffer.pubkey(), authority.pubkey(), program_doings.CODE_BYTES),
-    ]
-    assert errors(town, [*wires, town.sign(steps, [authority, program])], stage) == [None] * 4
+    program = town.new_key()
+    assert errors(town, program_doings.deploy_code(town, code, program), stage) == [None] * 4
     return program.pubkey()
 
 
@@ -74,9 +62,15 @@ def test_a_program_is_what_the_ledger_holds_on_every_stage(town: Town) -> None:
     upgrade = town.sign([make.upgrade(program, buffer.pubkey(), authority.pubkey())], [authority])
     assert errors(town, [*wires, upgrade], 1) == [None] * 4
     assert {tell(town, program, stage) for stage in range(3)} == {"Program log: 0x2, 0x2, 0x2, 0x2, 0x2"}
+    caller, payer = deploy(town, sbpf.calling()), town.people[1]
+    through = town.one(town.sign([make.call(caller, b"", (program, ""))], [payer]), 2)
+    assert (through.err, through.logs[2]) == (None, "Program log: 0x2, 0x2, 0x2, 0x2, 0x2")
     town.seal()
     assert errors(town, [town.sign([make.close_program(program, authority.pubkey())], [authority])], 2) == [None]
     assert {tell(town, program, stage) for stage in range(3)} == {NOT_DEPLOYED}
+    # Nor through another program.
+    through_it = town.sign([make.call(caller, b"\1", (program, ""))], [payer])
+    assert town.one(through_it, 1).err == NOT_DEPLOYED
     town.seal()
     assert {tell(town, program, stage) for stage in range(3)} == {NOT_DEPLOYED}
 

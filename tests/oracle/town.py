@@ -62,6 +62,7 @@ class Town:
     tables: list[AddressLookupTableAccount] = field(default_factory=list)
     programs: list[Keypair] = field(default_factory=list)
     buffers: list[Keypair] = field(default_factory=list)
+    caller: Keypair | None = None
     counters: list[tuple[Pubkey, Pubkey]] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     serial: int = 0
@@ -110,6 +111,11 @@ class Town:
         found = self.world.ledger.outcomes([wire.signature for wire in wires])
         self.outcomes += [one for one in found if one is not None]
         return found
+
+    def foretold(self, wire: WireTransaction, stage: int) -> tuple[str | None, int, list[str]]:
+        """Error, units and logs that another stage's simulation gives for `wire` now."""
+        result = self.stages[(stage + 1) % len(self.stages)].simulate(wire).result
+        return result.err, result.units, result.logs
 
     def one(self, wire: WireTransaction, stage: int = 0) -> Outcome:
         """Process one, and insist on an outcome."""

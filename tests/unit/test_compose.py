@@ -121,8 +121,8 @@ def test_health_checks_ask_the_node_that_runs(services: dict[str, dict[str, Any]
     for name in ("worker", "maintenance"):
         node = _option(services[name]["command"], "--hostname").removesuffix("@%h")
         check = services[name]["healthcheck"]["test"][1]
-        assert check.startswith(f"celery --app {APP} inspect ping")
-        assert check.endswith(f"--destination {node}@$$HOSTNAME")
+        queue = _option(services[name]["command"], "--queues")
+        assert check == f"python -m workers.container_health worker {node}@$$HOSTNAME {queue}"
 
 
 def test_everything_waits_for_redis_and_the_initialised_ledger(services: dict[str, dict[str, Any]]) -> None:

@@ -8,7 +8,8 @@ from threading import Thread
 
 import pytest
 
-from workers.container_health import broker_problem, main, page_problem
+from workers.container_health import broker_problem, main, page_problem, worker_problem
+from workers.presence import Presence
 
 
 def test_a_connection_to_the_broker_is_healthy_and_its_loss_is_not() -> None:
@@ -51,3 +52,20 @@ def test_page_answers_or_not() -> None:
 def test_wrong_usage_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["beat"]) == 2
     assert "usage" in capsys.readouterr().err
+
+
+def test_a_worker_is_healthy_when_it_consumes_and_else_says_why_not() -> None:
+    taking = Presence("tx@here", 1, ("transactions",), 1, 0.0)
+    waiting = Presence("tx@there", 2, (), 1, 0.0, "no host with the archive has vouched for it")
+    gated = Presence("tx@gated", 3, (), 1, 0.0)
+    board = [taking, waiting, gated]
+
+    def problem(name: str, *, queue: str = "transactions", held: bool = False) -> str:
+        return worker_problem(board, name, queue, held=held) or ""
+
+    assert problem("tx@here") == ""
+    assert "no sign of life" in problem("tx@nobody")
+    assert problem("tx@there", held=True) == "tx@there takes nothing: no host with the archive has vouched for it"
+    assert problem("tx@gated", held=True) == "", "a closed gate is no illness"
+    assert "only from no queue" in problem("tx@gated")
+    assert "only from transactions" in problem("tx@here", queue="maintenance")

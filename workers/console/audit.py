@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import click
 
-from banking.audit import AuditReport
+from banking.audit import AuditReport, Check
 from banking.audit import audit as audit_ledger
 from banking.opening import read_blocks
 from config.settings import get_settings
+from workers.console.archive import replay_archive
 from workers.console.base import Command
 from workers.console.connection import open_ledger
 from workers.console.errors import CommandFailed
 
 
 @click.command(cls=Command)
+@click.option("--replay", is_flag=True, help="Also execute the archive again (I9); see `archive replay --check`.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
-def audit(as_json: bool) -> None:
+def audit(replay: bool, as_json: bool) -> None:
     """Check every promise of the ledger; exit code 1 when one is broken."""
     report = audit_ledger(open_ledger(), read_blocks(get_settings()))
+    if replay:
+        report = _with_replay(report)
     if as_json:
         click.echo(json.dumps(asdict(report), indent=2))
     else:
         click.echo("\n".join(audit_lines(report)))
     if not report.ok:
         raise CommandFailed("The audit does not hold: see the checks that say FAILED." if not as_json else "")
+
+
+def _with_replay(report: AuditReport) -> AuditReport:
+    said = replay_archive(read_blocks(get_settings()))
+    detail = f"{said.transactions} transactions executed again, {said.accounts} account states compared"
+    if not said.ok:
+        detail = (
+            f"{said.count} divergences from the oracle: {said.divergences[0]}; see `trunkline archive replay --check`"
+        )
+    return replace(report, ok=report.ok and said.ok, checks=[*report.checks, Check("I9", said.ok, detail)])
 
 
 def audit_lines(report: AuditReport) -> list[str]:

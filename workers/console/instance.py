@@ -79,6 +79,11 @@ def _extra(account_dir: Path | None, clones: tuple[str, ...], url: str) -> dict[
     type=click.Choice([mode.value for mode in Fsync]),
     help="When the embedded Redis forces writes to disk (TRUNKLINE_FSYNC; default everysec).",
 )
+@click.option(
+    "--move-redis",
+    is_flag=True,
+    help="Let a newer Redis take over the data, of which a copy is kept. There is no other way back.",
+)
 @cors_origins
 def up(
     workers: int,
@@ -88,6 +93,7 @@ def up(
     no_rpc: bool,
     redis_port: int | None,
     fsync: str | None,
+    move_redis: bool,
     cors_origins: str | None,
 ) -> None:
     """Run an instance until Ctrl-C: Redis, workers, beat, Flower and the Solana RPC server."""
@@ -112,6 +118,8 @@ def up(
         rpc=not no_rpc,
         rpc_port=rpc_port,
         prepare=lambda url: click.echo(_made(settings, url, dict)),
+        move_redis=move_redis,
+        say=click.echo,
     )
     with launcher.run():
         configure_command(settings, "up", server=True, file=launcher.log_folder / "up.log")

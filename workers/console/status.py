@@ -72,7 +72,8 @@ def gather() -> dict[str, Any]:
 
     backlog, parked, dead, dead_bytes = ledger.call(sizes)
     pulse = last_pulse(ledger)
-    workers = ledger.call(open_board(ledger).workers)
+    everybody = ledger.call(open_board(ledger).everybody)
+    workers = [one for one in everybody if not one.waits]
     # With servers of one's own there may be no instance on this machine, and so no Flower to name.
     note = read_instance(settings.data_dir) or {}
     return {
@@ -97,6 +98,7 @@ def gather() -> dict[str, Any]:
         "workers": [
             {"name": one.name, "pid": one.pid, "queues": list(one.queues), "epoch": one.epoch} for one in workers
         ],
+        "waiting": [{"name": one.name, "why": one.waits} for one in everybody if one.waits],
         "redis_url": settings.ledger_url(),
         "broker_url": settings.celery_url(),
         "flower_url": note.get("flower_url"),
@@ -177,6 +179,8 @@ def _show(facts: dict[str, Any]) -> None:
             f"{'Clock':<13} Redis' clock went back: {facts['clock_back']:,.0f} s behind the latest time seen on it. "
             "Nothing waits for it; check the server's time synchronisation."
         )
+    for one in facts["waiting"]:
+        click.echo(f"{'Waiting':<13} {one['name']}: {one['why']}")
     if not facts["workers"]:
         click.echo("No worker consumes. Start them with `trunkline up`, or see their logs.")
     for worker in facts["workers"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import psutil
@@ -20,6 +20,7 @@ from tests.integration.cli.program import PROGRAM, Instance, environment
 from tests.integration.flower.plain import END, PlainFlower
 from tests.integration.waiting import gone, wait_until
 from tests.ledgers import SOL
+from tests.pipelines import ROOT
 from tests.tools import needs
 from workers.ports import free_port
 
@@ -75,7 +76,21 @@ def processed(browser: Browser) -> list[int]:
     return [int(rows[name]["Processed"].replace(",", "")) if name in rows else 0 for name in WORKERS]
 
 
-def test_workers_are_online_tasks_are_listed_and_counts_grow(instance: Instance, url: str, browser: Browser) -> None:
+@pytest.fixture
+def camera(pytestconfig: pytest.Config, browser: Browser) -> Callable[..., None]:
+    """Takes the pictures of the documentation when that was asked for."""
+
+    def take(name: str, ready: Callable[[], bool] = lambda: True) -> None:
+        if pytestconfig.getoption("--pictures"):
+            wait_until(ready, "something to see")
+            browser.picture(ROOT / "docs" / "images" / f"{name}.png")
+
+    return take
+
+
+def test_workers_are_online_tasks_are_listed_and_counts_grow(
+    instance: Instance, url: str, browser: Browser, camera: Callable[..., None]
+) -> None:
     browser.open(f"{url}/workers")
     wait_until(
         lambda: [workers(browser)[name]["Status"] for name in WORKERS if name in workers(browser)] == ["Online"] * 3,
@@ -88,12 +103,17 @@ def test_workers_are_online_tasks_are_listed_and_counts_grow(instance: Instance,
         wait_until(
             lambda: all(now > then for now, then in zip(processed(browser), before, strict=True)), "all counts grow"
         )
+        camera("flower-workers", lambda: min(processed(browser)) >= 60)
         browser.open(f"{url}/tasks?name={PROCESS_BATCH}")
         wait_until(lambda: len(browser.table("#tasks-table")) >= 10, "tasks are listed")
+        camera("flower-tasks")
     rows = browser.table("#tasks-table")
     assert {row["Name"] for row in rows} == {PROCESS_BATCH}
     assert {row["State"] for row in rows} <= {"SUCCESS", "STARTED", "RECEIVED"}
     assert {row["Worker"].partition("@")[0] for row in rows} <= set(WORKERS)
+    # It asks that worker eight things at once.
+    browser.open(f"{url}/worker/{rows[0]['Worker']}")
+    browser.wait_for("Max concurrency")
 
 
 def test_failed_work_looks_failed(instance: Instance, browser: Browser) -> None:

@@ -1,0 +1,72 @@
+"""Over RPC: sysvars are what programs see, and durable nonces pass preflight and survive their blockhash."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from solders.hash import Hash
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+from solders.system_program import (
+    AdvanceNonceAccountParams,
+    CreateAccountParams,
+    InitializeNonceAccountParams,
+    TransferParams,
+    advance_nonce_account,
+    create_account,
+    initialize_nonce_account,
+    transfer,
+)
+
+from banking.execution.context import SlotContext
+from banking.execution.sysvars import sysvar_data
+from banking.ledger import MAX_BLOCKHASH_AGE
+from banking.records import unpack_account
+from tests.integration.rpc.node import Node, base64_of
+from tests.ledgers import SOL, sign
+
+_PROCESSED = {"commitment": "processed", "encoding": "base64"}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "SysvarC1ock11111111111111111111111111111111",
+        "SysvarS1otHashes111111111111111111111111111",
+        "SysvarS1otHistory11111111111111111111111111",
+        "SysvarRecentB1ockHashes11111111111111111111",
+    ],
+)
+def test_sysvar_is_what_programs_see(node: Node, key: str) -> None:
+    node.seal(4)
+    node.world.stage.simulate(node.world.transfer(node.world.faucet, Keypair().pubkey(), SOL))
+    context: SlotContext = node.world.stage._executor._vm.context
+    shown = node.call("getAccountInfo", key, _PROCESSED)["value"]
+    assert base64.b64decode(shown["data"][0]) == sysvar_data(bytes(Pubkey.from_string(key)), context)
+    assert (shown["lamports"], shown["owner"]) == (1, "Sysvar1111111111111111111111111111111111111")
+
+
+def test_nonce_transaction_is_simulated_and_sent_after_its_blockhash_has_expired(node: Node) -> None:
+    payer, account, target = node.world.faucet, Keypair(), Keypair().pubkey()
+    key = account.pubkey()
+    params = CreateAccountParams(
+        from_pubkey=payer.pubkey(), to_pubkey=key, lamports=SOL, space=80, owner=Pubkey.default()
+    )
+    begun = InitializeNonceAccountParams(nonce_pubkey=key, authority=payer.pubkey())
+    node.commit(sign([create_account(params), initialize_nonce_account(begun)], [payer, account], node.blockhash()))
+    value = Hash.from_bytes(unpack_account(node.world.ledger.account(bytes(key))).data[40:72])
+    node.seal(MAX_BLOCKHASH_AGE + 1)
+    instructions = [
+        advance_nonce_account(AdvanceNonceAccountParams(nonce_pubkey=key, authorized_pubkey=payer.pubkey())),
+        transfer(TransferParams(from_pubkey=payer.pubkey(), to_pubkey=target, lamports=SOL)),
+    ]
+    raw = base64_of(sign(instructions, [payer], value))
+    options: dict[str, Any] = {"encoding": "base64"}
+    assert node.call("simulateTransaction", raw, options | {"sigVerify": True})["value"]["err"] is None
+    node.call("sendTransaction", raw, options | {"preflightCommitment": "processed"})
+    node.drain()
+    assert node.world.balance(target) == SOL
+    stale = base64_of(sign([*instructions[:1], *instructions[1:] * 2], [payer], value))
+    assert "Blockhash not found" in node.error("sendTransaction", stale, options)["message"]
