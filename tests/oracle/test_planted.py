@@ -56,7 +56,7 @@ class StalePrograms(Programs):
         super().__init__()
         self._own: dict[bytes, bytes] = {}
 
-    def is_current(self, key: bytes, record: bytes, data: bytes) -> bool:
+    def is_current(self, key: bytes, record: bytes, view: Mapping[bytes, bytes]) -> bool:
         return self._own.get(key) == record
 
     def compiled(self, key: bytes, record: bytes, data_key: bytes | None, data: bytes) -> None:
