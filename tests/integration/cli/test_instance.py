@@ -38,6 +38,11 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
         running.end()
 
 
+def ledger_id(text: str) -> str:
+    """The id that `init` and `up` print."""
+    return text.partition("(id ")[2].partition(")")[0]
+
+
 def listening(url: str) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex((urlsplit(url).hostname, urlsplit(url).port)) == 0
@@ -149,6 +154,11 @@ def test_init_without_an_instance(tmp_path: Path) -> None:
     assert again.code == 0, again.err
     assert "is there already" in again.out
     assert not (quiet.folder / "lock").exists()
+    # It is the same ledger, in the archive as well, and its faucet is the key that was written.
+    assert ledger_id(again.out) == ledger_id(made.out)
+    assert f"faucet {quiet.faucet().pubkey()} holds" in made.out
+    genesis = json.loads(quiet("block", "show", "0", "--json").out)
+    assert genesis["ledger_id"] == ledger_id(made.out)
 
 
 def test_dead_letters(instance: Instance) -> None:
@@ -200,6 +210,8 @@ def test_ctrl_c_leaves_nothing_and_the_state_survives(instance: Instance) -> Non
     password = urlsplit(after["redis_url"]).password
     assert password
     assert password not in instance("status").out
-    assert instance("airdrop", str(Keypair().pubkey()), str(SOL)).code == 0
+    somebody = str(Keypair().pubkey())
+    assert instance("airdrop", somebody, str(SOL)).code == 0
+    assert instance("balance", somebody).out == f"{SOL} lamports\n"
     assert instance.json("audit")["ok"]
     assert password not in instance.end(signal.SIGTERM)

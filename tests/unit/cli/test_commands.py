@@ -327,7 +327,10 @@ def test_what_never_was_a_transaction_cannot_be_replayed(shell: Shell, dead: str
     everything = shell("deadletter", "replay", "--all")
     assert everything.exit_code == 1
     assert "back in intake" in everything.stdout
-    assert shell("deadletter", "show", "malformed-1").exit_code == 0
+    # What was refused is still there to be looked at.
+    shown = json.loads(shell("deadletter", "show", "malformed-1").stdout)
+    assert (shown["kind"], shown["reason"]) == ("malformed", "not base64 and not base58")
+    assert "what is this" in json.dumps(shown)
 
 
 def test_a_given_up_task_is_sent_again(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
