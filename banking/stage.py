@@ -23,7 +23,10 @@ from banking.solana_errors import (
 )
 from banking.tolerance import Protection
 from banking.wire import TransactionInput, VerifiedTransaction, WireTransaction, check_signatures, decode, verify
+from recovery import crash_points
 from recovery.retryable import is_retryable
+
+CRASH_POINTS = ("stage.executed",)
 
 
 @dataclass(slots=True)
@@ -164,6 +167,7 @@ class BankingStage:
             pending.wires = pending.put_off
             return
         entries = [entry for _, entry in executed]
+        crash_points.reach("stage.executed")
         answer = self.ledger.commit(entries, loaded.versions, enqueued_at, context=loaded.context)
         pending.settle([wire for wire, _ in executed], answer.codes, report)
 

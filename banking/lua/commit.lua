@@ -28,6 +28,8 @@
 -- Redis denies when it is out of memory, so a refusal leaves nothing behind. Balances and records are opaque bytes.
 -- Sequence numbers, slots and counts stay below 2^53, where Lua numbers are exact.
 
+local ARGV = ARGV
+
 local function whole(number)
   return string.format('%.0f', number)
 end
@@ -74,24 +76,20 @@ for i = 1, tonumber(take()) do blockhashes[i] = take() end
 
 local txs, signatures, hashes = {}, {}, {}
 for i = 1, tonumber(take()) do
-  local tx = {blockhash = nil}
-  signatures[i] = take()
-  hashes[i] = take()
-  tx.blockhash = tonumber(take())
-  tx.bound = take()
-  tx.reads = take()
-  tx.burned = take()
-  tx.ok = take()
-  tx.result = take()
-  tx.raw = take()
-  tx.detail = take()
-  tx.writes = {}
-  for w = 1, tonumber(take()) do
-    local index, record = tonumber(take()), take()
+  signatures[i], hashes[i] = ARGV[at], ARGV[at + 1]
+  local writes, count = {}, tonumber(ARGV[at + 10])
+  -- Made at once, a table need not grow field by field.
+  txs[i] = {
+    blockhash = tonumber(ARGV[at + 2]), bound = ARGV[at + 3], reads = ARGV[at + 4], burned = ARGV[at + 5],
+    ok = ARGV[at + 6], result = ARGV[at + 7], raw = ARGV[at + 8], detail = ARGV[at + 9], writes = writes,
+  }
+  at = at + 11
+  for w = 1, count do
     -- An account that is gone has an image, too.
-    tx.writes[w] = {index, record == '' and '-' or record}
+    local record = ARGV[at + 1]
+    writes[w] = {tonumber(ARGV[at]), record == '' and '-' or record}
+    at = at + 2
   end
-  txs[i] = tx
 end
 
 local state = redis.call('HMGET', KEYS[2], 'slot', 'seq', 'bytes', 'full', 'slot_time')
@@ -148,13 +146,37 @@ local first = seq + 1
 local codes, journal = {}, {}
 local image, image_version, touched = {}, {}, {}
 
+-- How long the images are that the slot has of what may be written. One look-up for all whose new record is small; where
+-- the old one is not, that is some milliseconds, once.
+local image_bytes, small, small_index = {}, {}, {}
+for i = 1, #txs do
+  for w = 1, #txs[i].writes do
+    local index, record = txs[i].writes[w][1], txs[i].writes[w][2]
+    if not image_bytes[index] then
+      if #record > 1024 then
+        image_bytes[index] = redis.call('HSTRLEN', images, keys[index])
+      else
+        image_bytes[index] = 0
+        small[#small + 1] = keys[index]
+        small_index[#small_index + 1] = index
+      end
+    end
+  end
+end
+if slot_bytes > 0 and #small > 0 then
+  local found = in_chunks('HMGET', images, small)
+  for i = 1, #small do
+    if found[i] then image_bytes[small_index[i]] = #found[i] end
+  end
+end
+
 -- What a transaction adds to the slot's block: its entry, and what the images of its accounts grow by.
 local function bytes_of(tx, result)
-  local sum = 64 + #tx.raw + #result + #tx.detail + 32 * #tx.writes
-  for w = 1, #tx.writes do
-    local index, record = tx.writes[w][1], tx.writes[w][2]
-    local before = image[index] and #image[index] or redis.call('HSTRLEN', images, keys[index])
-    sum = sum + #record - before
+  local writes = tx.writes
+  local sum = 64 + #tx.raw + #result + #tx.detail + 32 * #writes
+  for w = 1, #writes do
+    local before = image_bytes[writes[w][1]]
+    sum = sum + #writes[w][2] - before
     if before == 0 then sum = sum + 48 end
   end
   return sum
@@ -167,13 +189,14 @@ local function fits(bytes)
   if large then full = '2' elseif full == '' then full = '1' end
   return large
 end
+local slot_prefix, slot_id, mark = whole(slot) .. ':', whole(slot) .. '-', ARGV[4]
 local new_status, new_messages, done, applied_signatures = {}, {}, {}, {}
 local ok_count, failed_count, burned_sum, burned = 0, 0, 0, {}
 local refused, refusals, refused_at = {}, {}, {}
 for i = 1, #txs do
   local tx = txs[i]
   local code = judge(i, tx)
-  local result, bytes
+  local number, result, bytes
   if code == 'A' and tx.ok == 'r' then
     code = 'R'
     status[i] = tx.result
@@ -183,7 +206,8 @@ for i = 1, #txs do
     refused_at[#refused_at + 1] = whole(slot)
     refused_at[#refused_at + 1] = signatures[i]
   elseif code == 'A' then
-    result = whole(slot) .. ':' .. whole(seq + 1) .. ':' .. tx.result
+    number = whole(seq + 1)
+    result = slot_prefix .. number .. ':' .. tx.result
     bytes = bytes_of(tx, result)
     if not fits(bytes) then code = 'B' end
   end
@@ -191,16 +215,17 @@ for i = 1, #txs do
   if code == 'A' then
     seq = seq + 1
     slot_bytes = slot_bytes + bytes
-    local version = whole(seq) .. ':' .. string.sub(signatures[i], 1, 16) .. ARGV[4]
+    local version = number .. ':' .. string.sub(signatures[i], 1, 16) .. mark
     local written = {}
     for w = 1, #tx.writes do
       local index, record = tx.writes[w][1], tx.writes[w][2]
       if not image[index] then touched[#touched + 1] = index end
       image[index] = record
+      image_bytes[index] = #record
       image_version[index] = version
       written[w] = keys[index]
     end
-    journal[#journal + 1] = {seq, 't', tx.raw, 'r', result, 'f', tx.burned, 'd', tx.detail, 'w', table.concat(written)}
+    journal[#journal + 1] = {slot_id .. number, 't', tx.raw, 'r', result, 'f', tx.burned, 'd', tx.detail, 'w', table.concat(written)}
     new_status[#new_status + 1] = signatures[i]
     new_status[#new_status + 1] = result
     -- Without a fee it was not included (as in Solana), and the same message may be tried again.
@@ -250,7 +275,7 @@ if applied > 0 then
   write_chunks('HSET', KEYS[5], new_status)
   write_chunks('HSET', KEYS[6], new_messages)
   for i = 1, #journal do
-    redis.call('XADD', KEYS[8], whole(slot) .. '-' .. whole(journal[i][1]), unpack(journal[i], 2))
+    redis.call('XADD', KEYS[8], unpack(journal[i]))
   end
   local taken_in = redis.call('HDEL', KEYS[9], unpack(applied_signatures))
   if taken_in < applied then redis.call('HINCRBY', KEYS[2], 'accepted', applied - taken_in) end
@@ -275,7 +300,8 @@ if #refused > 0 then
   end
 end
 if #done > 0 then
-  redis.call('HDEL', KEYS[9], unpack(done))
+  -- Those applied were dropped above.
+  if #done > applied then redis.call('HDEL', KEYS[9], unpack(done)) end
   redis.call('ZREM', KEYS[10], unpack(done))
   redis.call('ZREM', KEYS[11], unpack(done))
   redis.call('HDEL', KEYS[12], unpack(done))

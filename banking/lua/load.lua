@@ -78,12 +78,12 @@ for i = 1, #accounts do
 end
 -- A few at a time: a batch may ask for hundreds of records of 10 MiB, and Redis serves nobody else meanwhile.
 local most, sent, looked_at = tonumber(ARGV[at]), 0, #accounts
-for first = 1, #wanted, 4 do
+for first = 1, #wanted, 6 do
   if sent > most then
     looked_at = place[first] - 1
     break
   end
-  local part = redis.call('HMGET', KEYS[3], unpack(wanted, first, math.min(first + 3, #wanted)))
+  local part = redis.call('HMGET', KEYS[3], unpack(wanted, first, math.min(first + 5, #wanted)))
   for i = 1, #part do
     local record = part[i] or ''
     records[place[first + i - 1]] = record

@@ -98,7 +98,7 @@ def test_a_parked_batch_is_told_with_its_reason(
     processor = SimpleNamespace(park=lambda wires, delay, done: None)
     monkeypatch.setattr(base, "runtime", lambda: SimpleNamespace(processor=processor))
     task = TransactionTask()
-    monkeypatch.setattr(task, "_decoded", lambda: (wires, Processed()))
+    monkeypatch.setattr(task, "request_stack", SimpleNamespace(top=SimpleNamespace(decoded=(wires, Processed()))))
     with caplog.at_level(logging.INFO):
         task.park(2.0, RuntimeError("the breaker is open"))
     assert told(caplog) == [("INFO", "Parked: 2 for 2.0 s", names(wires))]
