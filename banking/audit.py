@@ -164,11 +164,12 @@ class _Audit:
             text = f"{end.processed} processed and {end.failed} failed are counted"
             self._findings.add("I3", f"{text}, the outcomes are {replay.processed} and {replay.failed}")
         resolved = end.processed + end.failed
-        if end.accepted != resolved + pending["intake"] + pending["dead"]:
+        dead = pending["dead"] + end.dropped
+        if end.accepted != resolved + end.refused + pending["intake"] + dead:
             self._findings.add(
                 "I3",
-                f"{end.accepted} accepted, but {resolved} have an outcome, {pending['intake']} wait and "
-                f"{pending['dead']} are dead letters",
+                f"{end.accepted} accepted, but {resolved} have an outcome, {end.refused} were refused, "
+                f"{pending['intake']} wait and {dead} are or were dead letters",
             )
 
     def _compare_with_archive(self, end: State) -> None:
@@ -236,8 +237,8 @@ class _Audit:
             find.check("I2", f"{len(replay.signatures)} signatures applied, each once, {since}"),
             find.check(
                 "I3",
-                f"{end.accepted} accepted = {resolved} outcomes + {pending['intake']} waiting + "
-                f"{pending['dead']} dead letters",
+                f"{end.accepted} accepted = {resolved} outcomes + {end.refused} refused + "
+                f"{pending['intake']} waiting + {pending['dead'] + end.dropped} dead letters",
             ),
             find.check(
                 "I4",

@@ -74,6 +74,11 @@ def compare(ledger: Ledger, blocks: BlockStore) -> Finding:
         return Finding(Condition.LOST, f"Redis has no such ledger, the archive has it up to slot {newest}", "none")
 
 
+def is_unsealable(state: State) -> bool:
+    """Whether a closed slot waits that no block can hold."""
+    return state.closing and state.closing_bytes > most_body_bytes()
+
+
 def _same(one: State, other: State) -> bool:
     """Whether nothing was sealed between the two."""
     return (one.epoch, one.finalized, one.closing) == (other.epoch, other.finalized, other.closing)
@@ -97,7 +102,7 @@ def _compare_heads(state: State, blocks: BlockStore) -> Finding:
         return behind
     if blocks.exists(state.finalized + 1) and not _is_closing(state, blocks.header(state.finalized + 1)):
         return behind
-    if state.closing_bytes > most_body_bytes():
+    if is_unsealable(state):
         slot, has = state.finalized + 1, f"{state.closing_bytes} bytes, a block holds {most_body_bytes()}"
         return Finding(Condition.UNSEALABLE, f"closed slot {slot} has {has}", epoch)
     return Finding(Condition.HEALTHY, f"epoch {state.epoch}, final up to slot {state.finalized}", epoch)

@@ -35,10 +35,6 @@ class InvalidTransaction(TrunklineError):
         self.code = code
 
 
-class InvariantViolation(TrunklineError):
-    """An execution would have broken a promise of the ledger, so nothing of it was committed."""
-
-
 class BadBlock(TrunklineError):
     """A block is damaged, forged, missing or out of place; nothing behind it can be trusted."""
 
@@ -96,6 +92,14 @@ class LeaseLost(RestoreInterrupted):
 
 class ArchiveBehind(TransientError):
     """The archive lacks blocks that this ledger builds on; nothing is sealed onto a chain with a hole."""
+
+
+class TransactionRefused(TrunklineError):
+    """The ledger refused the transaction without a fee; the same bytes may be submitted again."""
+
+    def __init__(self, err: str) -> None:
+        super().__init__(f"refused without a fee: {err}")
+        self.err = err
 
 
 class VmPanic(TrunklineError):

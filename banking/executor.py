@@ -135,7 +135,7 @@ class SvmExecutor:
             # The VM has found the payer good, and charges nothing; Solana does.
             writes = self._charge(touched.keys[0], meta.fee(), view)
         burned = _burned(view, writes)
-        if burned not in ((meta.fee(),) if error is None else (0, meta.fee())):
+        if burned != meta.fee() and (burned or error is None):
             self._vm.reset()
             return self._broken(wire, view, f"{burned} lamports left circulation", UNBALANCED_TRANSACTION)
         return meta, _result(meta, error, burned), writes

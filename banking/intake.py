@@ -68,7 +68,17 @@ class Intake:
         keys, epoch_keys = self._ledger.keys, self._ledger.epoch_keys
         at, codes = self._ledger.run(
             "accept",
-            [keys.meta, epoch_keys.state, epoch_keys.status, keys.intake, keys.queued, keys.dead, keys.dead_bytes],
+            [
+                keys.meta,
+                epoch_keys.state,
+                epoch_keys.status,
+                keys.intake,
+                keys.queued,
+                keys.dead,
+                keys.dead_bytes,
+                epoch_keys.refusals,
+                epoch_keys.refused,
+            ],
             [
                 self._ledger.epoch,
                 self._limit,
@@ -97,6 +107,7 @@ class Intake:
                     keys.queued,
                     keys.parked,
                     keys.dead,
+                    epoch_keys.refusals,
                 ],
                 [self._ledger.epoch, int(delay * 1000), *(part for pair in some for part in pair)],
             )
@@ -132,6 +143,7 @@ class Intake:
                     keys.parked,
                     keys.attempts,
                     keys.dead,
+                    epoch_keys.refusals,
                 ],
                 [self._ledger.epoch, *(part for pair in some for part in pair)],
             )

@@ -104,9 +104,9 @@ class EpochKeys:
     @cached_property
     def state(self) -> str:
         """Hash: slot, slot_time (ms, that of the block before), slot_opened (ms), seq, blockhash, burned, processed,
-        failed, accepted, watermark (ms), finalized, finalized_seq, bytes of the open slot, full (not empty: it is to
-        close before its time; '2': it has its one large transaction), and closing with its facts while a closed slot
-        waits for its block."""
+        failed, refused, dropped (dead letters), accepted, watermark (ms), finalized, finalized_seq, bytes of the open
+        slot, full (not empty: it is to close before its time; '2': it has its one large transaction), and closing with
+        its facts while a closed slot waits for its block."""
         return f"{self.prefix}:state"
 
     @cached_property
@@ -128,6 +128,16 @@ class EpochKeys:
     def messages(self) -> str:
         """Hash: message hash to the signature it was applied under."""
         return f"{self.prefix}:messages"
+
+    @cached_property
+    def refusals(self) -> str:
+        """Hash: signature to `slot:` and the error of a transaction that was refused without a fee."""
+        return f"{self.prefix}:refusals"
+
+    @cached_property
+    def refused(self) -> str:
+        """Sorted set: signature of each refusal by its slot."""
+        return f"{self.prefix}:refused"
 
     @cached_property
     def blockhashes(self) -> str:
@@ -166,6 +176,8 @@ class EpochKeys:
             self.versions,
             self.status,
             self.messages,
+            self.refusals,
+            self.refused,
             self.blockhashes,
             self.journal,
             self.images_even,

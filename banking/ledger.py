@@ -9,6 +9,7 @@ from typing import Any, NoReturn, cast
 
 import redis
 
+from banking.entries import Entry, commit_arguments
 from banking.errors import (
     LedgerMissing,
     LedgerRestoring,
@@ -19,7 +20,7 @@ from banking.execution.context import SlotContext, slot_context
 from banking.keys import EpochKeys, LedgerKeys
 from banking.layout import RESTORING, served_epoch
 from banking.limits import LOAD_BYTES, SLOT_LIMITS, SlotLimits
-from banking.records import Outcome, unpack_outcome
+from banking.records import Outcome, unpack_outcome, unpack_refusal
 from banking.versions import new_mark
 from config.addresses import refusal
 from recovery.scripts import Argument, load_scripts
@@ -27,6 +28,8 @@ from recovery.scripts import Argument, load_scripts
 #: Slots that a blockhash stays valid, and slots that blockhashes are kept (Solana's numbers).
 MAX_BLOCKHASH_AGE = 150
 BLOCKHASH_HISTORY = 300
+#: Refusals without a fee that are remembered, so that their senders can be told.
+MOST_REFUSALS = 100_000
 
 SCRIPTS = load_scripts(Path(__file__).parent / "lua")
 
@@ -37,12 +40,13 @@ class Loaded:
 
     `resolved` answers, in the order asked, which signatures have their end (an outcome or a dead letter), `recent`
     which blockhashes are valid; `versions` and `records` are by account key, "absent" being b"".
-    `context` is the open slot.
+    `refused` says which were refused and not accepted again since: they count as resolved. `context` is the open slot.
     `left_out` are accounts that were not looked at, because the records before them are large.
     """
 
     context: SlotContext
     resolved: list[bool]
+    refused: list[bool]
     recent: dict[bytes, bool]
     versions: dict[bytes, bytes]
     records: dict[bytes, bytes]
@@ -56,26 +60,6 @@ class Loaded:
     def is_recent(self, blockhash: bytes) -> bool:
         """Whether a transaction may name `blockhash`."""
         return self.recent[blockhash]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One transaction for the commit script; see `lua/commit.lua` for the fields."""
-
-    signature: bytes
-    message_hash: bytes
-    blockhash: bytes | None
-    reads: Sequence[bytes]
-    burned: int
-    ok: bool
-    result: bytes
-    raw: bytes
-    writes: Mapping[bytes, bytes]
-    detail: bytes = b""
-    #: Whether the execution could see its slot, and so is good for that slot only.
-    bound: bool = False
-    #: Valid by its durable nonce, an account among `reads`, and not by a recent blockhash.
-    nonce: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +89,8 @@ class State:
     burned: int
     processed: int
     failed: int
+    refused: int
+    dropped: int
     accepted: int
     finalized: int
     finalized_seq: int
@@ -192,6 +178,7 @@ class Ledger:
                 keys.blockhashes,
                 self.keys.dead,
                 self.keys.intake,
+                keys.refusals,
             ],
             [
                 self.epoch,
@@ -213,7 +200,8 @@ class Ledger:
             self._context = self.epoch, context
         return Loaded(
             context=context,
-            resolved=[letter == ord("1") for letter in resolved],
+            resolved=[letter != ord("0") for letter in resolved],
+            refused=[letter == ord("2") for letter in resolved],
             recent={value: letter == ord("1") for value, letter in zip(blockhashes, valid, strict=True)},
             versions=dict(zip(seen, versions, strict=False)),
             records=dict(zip(seen, records, strict=False)),
@@ -252,6 +240,8 @@ class Ledger:
                 self.keys.dead,
                 keys.images_even,
                 keys.images_odd,
+                keys.refusals,
+                keys.refused,
             ],
             [
                 self.epoch,
@@ -261,7 +251,8 @@ class Ledger:
                 self.limits.shared,
                 self.limits.most,
                 context.token if context else b"",
-                *_commit_arguments(entries, versions),
+                MOST_REFUSALS,
+                *commit_arguments(entries, versions),
             ],
         )
         return Committed(int(slot), int(first), codes.decode())
@@ -282,6 +273,13 @@ class Ledger:
             return []
         values = self.call(lambda: self.client.hmget(self.epoch_keys.status, list(signatures)))
         return [unpack_outcome(value) if value else None for value in values]
+
+    def refusals(self, signatures: Sequence[bytes]) -> list[str | None]:
+        """Why each was refused without a fee (Solana's TransactionError as JSON text), None where it was not."""
+        if not signatures:
+            return []
+        values = self.call(lambda: self.client.hmget(self.epoch_keys.refusals, list(signatures)))
+        return [unpack_refusal(value) if value else None for value in values]
 
     def settled(self, signatures: Sequence[bytes]) -> list[tuple[Outcome, bool] | None]:
         """The outcomes, and whether each is final (its block is in the archive), all of one moment.
@@ -352,6 +350,8 @@ def _state(meta: dict[bytes, bytes], state: dict[bytes, bytes]) -> State:
         burned=number(b"burned"),
         processed=number(b"processed"),
         failed=number(b"failed"),
+        refused=number(b"refused"),
+        dropped=number(b"dropped"),
         accepted=number(b"accepted"),
         finalized=number(b"finalized"),
         finalized_seq=number(b"finalized_seq"),
@@ -361,28 +361,3 @@ def _state(meta: dict[bytes, bytes], state: dict[bytes, bytes]) -> State:
         slot_bytes=number(b"bytes"),
         closing_bytes=number(b"closing_bytes") if state.get(b"closing") else 0,
     )
-
-
-def _commit_arguments(entries: Sequence[Entry], versions: Mapping[bytes, bytes]) -> list[Argument]:
-    index: dict[bytes, int] = {}
-    hashes: dict[bytes, int] = {}
-    body: list[Argument] = []
-    for entry in entries:
-        for key in entry.reads:
-            index.setdefault(key, len(index) + 1)
-        blockhash = -1 if entry.nonce else 0
-        if entry.blockhash is not None:
-            blockhash = hashes.setdefault(entry.blockhash, len(hashes) + 1)
-        reads = b"".join(index[key].to_bytes(2, "big") for key in entry.reads)
-        body += (entry.signature, entry.message_hash, blockhash, int(entry.bound), reads, entry.burned, int(entry.ok))
-        body += (entry.result, entry.raw, entry.detail, len(entry.writes), *_flat(index, entry.writes.items()))
-    accounts: list[Argument] = []
-    for key in index:
-        accounts += (key, versions.get(key, b""))
-    return [len(index), *accounts, len(hashes), *hashes, len(entries), *body]
-
-
-def _flat(index: Mapping[bytes, int], writes: Iterable[tuple[bytes, bytes]]) -> Iterable[Argument]:
-    for key, record in writes:
-        yield index[key]
-        yield record

@@ -36,6 +36,7 @@ class Processed:
     """What a message came to, in numbers of transactions."""
 
     committed: int = 0
+    refused: int = 0
     duplicates: int = 0
     parked: int = 0
     buried: int = 0
@@ -56,6 +57,7 @@ class Processed:
         """The counts that are not 0. (A text, because Celery makes a safe copy of any other result for its log.)"""
         counts = (
             ("committed", self.committed),
+            ("refused", self.refused),
             ("duplicate", self.duplicates),
             ("parked", self.parked),
             ("dead", self.buried),
@@ -140,6 +142,7 @@ class Processor:
         report = self.stage.process(wires, enqueued_at=enqueued_at)
         crash_points.reach("processor.committed")
         done.committed += len(report.committed)
+        done.refused += len(report.refused)
         done.duplicates += len(report.duplicates)
         for wire in report.invalid:
             self._bury_forged(wire, done)

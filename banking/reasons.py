@@ -19,6 +19,9 @@ class Reason(StrEnum):
     PROCESSED = "processed"
     DEAD_LETTER = "dead-letter"
 
+    #: Accepted, and then refused without a fee: the same bytes may be submitted again while their blockhash lives.
+    REFUSED = "refused"
+
     #: Nothing speaks against the transaction; it may be submitted again later.
     INTAKE_FULL = "intake-full"
     ARCHIVE_BEHIND = "archive-behind"

@@ -94,6 +94,16 @@ def pack_result(result: Result) -> bytes:
     return _encoder.encode(result)
 
 
+def pack_refusal(err: str) -> bytes:
+    """The bytes that the commit script stores behind `slot:` for a transaction that was refused without a fee."""
+    return err.encode()
+
+
+def unpack_refusal(value: bytes) -> str:
+    """The error in a refusal, Solana's TransactionError as JSON text."""
+    return value.split(b":", 1)[1].decode()
+
+
 def unpack_outcome(value: bytes) -> Outcome:
     """Read a status value. Raises ValueError or msgspec.DecodeError when it is damaged."""
     slot, seq, packed = value.split(b":", 2)

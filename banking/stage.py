@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from banking.accounts import Touched, program_data_key, static_accounts, with_lookups
 from banking.cache import ProgramCache
 from banking.detail import Detail, pack_detail
-from banking.errors import InvalidTransaction, SlotFull, StillInConflict
+from banking.entries import Entry
+from banking.errors import InvalidTransaction, SlotFull, StillInConflict, TransactionRefused
 from banking.execution.nonces import Nonce, judge_nonce, nonce_key
 from banking.execution.visibility import sees_slot
 from banking.executor import SvmExecutor
-from banking.ledger import Entry, Ledger, Loaded
+from banking.ledger import Ledger, Loaded
 from banking.limits import COMMIT_BYTES, LOAD_BYTES, LONE_LOAD_BYTES, MOST_LOADED_BYTES
-from banking.records import HEADER_SIZE, Outcome, Result, pack_result
+from banking.records import HEADER_SIZE, Outcome, Result, pack_refusal, pack_result
 from banking.solana_errors import (
     ALREADY_PROCESSED,
     BLOCKHASH_NOT_FOUND,
@@ -22,20 +23,24 @@ from banking.solana_errors import (
 )
 from banking.tolerance import Protection
 from banking.wire import TransactionInput, VerifiedTransaction, WireTransaction, check_signatures, decode, verify
+from recovery import crash_points
 from recovery.retryable import is_retryable
+
+CRASH_POINTS = ("stage.executed",)
 
 
 @dataclass(slots=True)
 class BatchReport:
     """What became of a batch.
 
-    `committed` now; `duplicates` had their outcome before; `full` found no room in the slot and must come again in the
-    next; `conflicts` lost to others in every round and must
-    come again, as must those whose nonce is good from the next slot on; `invalid` have a wrong signature and were
-    never in intake; `broken` cannot be executed here, for the reason beside them.
+    `committed` now; `refused` now, without a fee; `duplicates` had their end before; `full` found no room in the slot
+    and must come again in the next; `conflicts` lost to others in every round and must come again, as must those whose
+    nonce is good from the next slot on; `invalid` have a wrong signature and were never in intake; `broken` cannot be
+    executed here, for the reason beside them.
     """
 
     committed: list[WireTransaction] = field(default_factory=list)
+    refused: list[WireTransaction] = field(default_factory=list)
     duplicates: list[WireTransaction] = field(default_factory=list)
     conflicts: list[WireTransaction] = field(default_factory=list)
     full: list[WireTransaction] = field(default_factory=list)
@@ -97,7 +102,8 @@ class BankingStage:
         """The whole way of one transaction, without Celery: verify, gate, breaker, execute, commit, with retries.
 
         A transaction that was processed before keeps its outcome. Raises InvalidTransaction, OperationRefused,
-        CircuitOpenError, and the last transient error when the retry policy has enough.
+        CircuitOpenError, TransactionRefused (without a fee: it may come again), and the last transient error when the
+        retry policy has enough.
         """
         wire = verify(decode(transaction))
         return self._protection.run(lambda: self._process_one(wire))
@@ -106,6 +112,8 @@ class BankingStage:
         report = self.process([wire])
         for _, error in report.broken:
             raise error
+        if report.refused:
+            raise TransactionRefused(self.ledger.refusals([wire.signature])[0] or "refused")
         if report.full:
             raise SlotFull("the open slot has no room for it")
         outcome = self.ledger.outcomes([wire.signature])[0]
@@ -130,8 +138,8 @@ class BankingStage:
             # Large accounts: one after the other.
             return [self.simulate_each([one])[0] for one in asked]
         return [
-            self._simulate(wire, touched[wire.signature], loaded, resolved, check)
-            for (wire, check), resolved in zip(asked, loaded.resolved, strict=True)
+            self._simulate(wire, touched[wire.signature], loaded, resolved and not refused, check)
+            for (wire, check), resolved, refused in zip(asked, loaded.resolved, loaded.refused, strict=True)
         ]
 
     def _simulate(
@@ -159,6 +167,7 @@ class BankingStage:
             pending.wires = pending.put_off
             return
         entries = [entry for _, entry in executed]
+        crash_points.reach("stage.executed")
         answer = self.ledger.commit(entries, loaded.versions, enqueued_at, context=loaded.context)
         pending.settle([wire for wire, _ in executed], answer.codes, report)
 
@@ -195,23 +204,35 @@ class BankingStage:
         """What to commit for `wire`; None when it must wait for the next slot."""
         refusal = pending.refused.get(wire.signature)
         if refusal is not None:
-            return _refusal(wire, refusal)
+            return _expired(wire) if refusal == BLOCKHASH_NOT_FOUND else _told(wire, refusal)
         nonce = None
         if not loaded.is_recent(wire.blockhash):
             nonce, verdict = self._nonce(wire, accounts, loaded)
             if verdict is Nonce.NOT_YET:
                 return None
             if verdict is Nonce.NONE:
-                return _refusal(wire, BLOCKHASH_NOT_FOUND, (nonce,) if nonce else ())
+                return _expired(wire, (nonce,) if nonce else ())
         refusal = None if _may_load(accounts, loaded) else MAX_LOADED_ACCOUNTS_DATA_SIZE_EXCEEDED
         execution = self._executor.execute(wire, accounts, loaded.records, nonce, refusal=refusal)
+        err = execution.result.err
+        reads = [key for key in accounts.reads() if key not in self._native]
+        if err is not None and not execution.burned:
+            # As in Solana: whoever pays no fee is not included, and may try again.
+            told = _told(wire, err)
+            return replace(
+                told,
+                blockhash=wire.blockhash if nonce is None else None,
+                reads=reads,
+                bound=sees_slot(wire),
+                nonce=nonce is not None,
+            )
         return Entry(
             signature=wire.signature,
             message_hash=wire.message_hash,
             blockhash=wire.blockhash if nonce is None else None,
-            reads=[key for key in accounts.reads() if key not in self._native],
+            reads=reads,
             burned=execution.burned,
-            ok=execution.result.err is None,
+            ok=err is None,
             result=pack_result(execution.result),
             raw=wire.raw,
             writes=execution.writes,
@@ -276,6 +297,8 @@ class _Pending:
             match code:
                 case "A":
                     report.committed.append(wire)
+                case "R":
+                    report.refused.append(wire)
                 case "D":
                     report.duplicates.append(wire)
                 case "B":
@@ -336,9 +359,15 @@ def _distinct(wires: Sequence[WireTransaction]) -> list[WireTransaction]:
     return list({wire.signature: wire for wire in wires}.values())
 
 
-def _refusal(wire: WireTransaction, err: str, reads: Sequence[bytes] = ()) -> Entry:
-    result = pack_result(Result(err, 0, 0, []))
+def _expired(wire: WireTransaction, reads: Sequence[bytes] = ()) -> Entry:
+    """An outcome without a fee: nothing can make it valid again."""
+    result = pack_result(Result(BLOCKHASH_NOT_FOUND, 0, 0, []))
     return Entry(wire.signature, wire.message_hash, None, reads, 0, False, result, wire.raw, {})
+
+
+def _told(wire: WireTransaction, err: str) -> Entry:
+    """A refusal without a fee, which is no outcome."""
+    return Entry(wire.signature, wire.message_hash, None, (), 0, False, pack_refusal(err), wire.raw, {}, refused=True)
 
 
 def _with_program_data(touched: Touched, loaded: Loaded) -> Touched:

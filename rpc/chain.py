@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from recovery.clock import SYSTEM_CLOCK, Clock
+from rpc.ending import end
 from rpc.reader import AWAY, LedgerReader, Snapshot
 
 logger = logging.getLogger(__name__)
@@ -53,10 +53,7 @@ class Chain:
         self._task = asyncio.create_task(self._run(), name="rpc-chain")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end(self._task)
 
     def slot_age(self, snapshot: Snapshot) -> float:
         """Seconds since this server saw `snapshot`'s open slot begin, by its monotonic clock: no time of day counts."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from solders.transaction import VersionedTransaction
 from banking.blocks import Block
 from banking.journal import JournalEntry, image_record, written_by
 from banking.ledger import BLOCKHASH_HISTORY
+from rpc.ending import end
 from rpc.index.accounts import AccountIndex
 from rpc.index.backfill import Backfill
 from rpc.index.history import History
@@ -76,11 +76,8 @@ class Follower:
         self._task = asyncio.create_task(self._run(), name="rpc-follower")
 
     async def stop(self) -> None:
-        for task in (self._task, self._backfilling):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        await end(self._task)
+        await end(self._backfilling)
         await self._client.aclose()
 
     async def wait_for(self, snapshot: Snapshot, timeout: float) -> bool:

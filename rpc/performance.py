@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from dataclasses import dataclass
 
+from rpc.ending import end
 from rpc.reader import AWAY, LedgerReader, Snapshot
 
 SAMPLE_SECONDS = 60
@@ -36,10 +36,7 @@ class Performance:
         self._task = asyncio.create_task(self._run(), name="rpc-performance")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end(self._task)
 
     async def _run(self) -> None:
         before: Snapshot | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from redis.backoff import NoBackoff
 from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable
 from banking.keys import LedgerKeys
 from banking.layout import served_epoch
+from rpc.ending import end
 
 #: (Redis command, name of a key in `EpochKeys` or `LedgerKeys`, further arguments).
 Command = tuple[str, str, *tuple[Any, ...]]
@@ -143,10 +143,7 @@ class LedgerReader:
         return (await self._read([commands]))[0]
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end(self._task)
         await self.client.aclose()
 
     async def _serve(self) -> None:

@@ -81,7 +81,8 @@ class TransactionTask(FaultTolerantTask):
         story.began(wires)
         redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
         processor.run(wires, enqueued_at=enqueued_at, isolate=isolate or redelivered, done=done)
-        story.ended(wires, done.words(), runtime().ledger.settled)
+        ledger = runtime().ledger
+        story.ended(wires, done.words(), ledger.settled, ledger.refusals)
         return done
 
     def park(self, delay: float, exc: Exception) -> None:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from banking.consistency import is_unsealable
 from banking.pulse import Pulse
 from config.app import app
 from config.queues import EVALUATE_HEALTH
@@ -61,6 +62,7 @@ def _signals(here: Runtime, pulse: Pulse, breaker: Snapshot) -> list[Signal]:
         CallableSignal("backlog_age_s", lambda: pulse.backlog_age or 0.0),
         CallableSignal("seal_lag_s", lambda: max(0.0, pulse.seal_age - here.settings.slot_interval)),
         CallableSignal("clock_back_s", lambda: pulse.clock_back),
+        CallableSignal("unsealed_bytes_ratio", lambda: _unsealed_ratio(here)),
         CallableSignal("archive_writable", lambda: _archive_writable(here, pulse)),
         CallableSignal("dead_letters_ratio", lambda: here.burial.limits.share(*here.burial.letters.size())),
         RedisMemoryRatio(here.ledger.client),
@@ -69,6 +71,14 @@ def _signals(here: Runtime, pulse: Pulse, breaker: Snapshot) -> list[Signal]:
     if location.scheme == "file":
         signals.append(DiskFreeRatio(Path(unquote(location.path))))
     return signals
+
+
+def _unsealed_ratio(here: Runtime) -> float:
+    """Bytes of the slots that have no block yet, as a part of what one may share; 100 when no block can hold them."""
+    state = here.ledger.state()
+    if is_unsealable(state):
+        return 100.0
+    return (state.slot_bytes + state.closing_bytes) / here.ledger.limits.shared
 
 
 def _tell_full_letters(values: dict[str, float]) -> None:

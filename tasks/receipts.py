@@ -20,7 +20,8 @@ class Verdict(StrEnum):
 class Level(StrEnum):
     """How much is promised of a transaction; each level includes those before it."""
 
-    #: Its intake record is written: it reaches exactly one outcome, unless Redis loses its data.
+    #: Its intake record is written: it reaches exactly one end (an outcome, a refusal that costs nothing, or after
+    #: several tries the dead letters), unless Redis loses its data.
     ACCEPTED = "accepted"
     #: Its outcome is committed in the ledger.
     PROCESSED = "processed"
@@ -45,8 +46,13 @@ class Receipt:
     code: Reason | None = None
 
     @property
+    def refused(self) -> bool:
+        """Whether `submit(wait=...)` saw it refused without a fee; `reason` is the error. It may be submitted again."""
+        return self.code is Reason.REFUSED
+
+    @property
     def accepted(self) -> bool:
-        """True for ACCEPTED: from here on it reaches exactly one outcome."""
+        """True for ACCEPTED: from here on it reaches exactly one end."""
         return self.verdict is Verdict.ACCEPTED
 
     @property
@@ -56,9 +62,9 @@ class Receipt:
 
     @property
     def level(self) -> Level | None:
-        """The level that was seen; None when nothing is promised: rejected, or a dead letter."""
+        """The level that was seen; None when nothing is promised: rejected, refused, or a dead letter."""
         if self.finalized:
             return Level.FINALIZED
         if self.outcome:
             return Level.PROCESSED
-        return Level.ACCEPTED if self.accepted else None
+        return Level.ACCEPTED if self.accepted and not self.refused else None

@@ -43,20 +43,26 @@ def began(wires: Sequence[WireTransaction]) -> None:
         logger.debug("Worker: %d taken", len(wires), extra={"signatures": _names(wires)})
 
 
-def ended(wires: Sequence[WireTransaction], words: str, settled: Callable[[Sequence[bytes]], Settled]) -> None:
-    """A worker is done with the batch. `settled(signatures)` is asked only where it is told."""
+def ended(
+    wires: Sequence[WireTransaction],
+    words: str,
+    settled: Callable[[Sequence[bytes]], Settled],
+    refusals: Callable[[Sequence[bytes]], Sequence[str | None]] = lambda signatures: [None] * len(signatures),
+) -> None:
+    """A worker is done with the batch. `settled` and `refusals` are asked of the signatures, only where it is told."""
     if not logger.isEnabledFor(logging.DEBUG):
         return
     try:
-        answers = settled([wire.signature for wire in wires])
+        signatures = [wire.signature for wire in wires]
+        answers, refused = settled(signatures), refusals(signatures)
     except (TransientError, LedgerMissing) as error:
         # The batch is done; only the telling suffers.
         logger.debug("Worker: %s (outcomes unknown: %s)", words, error, extra={"signatures": _names(wires)})
         return
     fates: dict[tuple[int | None, str], list[str]] = {}
-    for name, answer in zip(_names(wires), answers, strict=True):
+    for name, answer, refusal in zip(_names(wires), answers, refused, strict=True):
         outcome = answer[0] if answer else None
-        slot, result = (outcome.slot, outcome.err or "ok") if outcome else (None, "no outcome yet")
+        slot, result = (outcome.slot, outcome.err or "ok") if outcome else (None, refusal or "no outcome yet")
         fates.setdefault((slot, result), []).append(name)
     for (slot, result), names in fates.items():
         extra = {"slot": slot, "outcome": result, "signatures": names}

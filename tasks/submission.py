@@ -146,16 +146,19 @@ class Submitter:
         """The receipts with the outcomes that are known within `timeout` seconds, waiting for `level`."""
         deadline = self._clock.monotonic() + timeout
         seen: dict[str, tuple[Outcome, bool]] = {}
+        refused: dict[str, str] = {}
         waiting = list(dict.fromkeys(r.signature for r in receipts if _has_outcome(r)))
         while waiting:
             found = self._settled([name for name in waiting if name])
             # What was seen and is no more (Redis was lost before its block was written) is waited for again.
             seen = {name: pair for name, pair in seen.items() if name not in waiting} | found
             waiting = [name for name in waiting if name not in found or (level == "finalized" and not found[name][1])]
+            refused |= self._refused([name for name in waiting if name and name not in found])
+            waiting = [name for name in waiting if name not in refused]
             if not waiting or self._clock.monotonic() >= deadline:
                 break
             self._clock.sleep(_POLL_SECONDS)
-        return [_with_outcome(receipt, seen.get(receipt.signature or "")) for receipt in receipts]
+        return [_with_end(receipt, seen.get(receipt.signature or ""), refused) for receipt in receipts]
 
     def _settled(self, names: Sequence[str]) -> dict[str, tuple[Outcome, bool]]:
         found: dict[str, tuple[Outcome, bool]] = {}
@@ -164,6 +167,15 @@ class Submitter:
             signatures = [bytes(Signature.from_string(name)) for name in some]
             answers = self._patiently(partial(self.ledger.settled, signatures))
             found |= {name: pair for name, pair in zip(some, answers, strict=True) if pair}
+        return found
+
+    def _refused(self, names: Sequence[str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for first in range(0, len(names), 1000):
+            some = names[first : first + 1000]
+            signatures = [bytes(Signature.from_string(name)) for name in some]
+            answers = self._patiently(partial(self.ledger.refusals, signatures))
+            found |= {name: err for name, err in zip(some, answers, strict=True) if err}
         return found
 
     def _refusal(self) -> str:
@@ -253,9 +265,12 @@ def _name(wire: VerifiedTransaction) -> str:
     return str(wire.parsed.signatures[0])
 
 
-def _with_outcome(receipt: Receipt, found: tuple[Outcome, bool] | None) -> Receipt:
-    if found is None or receipt.verdict is Verdict.REJECTED:
+def _with_end(receipt: Receipt, found: tuple[Outcome, bool] | None, refused: dict[str, str]) -> Receipt:
+    if receipt.verdict is Verdict.REJECTED:
         return receipt
+    if found is None:
+        err = refused.get(receipt.signature or "")
+        return receipt if err is None else replace(receipt, code=Reason.REFUSED, reason=err)
     return replace(receipt, outcome=found[0], finalized=found[1])
 
 

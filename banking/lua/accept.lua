@@ -1,6 +1,6 @@
 -- Take signed transactions in: the durable record that makes "accepted" true.
 --
--- KEYS  1 meta  2 state  3 status  4 intake  5 queued  6 dead  7 dead-bytes
+-- KEYS  1 meta  2 state  3 status  4 intake  5 queued  6 dead  7 dead-bytes  8 refusals  9 refused
 -- ARGV  epoch, limit (most unresolved transactions), most outcomes not yet in the archive (2^52: any number, and
 --       any number of bytes), most dead letters, bytes at
 --       which the dead letters are full, then pairs: signature, raw transaction
@@ -58,6 +58,13 @@ for i = 1, #signatures do
 end
 if #records > 0 then
   redis.call('HSET', KEYS[4], unpack(records))
+  if redis.call('EXISTS', KEYS[8]) == 1 then
+    -- What was refused before is tried again: it was never anything but told.
+    for i = 1, #records, 2 do
+      redis.call('HDEL', KEYS[8], records[i])
+      redis.call('ZREM', KEYS[9], records[i])
+    end
+  end
   redis.call('ZADD', KEYS[5], unpack(scores))
   redis.call('HINCRBY', KEYS[2], 'accepted', #records / 2)
 end

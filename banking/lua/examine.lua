@@ -1,8 +1,8 @@
 -- Look at transactions that came again, before any of them runs: which have their end, and how often the others died.
 --
--- KEYS  1 meta  2 state  3 status  4 intake  5 queued  6 parked  7 attempts  8 dead
+-- KEYS  1 meta  2 state  3 status  4 intake  5 queued  6 parked  7 attempts  8 dead  9 refusals
 -- ARGV  epoch, then pairs: signature, raw transaction
--- RESULT one number a transaction: -1 = it has its outcome or is a dead letter, else its runs that ended without a word
+-- RESULT one number a transaction: -1 = it has its end (an outcome, a letter, a refusal), else its runs that ended without a word
 -- ERRORS STALE_EPOCH <current>
 --
 -- What intake still holds of a settled one is dropped. One that intake never held (a bare Celery message) is recorded
@@ -17,7 +17,8 @@ local now = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
 local counts = {}
 for i = 2, #ARGV, 2 do
   local signature = ARGV[i]
-  if redis.call('HEXISTS', KEYS[3], signature) == 1 or redis.call('HEXISTS', KEYS[8], signature) == 1 then
+  local refused = redis.call('HEXISTS', KEYS[9], signature) == 1 and redis.call('HEXISTS', KEYS[4], signature) == 0
+  if refused or redis.call('HEXISTS', KEYS[3], signature) == 1 or redis.call('HEXISTS', KEYS[8], signature) == 1 then
     redis.call('HDEL', KEYS[4], signature)
     redis.call('ZREM', KEYS[5], signature)
     redis.call('ZREM', KEYS[6], signature)

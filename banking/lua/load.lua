@@ -1,13 +1,14 @@
 -- Read all that a batch of transactions needs, as of one moment.
 --
--- KEYS  1 meta  2 state  3 accounts  4 versions  5 status  6 blockhashes  7 dead  8 intake
+-- KEYS  1 meta  2 state  3 accounts  4 versions  5 status  6 blockhashes  7 dead  8 intake  9 refusals
 -- ARGV  epoch, max_age (slots that a blockhash stays valid), token of the slot whose sysvars are at hand ('' = none)
 --       S, then S times: signature
 --       B, then B times: blockhash
 --       A, then A times: account key, version at hand ('' = none: send the record)
 --       most bytes of records, about: with those that go beyond it, the answer ends
 -- RESULT {slot, time of the block before (ms), resolved, valid, versions, records, accepted, blockhashes, looked at}
---       resolved  one letter a signature: 1 = it has its outcome or is a dead letter, 0 = not yet
+--       resolved  one letter a signature: 1 = it has its outcome or is a dead letter, 0 = not yet,
+--                 2 = refused, and not accepted again since
 --       valid     one letter a blockhash: 1 = recent, 0 = unknown or expired
 --       versions  per account; '' = absent
 --       records   per account; '' = absent, or as at hand
@@ -55,6 +56,12 @@ for i, value in ipairs(hmget(KEYS[5], signatures)) do resolved[i] = value == '' 
 if redis.call('EXISTS', KEYS[7]) == 1 then
   for i, value in ipairs(hmget(KEYS[7], signatures)) do if value ~= '' then resolved[i] = '1' end end
 end
+local accepted = hmget(KEYS[8], signatures)
+if redis.call('EXISTS', KEYS[9]) == 1 then
+  for i, value in ipairs(hmget(KEYS[9], signatures)) do
+    if value ~= '' and resolved[i] == '0' and accepted[i] == '' then resolved[i] = '2' end
+  end
+end
 for i, seen_at in ipairs(hmget(KEYS[6], blockhashes)) do
   local recent = seen_at ~= '' and tonumber(state[1]) - tonumber(seen_at) <= tonumber(ARGV[2])
   valid[i] = recent and '1' or '0'
@@ -71,12 +78,12 @@ for i = 1, #accounts do
 end
 -- A few at a time: a batch may ask for hundreds of records of 10 MiB, and Redis serves nobody else meanwhile.
 local most, sent, looked_at = tonumber(ARGV[at]), 0, #accounts
-for first = 1, #wanted, 4 do
+for first = 1, #wanted, 6 do
   if sent > most then
     looked_at = place[first] - 1
     break
   end
-  local part = redis.call('HMGET', KEYS[3], unpack(wanted, first, math.min(first + 3, #wanted)))
+  local part = redis.call('HMGET', KEYS[3], unpack(wanted, first, math.min(first + 5, #wanted)))
   for i = 1, #part do
     local record = part[i] or ''
     records[place[first + i - 1]] = record
@@ -86,5 +93,5 @@ end
 
 local kept = {}
 if ARGV[3] ~= state[1] .. ':' .. time then kept = redis.call('HGETALL', KEYS[6]) end
-return {state[1], time, table.concat(resolved), table.concat(valid), versions, records, hmget(KEYS[8], signatures),
+return {state[1], time, table.concat(resolved), table.concat(valid), versions, records, accepted,
   kept, looked_at}

@@ -1,8 +1,8 @@
 -- Put transactions off: they stay in intake, and the sweeper releases them when their time has come.
 --
--- KEYS  1 meta  2 state  3 status  4 intake  5 queued  6 parked  7 dead
+-- KEYS  1 meta  2 state  3 status  4 intake  5 queued  6 parked  7 dead  8 refusals
 -- ARGV  epoch, delay (ms), then pairs: signature, raw transaction
--- RESULT how many are parked now; those with an outcome, or in the dead letters, are left as they are
+-- RESULT how many are parked now; those with an outcome, a letter or a refusal are left as they are
 -- ERRORS STALE_EPOCH <current>
 --
 -- A transaction that came as a bare Celery message has no intake record yet: parking it is what accepts it.
@@ -17,7 +17,9 @@ local parked = 0
 for i = 3, #ARGV, 2 do
   local signature = ARGV[i]
   local settled = redis.call('HEXISTS', KEYS[3], signature) == 1 or redis.call('HEXISTS', KEYS[7], signature) == 1
-  if not settled then
+  -- Only who accepts it may try again what was refused.
+  local refused = redis.call('HEXISTS', KEYS[8], signature) == 1 and redis.call('HEXISTS', KEYS[4], signature) == 0
+  if not settled and not refused then
     local new = redis.call('HSETNX', KEYS[4], signature, ARGV[i + 1])
     redis.call('ZADD', KEYS[6], release_at, signature)
     redis.call('ZREM', KEYS[5], signature)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import logging
 from collections import deque
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from banking.records import HEADER_SIZE, OWNER_AT, unpack_outcome
 from rpc.chain import Tip
+from rpc.ending import end
 from rpc.filters import passes
 from rpc.follower import Followed
 from rpc.index.history import addresses_of
@@ -55,10 +55,7 @@ class Hub:
         self._task = asyncio.create_task(self._run(), name="rpc-hub")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end(self._task)
 
     def next_id(self) -> int:
         return next(self._ids)

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import make_pipeline
+from tests.integration.durability.conftest import own_node
 
-__all__ = ["make_pipeline"]
+__all__ = ["make_pipeline", "own_node"]
 HERE = Path(__file__).parent
 
 

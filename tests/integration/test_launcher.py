@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from config.instance import read_instance
 from config.settings import Settings
 from recovery.connections import connect
 from tests.conftest import MakeRedis
+from tests.integration.flower.table import online
 from tests.integration.tiny_client import count, send
 from tests.integration.waiting import gone, wait_until
 from workers.instance_lock import InstanceRunning
@@ -60,19 +60,11 @@ def test_workers_beat_and_flower_work_together(launcher: Launcher) -> None:
     wait_until(lambda: count(launcher.redis_url, "sealed") and count(launcher.redis_url, "swept"), "beat's tasks run")
     assert launcher.flower_url is not None
     assert launcher.flower_url.startswith("http://127.0.0.1:")
-    wait_until(lambda: _in_flower(launcher) == {"tx1": True, "maintenance": True}, "Flower shows the workers online")
+    wait_until(
+        lambda: set(online(str(launcher.flower_url))) == {"tx1", "maintenance"}, "Flower shows the workers online"
+    )
     pid = launcher.pids()["flower"]
     assert {c.laddr.ip for c in psutil.Process(pid).net_connections("inet") if c.status == "LISTEN"} == {"127.0.0.1"}
-
-
-def _in_flower(launcher: Launcher) -> dict[str, bool]:
-    """The workers in the table of Flower's first page, and whether they are online."""
-    try:
-        with urllib.request.urlopen(f"{launcher.flower_url}/workers?json=1", timeout=5) as reply:
-            rows = json.load(reply)["data"]
-    except OSError:
-        return {}
-    return {row["hostname"].partition("@")[0]: row["status"] for row in rows}
 
 
 def test_the_note_tells_where_everything_is(launcher: Launcher) -> None:
@@ -148,6 +140,10 @@ def test_scaling_up_and_down(launcher: Launcher) -> None:
     assert first is not None
     assert second is not None
     assert launcher.note()["workers"] == 2
+    wait_until(lambda: "tx2" in online(str(launcher.flower_url)), "the new worker shows in Flower")
+    for _ in range(10):
+        send(launcher.broker_url, queues.PROCESS, 0.2)
+    wait_until(lambda: online(str(launcher.flower_url))["tx2"].get("task-succeeded"), "the new worker takes work")
     launcher.scale(1)
     assert launcher.worker_pids() == [first]
     assert gone(second)

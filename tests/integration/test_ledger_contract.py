@@ -13,11 +13,12 @@ from solders.signature import Signature
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
+from banking.entries import Entry
 from banking.errors import LedgerExists, LedgerMissing
 from banking.executor import SvmExecutor
 from banking.genesis import create_ledger, genesis_accounts
 from banking.intake import Acceptance, Intake
-from banking.ledger import MAX_BLOCKHASH_AGE, Entry, Ledger
+from banking.ledger import MAX_BLOCKHASH_AGE, Ledger
 from banking.records import Outcome, Result, pack_result
 from banking.stage import BankingStage
 from banking.wire import WireTransaction, verify
@@ -68,8 +69,9 @@ def test_same_message_under_another_signature_is_refused(world: World) -> None:
     wire = verify(bytes(sign([transfer(params)], [world.faucet, victim], world.blockhash())))
     world.stage.process([wire])
     other = WireTransaction(wire.raw, wire.parsed, bytes(Signature.new_unique()), wire.message_hash, wire.blockhash)
-    world.stage.process([other])
-    assert outcome(world, other).err == '"AlreadyProcessed"'
+    assert world.stage.process([other]).refused == [other]
+    assert world.ledger.refusals([other.signature]) == ['"AlreadyProcessed"']
+    assert world.ledger.outcomes([other.signature]) == [None]
     assert world.balance(target) == SOL
 
 
@@ -102,23 +104,21 @@ def test_program_error_costs_the_fee_and_leaves_logs(world: World) -> None:
     assert world.balance(poor.pubkey()) == SOL - 5000
 
 
-def test_payer_without_account_is_terminal_and_free(world: World) -> None:
+def test_payer_without_account_is_refused_and_free(world: World) -> None:
     wire = world.transfer(Keypair(), Keypair().pubkey(), 1)
-    world.stage.process([wire])
-    assert outcome(world, wire).err == '"AccountNotFound"'
+    assert world.stage.process([wire]).refused == [wire]
+    assert world.ledger.refusals([wire.signature]) == ['"AccountNotFound"']
     assert world.ledger.state().burned == 0
 
 
 @pytest.mark.parametrize("left_over", [0, 1, 2000])
-def test_payer_too_poor_for_the_fee_is_terminal_and_free(world: World, left_over: int) -> None:
+def test_payer_too_poor_for_the_fee_is_refused_and_free(world: World, left_over: int) -> None:
     """Solana lets no fee take an account below its rent exemption unless it takes everything."""
     (poor,) = world.fund(1, RENT_EXEMPT + left_over)
     burned = world.ledger.state().burned
     wire = world.transfer(poor, Keypair().pubkey(), 1)
-    world.stage.process([wire])
-    found = outcome(world, wire)
-    assert found.err == '{"InsufficientFundsForRent":{"account_index":0}}'
-    assert found.fee == 0
+    assert world.stage.process([wire]).refused == [wire]
+    assert world.ledger.refusals([wire.signature]) == ['{"InsufficientFundsForRent":{"account_index":0}}']
     assert world.ledger.state().burned == burned
     assert world.balance(poor.pubkey()) == RENT_EXEMPT + left_over
 

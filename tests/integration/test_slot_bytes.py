@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -30,12 +30,20 @@ from banking.sealer import Sealer
 from banking.stage import BankingStage, BatchReport
 from banking.wire import VerifiedTransaction, WireTransaction, verify
 from recovery.archive import MemoryArchive
+from recovery.connections import connect
 from recovery.identity import Identity
 from tests.ledgers import SOL, World, new_world, sign
 
 SMALL = SlotLimits(shared=10_000, most=40_000)
 #: What Solana asks of an account of 10 MiB, and then some.
 RENT = 80 * SOL
+
+
+@pytest.fixture
+def patient(redis_url: str) -> Iterator[redis.Redis]:
+    """A client that waits for dozens of MiB on a busy machine."""
+    with connect(redis_url, timeout=60.0) as client:
+        yield client
 
 
 def small_world(client: redis.Redis, limits: SlotLimits = SMALL) -> World:
@@ -152,9 +160,9 @@ def test_a_large_transaction_goes_on_top_of_what_is_shared_one_a_slot(any_redis:
 
 
 @pytest.mark.real_redis
-def test_many_transfers_to_an_account_of_10_mib_are_final_and_can_be_read_back(redis_client: redis.Redis) -> None:
+def test_many_transfers_to_an_account_of_10_mib_are_final_and_can_be_read_back(patient: redis.Redis) -> None:
     """The issue's batch of 64 made a block of 671 MB; here are 12 of them, in a slot of a few images."""
-    world, (large,) = world_with_large_accounts(redis_client, 1)
+    world, (large,) = world_with_large_accounts(patient, 1)
     wires = [world.transfer(world.faucet, large, SOL + n) for n in range(12)]
     committed = finish(world, wires)
     assert committed == 12
@@ -163,8 +171,8 @@ def test_many_transfers_to_an_account_of_10_mib_are_final_and_can_be_read_back(r
 
 
 @pytest.mark.real_redis
-def test_more_than_a_block_holds_in_one_batch_goes_into_several(redis_client: redis.Redis) -> None:
-    world, large = world_with_large_accounts(redis_client, 6)
+def test_more_than_a_block_holds_in_one_batch_goes_into_several(patient: redis.Redis) -> None:
+    world, large = world_with_large_accounts(patient, 6)
     assert finish(world, [world.transfer(world.faucet, key, SOL) for key in large]) == 6
     for block in world.blocks.follow(1, None):
         assert block.header.body_bytes < SLOT_LIMITS.shared
@@ -185,8 +193,8 @@ def finish(world: World, wires: Sequence[WireTransaction]) -> int:
 
 
 @pytest.mark.real_redis
-def test_what_loads_more_than_64_mib_is_refused_as_on_solana_for_its_fee(redis_client: redis.Redis) -> None:
-    world, large = world_with_large_accounts(redis_client, 8)
+def test_what_loads_more_than_64_mib_is_refused_as_on_solana_for_its_fee(patient: redis.Redis) -> None:
+    world, large = world_with_large_accounts(patient, 8)
     most = pay_each(world, large[:3])
     named = [AccountMeta(key, False, False) for key in large]
     params = TransferParams(from_pubkey=world.faucet.pubkey(), to_pubkey=Keypair().pubkey(), lamports=SOL)
@@ -211,11 +219,11 @@ def test_what_loads_more_than_64_mib_is_refused_as_on_solana_for_its_fee(redis_c
 
 
 @pytest.mark.real_redis
-def test_a_load_answers_a_bounded_number_of_bytes(redis_client: redis.Redis) -> None:
-    world, large = world_with_large_accounts(redis_client, 7)
+def test_a_load_answers_a_bounded_number_of_bytes(patient: redis.Redis) -> None:
+    world, large = world_with_large_accounts(patient, 8)
     keys = [bytes(world.faucet.pubkey()), *map(bytes, large)]
     loaded = world.ledger.load([], [], keys, {})
-    assert sum(map(len, loaded.records.values())) < LOAD_BYTES + 4 * 11 * MIB
+    assert sum(map(len, loaded.records.values())) < LOAD_BYTES + 6 * 11 * MIB
     assert loaded.left_out
     assert loaded.left_out | set(loaded.records) == set(keys)
     at_hand = {key: loaded.versions[key] for key in loaded.versions}

@@ -11,11 +11,12 @@ from solders.keypair import Keypair
 
 from banking.audit import audit
 from banking.consistency import Condition
+from banking.entries import Entry
 from banking.errors import NewerLayout, OutdatedLayout
 from banking.executor import SvmExecutor
 from banking.keeper import LedgerKeeper
 from banking.layout import LAYOUT
-from banking.ledger import Committed, Entry, Ledger
+from banking.ledger import Committed, Ledger
 from banking.stage import BankingStage
 from banking.versions import sequence
 from banking.wire import WireTransaction

@@ -16,10 +16,11 @@ from solders.pubkey import Pubkey
 
 from banking.blockstore import BlockStore
 from banking.burial import Burial
+from banking.entries import Entry
 from banking.errors import StaleEpoch
 from banking.genesis import create_ledger
 from banking.intake import Intake
-from banking.ledger import MAX_BLOCKHASH_AGE, Entry, Ledger
+from banking.ledger import MAX_BLOCKHASH_AGE, Ledger
 from banking.records import Result, lamports_of, pack_account, pack_result
 from banking.versions import sequence
 from recovery.archive import MemoryArchive

@@ -80,6 +80,8 @@ def _send(source: Keypair, target: Pubkey, lamports: int, wait: float | None) ->
 
 def _tell_outcome(receipt: Receipt, waited: float) -> None:
     outcome = receipt.outcome
+    if receipt.refused:
+        raise CommandFailed(f"The transfer was refused, and costs nothing: {receipt.reason}.")
     if outcome is None:
         raise CommandFailed(
             f"No outcome within {waited:g} s. The transfer is accepted and will get one; do not send it again. "

@@ -9,6 +9,7 @@ from typing import Any
 import base58
 import click
 
+from banking.consistency import is_unsealable
 from banking.errors import LedgerRestoring
 from banking.opening import letter_limits
 from banking.pulse import last_pulse
@@ -22,6 +23,7 @@ from workers.console.errors import CommandFailed
 from workers.console.readiness import Readiness
 
 _POLL_SECONDS = 0.2
+_UNSEALABLE = "; the closed slot is larger than a block: a worker restores the ledger, its transactions run again"
 _FULL = ", FULL: nothing is accepted; `trunkline deadletter replay` or `drop` some"
 
 
@@ -90,6 +92,8 @@ def gather() -> dict[str, Any]:
         "dead": dead,
         "dead_bytes": dead_bytes,
         "dead_full": letter_limits(settings).share(dead, dead_bytes) >= 1,
+        "unsealed_bytes": state.slot_bytes + state.closing_bytes,
+        "unsealable": is_unsealable(state),
         "burned": state.burned,
         "workers": [
             {"name": one.name, "pid": one.pid, "queues": list(one.queues), "epoch": one.epoch} for one in workers
@@ -158,6 +162,7 @@ def _show(facts: dict[str, Any]) -> None:
         ("Ledger", f"{facts['ledger']} (id {facts['ledger_id']}, epoch {facts['epoch']})"),
         ("Slot", f"{facts['slot']}, final up to {facts['finalized']}  blockhash {facts['blockhash']}"),
         ("Newest block", "not known" if facts["last_block"] is None else f"{facts['last_block']:.1f} s ago"),
+        ("Unsealed", f"{facts['unsealed_bytes']:,} bytes{_UNSEALABLE if facts['unsealable'] else ''}"),
         ("Processed", f"{facts['processed']:,}"),
         ("Failed", f"{facts['failed']:,}"),
         ("Backlog", f"{facts['backlog']:,}, {facts['parked']:,} of them parked"),

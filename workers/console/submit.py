@@ -130,7 +130,10 @@ class _Submission:
             self._tell(resolved)
 
     def _tell(self, resolved: Resolved) -> None:
-        if resolved.outcome is None:
+        if resolved.refusal is not None:
+            self.tally.failed += 1
+            click.echo(f"line {resolved.tag}: refused without a fee {resolved.signature}: {resolved.refusal}")
+        elif resolved.outcome is None:
             self.tally.dead += 1
             click.echo(f"line {resolved.tag}: dead letter {resolved.signature}: see `trunkline deadletter show`")
         elif resolved.outcome.ok:

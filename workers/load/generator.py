@@ -159,7 +159,10 @@ class LoadGenerator:
         report = self.report
         for resolved in _RECONNECT.call(self._tracker.poll):
             report.latencies.append(resolved.seconds)
-            if resolved.outcome is None:
+            if resolved.refusal is not None:
+                report.failed += 1
+                report.count_reason(resolved.refusal)
+            elif resolved.outcome is None:
                 report.dead += 1
             elif resolved.outcome.err is None:
                 report.processed += 1

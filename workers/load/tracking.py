@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from solders.signature import Signature
 
@@ -20,12 +20,16 @@ _DEAD_PATIENCE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A transaction that has come to its end, `seconds` after it was added; outcome None: a dead letter."""
+    """A transaction that has come to its end, `seconds` after it was added.
+
+    Without an outcome it was refused without a fee, for the reason in `refusal`, or is a dead letter.
+    """
 
     tag: int
     signature: str
     outcome: Outcome | None
     seconds: float
+    refusal: str | None = None
 
 
 class OutcomeTracker:
@@ -66,12 +70,17 @@ class OutcomeTracker:
         if resolved:
             self._progress = self._clock.monotonic()
         elif self.stalled > _DEAD_PATIENCE:
-            resolved = self._look_among_dead()
+            resolved = self._look_among_refused() or self._look_among_dead()
         return resolved
 
     def _look(self, window: Sequence[bytes]) -> list[Resolved]:
         outcomes = zip(window, self._ledger.outcomes(window), strict=True)
         return [self._resolve(key, outcome) for key, outcome in outcomes if outcome is not None]
+
+    def _look_among_refused(self) -> list[Resolved]:
+        window = list(self._open)[:_WINDOW]
+        refusals = zip(window, self._ledger.refusals(window), strict=True)
+        return [replace(self._resolve(key, None), refusal=err) for key, err in refusals if err]
 
     def _look_among_dead(self) -> list[Resolved]:
         window = list(self._open)[:_WINDOW]

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from solders.keypair import Keypair
 
-from tests.integration.cli.program import PROGRAM, descendants, environment
+from tests.integration.cli.program import PROGRAM, Instance, descendants, environment
 from tests.integration.cli.samples import samples, unlike
 from tests.integration.waiting import gone, wait_until
 
@@ -83,6 +84,14 @@ def test_demo_keeps_a_named_folder(folder: Path) -> None:
     process = start_demo(folder, "--count", "100", "--accounts", "10", "--workers", "1", "--data", str(data))
     printed, _ = process.communicate(timeout=90)
     assert process.returncode == 0, printed
-    assert (data / "faucet.json").exists()
     assert str(data) in printed
     assert not (data / "instance.json").exists()
+    # What was kept is the ledger, for the next `up` on that folder.
+    again = Instance(data)
+    again.start("--workers", "1", "--no-flower", "--no-rpc")
+    try:
+        assert again.json("status")["processed"] >= 100
+        assert again.json("audit")["ok"]
+        assert again("airdrop", str(Keypair().pubkey()), "1SOL").code == 0, "the faucet's key was kept, too"
+    finally:
+        again.end()

@@ -21,6 +21,7 @@ from banking.opening import open_ledger
 from banking.wire import verify
 from config.settings import Settings
 from tests.integration.cli.program import PROGRAM, Instance, environment
+from tests.integration.flower.table import online
 from tests.integration.waiting import wait_until
 from tests.ledgers import SOL
 
@@ -37,6 +38,11 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
         running.end()
 
 
+def ledger_id(text: str) -> str:
+    """The id that `init` and `up` print."""
+    return text.partition("(id ")[2].partition(")")[0]
+
+
 def listening(url: str) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex((urlsplit(url).hostname, urlsplit(url).port)) == 0
@@ -49,7 +55,7 @@ def test_status_names_everything(instance: Instance) -> None:
     assert all(psutil.pid_exists(worker["pid"]) and worker["epoch"] == 1 for worker in facts["workers"])
     assert facts["redis_url"].startswith("unix://")
     assert facts["broker_url"].startswith("redis+socket://")
-    wait_until(lambda: listening(facts["flower_url"]), "Flower listens")
+    wait_until(lambda: set(online(facts["flower_url"])) == {"tx1", "tx2", "maintenance"}, "Flower shows them online")
     wait_until(lambda: instance.json("status")["slot"] > facts["slot"] + 1, "slots advance")
 
 
@@ -148,6 +154,11 @@ def test_init_without_an_instance(tmp_path: Path) -> None:
     assert again.code == 0, again.err
     assert "is there already" in again.out
     assert not (quiet.folder / "lock").exists()
+    # It is the same ledger, in the archive as well, and its faucet is the key that was written.
+    assert ledger_id(again.out) == ledger_id(made.out)
+    assert f"faucet {quiet.faucet().pubkey()} holds" in made.out
+    genesis = json.loads(quiet("block", "show", "0", "--json").out)
+    assert genesis["ledger_id"] == ledger_id(made.out)
 
 
 def test_dead_letters(instance: Instance) -> None:
@@ -199,6 +210,8 @@ def test_ctrl_c_leaves_nothing_and_the_state_survives(instance: Instance) -> Non
     password = urlsplit(after["redis_url"]).password
     assert password
     assert password not in instance("status").out
-    assert instance("airdrop", str(Keypair().pubkey()), str(SOL)).code == 0
+    somebody = str(Keypair().pubkey())
+    assert instance("airdrop", somebody, str(SOL)).code == 0
+    assert instance("balance", somebody).out == f"{SOL} lamports\n"
     assert instance.json("audit")["ok"]
     assert password not in instance.end(signal.SIGTERM)

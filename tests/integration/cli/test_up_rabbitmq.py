@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from solders.keypair import Keypair
 from config import queues
 from recovery.connections import connect
 from tests.integration.cli.program import Instance
+from tests.integration.flower.table import online
 from tests.integration.waiting import wait_until
 from tests.rabbitmq import require_rabbitmq, running_rabbitmq
 
@@ -43,7 +42,7 @@ def test_the_whole_pipeline_runs_on_it(rabbitmq: str, tmp_path: Path) -> None:
         facts = elsewhere.json("status")
         wait_until(lambda: elsewhere.json("status")["finalized"] > facts["slot"], "blocks are sealed by beat's tasks")
         assert elsewhere.json("audit")["ok"]
-        wait_until(lambda: len(seen_by_flower(facts["flower_url"])) == 3, "Flower shows the three workers")
+        wait_until(lambda: len(online(facts["flower_url"])) == 3, "Flower shows the three workers")
         # The messages really went by RabbitMQ: it has the queues, and Redis has none of kombu's keys.
         with Connection(rabbitmq) as connection, connection.channel() as channel:
             declared: Any = Queue(queues.TRANSACTIONS, channel=channel).queue_declare(passive=True)
@@ -53,17 +52,6 @@ def test_the_whole_pipeline_runs_on_it(rabbitmq: str, tmp_path: Path) -> None:
     finally:
         printed = instance.end()
     assert "amqp://guest:***@127.0.0.1" in printed
-
-
-def seen_by_flower(url: str) -> dict[str, Any]:
-    """The workers of Flower's page that are online."""
-    request = urllib.request.Request(f"{url}/workers?json=1", headers={"X-Requested-With": "XMLHttpRequest"})
-    try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            rows = json.load(answer)["data"]
-    except OSError:
-        return {}
-    return {row["hostname"]: row for row in rows if row["status"]}
 
 
 WRONG: dict[str, Callable[[str], str]] = {

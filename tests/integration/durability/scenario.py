@@ -9,9 +9,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from banking.blockstore import BlockStore
+from banking.executor import SvmExecutor
 from banking.keeper import LedgerKeeper
 from banking.ledger import Ledger
 from banking.sealer import Sealer
+from banking.stage import BankingStage
+from banking.wire import verify
 from recovery import crash_points
 from recovery.archive import LocalArchive
 from recovery.connections import connect
@@ -46,6 +49,12 @@ def seal(place: Place) -> None:
     sealer.prune()
 
 
+def pay(place: Place) -> None:
+    """Process the transaction in the file `wire`."""
+    wire = verify((place.folder / "wire").read_bytes())
+    BankingStage(place.ledger(), SvmExecutor()).process([wire])
+
+
 def seal_often(place: Place) -> None:
     """Twenty slots, as a busy maintenance worker beside others."""
     sealer = Sealer(place.ledger(), place.blocks())
@@ -72,7 +81,7 @@ def ensure_or_leave(place: Place) -> None:
 
 
 ACTIONS: dict[str, Callable[[Place], None]] = {
-    action.__name__: action for action in (seal, seal_often, checkpoint, clean_up, ensure, ensure_or_leave)
+    action.__name__: action for action in (pay, seal, seal_often, checkpoint, clean_up, ensure, ensure_or_leave)
 }
 
 

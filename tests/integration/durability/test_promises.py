@@ -9,6 +9,7 @@ import pytest
 from celery import Celery
 from solders.keypair import Keypair
 
+from banking.audit import audit
 from banking.errors import LedgerMissing
 from banking.ledger import Ledger
 from banking.reasons import Reason
@@ -113,6 +114,27 @@ def test_degraded_intake_refuses_with_the_reason(node: Node, settings: Settings,
     assert refused.code is Reason.DEGRADED
     assert "intake is READ_ONLY" in refused.reason
     assert node.world.ledger.client.hlen(node.world.ledger.keys.intake) == 0
+
+
+def test_a_refusal_is_told_and_the_same_bytes_land_later(node: Node, submitter: Submitter) -> None:
+    poor = Keypair()
+    wire = node.world.transfer(poor, Keypair().pubkey(), 10**9)
+    receipts = submitter.submit([wire.raw])
+    node.world.stage.process([wire])
+    (refused,) = submitter.wait_for(receipts, timeout=30, level="finalized")
+    assert (refused.refused, refused.code, refused.reason) == (True, Reason.REFUSED, '"AccountNotFound"')
+    assert (refused.outcome, refused.level) == (None, None)
+    node.world.stage.process([node.world.transfer(node.world.faucet, poor.pubkey(), 10**10)])
+    receipts = submitter.submit([wire.raw])
+    assert receipts[0].accepted
+    node.world.stage.process([wire])
+    (landed,) = submitter.wait_for(receipts, timeout=30)
+    assert (landed.level, landed.refused) == (Level.PROCESSED, False)
+    # What a restore takes back from Redis counts nothing that was only told.
+    node.world.seal()
+    node.empty()
+    assert node.run("ensure") == 0
+    assert audit(Ledger(node.world.ledger.client, LEDGER), node.world.blocks).ok
 
 
 def test_submit_waits_for_a_restore_and_then_is_taken(node: Node, settings: Settings, broker: Celery) -> None:

@@ -111,6 +111,9 @@ def test_workers_are_online_tasks_are_listed_and_counts_grow(
     assert {row["Name"] for row in rows} == {PROCESS_BATCH}
     assert {row["State"] for row in rows} <= {"SUCCESS", "STARTED", "RECEIVED"}
     assert {row["Worker"].partition("@")[0] for row in rows} <= set(WORKERS)
+    # It asks that worker eight things at once.
+    browser.open(f"{url}/worker/{rows[0]['Worker']}")
+    browser.wait_for("Max concurrency")
 
 
 def test_failed_work_looks_failed(instance: Instance, browser: Browser) -> None:

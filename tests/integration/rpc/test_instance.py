@@ -156,7 +156,8 @@ def test_a_killed_redis_under_load_gives_no_wrong_answer_and_is_over_in_seconds(
 
 
 def test_bodies_beyond_the_limit_and_foreign_paths_are_refused(stack: Stack) -> None:
-    request = urllib.request.Request(stack.url, b"[" + b"1," * 200_000 + b"1]")
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(stack.url, b"[" + b"1," * 200_000 + b"1]", headers)
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(request, timeout=10)
     assert caught.value.code == 413

@@ -228,6 +228,24 @@ def test_full_dead_letters_refuse_new_work(make_node: MakeNode) -> None:
     assert (error["code"], "dead letters are full" in error["message"]) == (-32005, True)
 
 
+def test_a_transfer_that_came_before_its_funding_lands_when_it_is_sent_again(node: Node) -> None:
+    poor = Keypair()
+    transaction = node.transfer(poor, Keypair().pubkey(), SOL)
+    error = node.error("sendTransaction", base64_of(transaction), _BASE64)
+    assert (error["code"], error["data"]["err"]) == (-32002, "AccountNotFound")
+    signature = node.call("sendTransaction", base64_of(transaction), _SKIP)
+    assert node.drain() == 1
+    # As on Solana: what never landed has no status, is in no block and in no history.
+    assert node.call("getSignatureStatuses", [signature], {"searchTransactionHistory": True})["value"] == [None]
+    assert node.call("getTransactionCount", {"commitment": "processed"}) == 0
+    node.pay(poor.pubkey(), 10 * SOL)
+    # Its preflight does not say that it was processed.
+    assert node.call("sendTransaction", base64_of(transaction), _BASE64) == signature
+    assert node.drain() == 1
+    (status,) = node.call("getSignatureStatuses", [signature])["value"]
+    assert status["err"] is None
+
+
 def test_what_was_read_for_a_simulation_is_never_executed(node: Node) -> None:
     transaction = _good(node)
     forged = VersionedTransaction.populate(transaction.message, [Keypair().sign_message(b"other")])

@@ -29,7 +29,11 @@ def run(world: World, instructions: list[Instruction], payer: Keypair | None = N
     wire = verify(bytes(sign(instructions, [payer or world.faucet, *more], world.blockhash())))
     simulated = world.stage.simulate(wire).result
     world.stage.process([wire])
-    (found,) = world.ledger.outcomes([wire.signature])
+    (found,), (refused,) = world.ledger.outcomes([wire.signature]), world.ledger.refusals([wire.signature])
+    if refused is not None:
+        # It has no outcome then, and costs nothing.
+        assert found is None
+        found = Outcome(0, 0, refused, 0, 0, [])
     assert found is not None
     assert simulated.err == found.err
     return found
@@ -85,7 +89,11 @@ def test_buffer_called_as_a_program_has_no_code(world: World) -> None:
     found = run(world, [pay(world, target), Instruction(buffer.pubkey(), b"", [])])
     assert (found.err, found.fee) == ('{"InstructionError":[1,"UnsupportedProgramId"]}', FEE)
     assert world.balance(target) == 0
-    # It is still the buffer that it was.
+    # It is still the buffer that it was, and the VM has forgotten that it was called.
+    vm = world.stage._executor._vm
+    assert bytes(buffer.pubkey()) in vm._programs.cached
+    world.stage.simulate(verify(bytes(sign([pay(world, buffer.pubkey())], [world.faucet], world.blockhash()))))
+    assert bytes(buffer.pubkey()) not in vm._programs.cached
     for group in groups[1:]:
         assert run(world, group).ok
     program = Keypair()

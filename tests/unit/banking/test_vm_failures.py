@@ -103,8 +103,8 @@ def test_panic_that_does_not_come_again_in_a_new_vm_is_no_outcome(world: World) 
 def test_panic_over_a_payer_without_money_is_free(world: World) -> None:
     poor = world.transfer(Keypair(), Keypair().pubkey(), SOL)
     poison(world.stage, poor, PanicException("index out of bounds"))
-    world.stage.process([poor])
-    assert outcomes(world, [poor]) == [(FAILED, 0)]
+    assert world.stage.process([poor]).refused == [poor]
+    assert world.ledger.refusals([poor.signature]) == [FAILED]
 
 
 def test_lamports_out_of_thin_air_are_never_committed(world: World) -> None:

@@ -169,7 +169,7 @@ def test_submit_tells_each_kind_of_line(shell: Shell, faucet: Keypair, tmp_path:
     assert "AccountNotFound" in told["line 10"]
     assert result.stdout.splitlines()[-1] == ("3 accepted, 1 duplicate, 4 rejected, 2 processed, 1 failed, 0 dead")
     state = shell.ledger.state()
-    assert (state.processed, state.failed) == (2, 1)
+    assert (state.processed, state.failed, state.refused) == (2, 0, 1)
 
 
 def test_submit_from_a_pipe(shell: Shell, faucet: Keypair) -> None:
@@ -313,6 +313,7 @@ def test_a_replay_without_a_broker_is_left_to_the_sweeper(shell: Shell, dead: st
 def test_drop(shell: Shell, dead: str) -> None:
     assert shell("deadletter", "drop", dead).exit_code == 0
     assert shell("deadletter", "list").stdout == "No dead letters.\n"
+    assert shell.json("audit")["ok"]
     for verb in ("drop", "show", "replay"):
         result = shell("deadletter", verb, dead)
         assert result.exit_code == 1
@@ -327,7 +328,10 @@ def test_what_never_was_a_transaction_cannot_be_replayed(shell: Shell, dead: str
     everything = shell("deadletter", "replay", "--all")
     assert everything.exit_code == 1
     assert "back in intake" in everything.stdout
-    assert shell("deadletter", "show", "malformed-1").exit_code == 0
+    # What was refused is still there to be looked at.
+    shown = json.loads(shell("deadletter", "show", "malformed-1").stdout)
+    assert (shown["kind"], shown["reason"]) == ("malformed", "not base64 and not base58")
+    assert "what is this" in json.dumps(shown)
 
 
 def test_a_given_up_task_is_sent_again(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
