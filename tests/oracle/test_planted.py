@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ class StalePrograms(Programs):
         super().__init__()
         self._own: dict[bytes, bytes] = {}
 
-    def is_current(self, key: bytes, record: bytes, data: bytes) -> bool:
+    def is_current(self, key: bytes, record: bytes, view: Mapping[bytes, bytes]) -> bool:
         return self._own.get(key) == record
 
     def compiled(self, key: bytes, record: bytes, data_key: bytes | None, data: bytes) -> None:
