@@ -9,7 +9,7 @@ from solders.message import MessageV0
 
 from banking.execution.reserved import RESERVED
 from banking.native import UPGRADEABLE_LOADER
-from banking.records import EXECUTABLE_AT, unpack_account
+from banking.records import EXECUTABLE_AT, HEADER_SIZE, OWNER_AT, unpack_account
 from banking.wire import WireTransaction
 
 # Solana's layout of a lookup table account: 56 bytes of metadata, then 32-byte addresses.
@@ -17,6 +17,7 @@ _TABLE_METADATA_BYTES = 56
 _KEY_BYTES = 32
 # Variant tag of a program account of the upgradeable loader; its data address follows.
 _PROGRAM_TAG = b"\x02\x00\x00\x00"
+_UPGRADEABLE = bytes(UPGRADEABLE_LOADER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +100,7 @@ def _pick(addresses: bytes, indexes: bytes | list[int]) -> list[bytes]:
 def program_data_key(record: bytes) -> bytes | None:
     """The address of the code, when `record` is a program of the upgradeable loader."""
     # Nearly no account is executable; this is asked of every record read.
-    if not record or not record[EXECUTABLE_AT]:
+    if not record or not record[EXECUTABLE_AT] or record[OWNER_AT:HEADER_SIZE] != _UPGRADEABLE:
         return None
-    view = unpack_account(record)
-    if view.owner != bytes(UPGRADEABLE_LOADER) or view.data[:4] != _PROGRAM_TAG:
-        return None
-    return view.data[4 : 4 + _KEY_BYTES]
+    tag_end = HEADER_SIZE + len(_PROGRAM_TAG)
+    return record[tag_end : tag_end + _KEY_BYTES] if record[HEADER_SIZE:tag_end] == _PROGRAM_TAG else None

@@ -164,11 +164,12 @@ class _Audit:
             text = f"{end.processed} processed and {end.failed} failed are counted"
             self._findings.add("I3", f"{text}, the outcomes are {replay.processed} and {replay.failed}")
         resolved = end.processed + end.failed
-        if end.accepted != resolved + end.refused + pending["intake"] + pending["dead"]:
+        dead = pending["dead"] + end.dropped
+        if end.accepted != resolved + end.refused + pending["intake"] + dead:
             self._findings.add(
                 "I3",
                 f"{end.accepted} accepted, but {resolved} have an outcome, {end.refused} were refused, "
-                f"{pending['intake']} wait and {pending['dead']} are dead letters",
+                f"{pending['intake']} wait and {dead} are or were dead letters",
             )
 
     def _compare_with_archive(self, end: State) -> None:
@@ -237,7 +238,7 @@ class _Audit:
             find.check(
                 "I3",
                 f"{end.accepted} accepted = {resolved} outcomes + {end.refused} refused + "
-                f"{pending['intake']} waiting + {pending['dead']} dead letters",
+                f"{pending['intake']} waiting + {pending['dead'] + end.dropped} dead letters",
             ),
             find.check(
                 "I4",

@@ -43,7 +43,7 @@ class Tail:
 
             def read(epoch: EpochKeys = epoch) -> Any:
                 pipe = ledger.client.pipeline(transaction=True)
-                pipe.hmget(epoch.state, "seq", "accepted", "refused", "slot", "finalized", "bytes")
+                pipe.hmget(epoch.state, "seq", "accepted", "refused", "dropped", "slot", "finalized", "bytes")
                 pipe.hlen(keys.intake)
                 pipe.hkeys(keys.dead)
                 pipe.hgetall(epoch.images_even)
@@ -52,7 +52,7 @@ class Tail:
 
             counters, waiting, dead, even, odd = ledger.call(read)
             now = [int(value or 0) for value in counters]
-            if now[:5] == [state.seq, state.accepted, state.refused, state.slot, state.finalized]:
+            if now[:6] == [state.seq, state.accepted, state.refused, state.dropped, state.slot, state.finalized]:
                 break
         # Letters of what never was a transaction have other ids than signatures.
         pending = {"intake": waiting, "dead": sum(len(name) == 64 for name in dead)}
@@ -61,7 +61,7 @@ class Tail:
             if entry.seq > state.seq:
                 break
             entries.append(entry)
-        return cls(replace(state, slot_bytes=now[5]), pending, entries, (even, odd))
+        return cls(replace(state, slot_bytes=now[6]), pending, entries, (even, odd))
 
     def slots(self) -> Iterator[Slot]:
         """The slots that have no block yet and have outcomes."""

@@ -80,6 +80,12 @@ class Burial:
         )
         return Revived(int(at), Revival(int(code)))
 
+    def drop(self, id: bytes) -> bool:
+        """Forget a letter for good; False when there is none."""
+        keys = self._ledger.keys
+        asked = [keys.meta, self._ledger.epoch_keys.state, keys.dead, keys.dead_bytes]
+        return bool(self._ledger.run("drop", asked, [self._ledger.epoch, id]))
+
     def bury_foreign(self, name: bytes, payload: bytes, reason: str) -> bool:
         """Keep what is no transaction. Raises DeadLettersFullError beyond the limit."""
         letter = self._letter(name, MALFORMED, payload, reason, 1)

@@ -104,9 +104,9 @@ class EpochKeys:
     @cached_property
     def state(self) -> str:
         """Hash: slot, slot_time (ms, that of the block before), slot_opened (ms), seq, blockhash, burned, processed,
-        failed, refused, accepted, watermark (ms), finalized, finalized_seq, bytes of the open slot, full (not empty: it
-        is to close before its time; '2': it has its one large transaction), and closing with its facts while a closed
-        slot waits for its block."""
+        failed, refused, dropped (dead letters), accepted, watermark (ms), finalized, finalized_seq, bytes of the open
+        slot, full (not empty: it is to close before its time; '2': it has its one large transaction), and closing with
+        its facts while a closed slot waits for its block."""
         return f"{self.prefix}:state"
 
     @cached_property

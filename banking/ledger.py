@@ -90,6 +90,7 @@ class State:
     processed: int
     failed: int
     refused: int
+    dropped: int
     accepted: int
     finalized: int
     finalized_seq: int
@@ -350,6 +351,7 @@ def _state(meta: dict[bytes, bytes], state: dict[bytes, bytes]) -> State:
         processed=number(b"processed"),
         failed=number(b"failed"),
         refused=number(b"refused"),
+        dropped=number(b"dropped"),
         accepted=number(b"accepted"),
         finalized=number(b"finalized"),
         finalized_seq=number(b"finalized_seq"),

@@ -34,6 +34,7 @@ _CONFIG = Pubkey.from_string("Config1111111111111111111111111111111111111")
 NOT_LOADED = '"InvalidProgramForExecution"'
 #: What a transaction ends with when the VM breaks down on it.
 BROKEN = '{"InstructionError":[0,"ProgramFailedToComplete"]}'
+UNBALANCED = '"UnbalancedTransaction"'
 _PROGRAM_DATA = (3).to_bytes(4, "little")
 #: Data of a program whose code is at an address where nothing is.
 _CLOSED = (2).to_bytes(4, "little") + b"\xff" * 32
@@ -72,6 +73,7 @@ class Machine:
         self._calendar = Calendar()
         self._current: LiteSVM | None = None
         self._outworn = False
+        self._masked: set[bytes] = set()
 
     def begin(self, sysvars: Sysvars) -> None:
         """Start a slot."""
@@ -90,7 +92,7 @@ class Machine:
             self._current = _new_vm()
             if self._sysvars is not None:
                 install(self._current, self._sysvars, self._calendar)
-            _put_all(self._current, self.accounts)
+            self._masked = _put_all(self._current, self.accounts)
         return self._current
 
     def run(self, raw: bytes, nonce: bytes | None = None) -> Happened:
@@ -105,6 +107,8 @@ class Machine:
         elif err == NOT_LOADED and meta is not None:
             err = fault
             self._set(names.static[0], _less(before[names.static[0]], meta.fee()))
+        elif meta is not None and self._burned(before) not in ((0, meta.fee()) if err is not None else (meta.fee(),)):
+            err, meta = self._broken(UNBALANCED, names.static[0], transaction), None
         paid = self._read(names.static[0]) != before[names.static[0]]
         if err is not None and nonce is not None and paid:
             self._set(nonce, advanced(self._read(nonce), self.environment))
@@ -118,22 +122,25 @@ class Machine:
         return self._sysvars.environment_blockhash
 
     def _send(self, transaction: VersionedTransaction) -> tuple[str | None, TransactionMetadata | None]:
-        """Error and metadata; no metadata where the VM itself broke down, which costs what the signatures cost."""
+        """Error and metadata; no metadata where the VM itself broke down."""
         try:
             meta = self._vm.send_transaction(transaction)
         except BaseException as error:
             # A Rust panic is no Exception in Python.
             if type(error).__name__ != "PanicException":
                 raise
-            self._current = None
-            payer = bytes(transaction.message.account_keys[0])
-            fee = LAMPORTS_PER_SIGNATURE * transaction.message.header.num_required_signatures
-            if records.can_pay(self._read(payer), fee):
-                self._set(payer, _less(self._read(payer), fee))
-            return BROKEN, None
+            return self._broken(BROKEN, bytes(transaction.message.account_keys[0]), transaction), None
         if isinstance(meta, FailedTransactionMetadata):
             return error_text(meta.err()), meta.meta()
         return None, meta
+
+    def _broken(self, error: str, payer: bytes, transaction: VersionedTransaction) -> str:
+        """Nothing that the VM did counts; the payer pays for the signatures, if it can."""
+        self._current = None
+        fee = LAMPORTS_PER_SIGNATURE * transaction.message.header.num_required_signatures
+        if records.can_pay(self._read(payer), fee):
+            self._set(payer, _less(self._read(payer), fee))
+        return error
 
     def _happened(
         self, names: Named, before: dict[bytes, bytes], err: str | None, meta: TransactionMetadata | None
@@ -148,7 +155,7 @@ class Machine:
         data = bytes(returned.data) if returned is not None else b""
         return Happened(
             err=err,
-            fee=sum(map(records.lamports, before.values())) - sum(map(records.lamports, after.values())),
+            fee=_sum(before) - _sum(after),
             units=meta.compute_units_consumed() if meta is not None else 0,
             logs=meta.logs() if meta is not None else [],
             named=names,
@@ -176,23 +183,28 @@ class Machine:
         self, sent: VersionedTransaction, transaction: VersionedTransaction, names: Named
     ) -> tuple[str | None, TransactionMetadata | None]:
         """Solana calls what belongs to a loader, and finds then that there is no code: the VM is shown a closed one."""
+        called = {key: self._read(key) for key in _called(transaction, names)}
         dormant = {
-            key: record for key in _called(transaction, names) if not records.is_executable(record := self._read(key))
+            key: record for key, record in called.items() if not records.is_executable(record) or key in self._masked
         }
         for key, record in dormant.items():
-            self._set(key, record[:16] + b"\x01" + _LOADERS[0] + _CLOSED)
+            self._set(key, record[:16] + b"\1" + _LOADERS[0] + _CLOSED)
         answer = self._send(sent)
         for key, record in dormant.items():
-            self._set(key, record)
+            self._set(key, _not_executable(record))
         # The VM remembers them as programs.
         self._outworn = True
         return answer
+
+    def _burned(self, before: Mapping[bytes, bytes]) -> int:
+        return _sum(before) - _sum({key: self._read(key) for key in before})
 
     def _set(self, key: bytes, record: bytes) -> None:
         self._vm.set_account(Pubkey(key), records.to_account(record))
 
     def _read(self, key: bytes) -> bytes:
-        return records.to_record(self._vm.get_account(Pubkey(key)))
+        record = records.to_record(self._vm.get_account(Pubkey(key)))
+        return record[:16] + b"\1" + record[17:] if key in self._masked and record else record
 
     def _keep(self, changes: Mapping[bytes, bytes]) -> None:
         for key, record in changes.items():
@@ -214,16 +226,42 @@ def _new_vm() -> LiteSVM:
     return vm
 
 
-def _put_all(vm: LiteSVM, accounts: Mapping[bytes, bytes]) -> None:
+def _put_all(vm: LiteSVM, accounts: Mapping[bytes, bytes]) -> set[bytes]:
+    """Put them there; returns the programs that the VM takes only when they are not marked as executable."""
+    masked = set()
     # A program is compiled when its account is set, from the data that must be there by then.
     for key, record in sorted(accounts.items(), key=lambda item: records.is_executable(item[1])):
-        try:
-            vm.set_account(Pubkey(key), records.to_account(record))
-        except Exception as error:
-            if type(error).__name__ != "LiteSVMError" or not records.is_executable(record):
-                raise
-            # The VM takes no program that does not verify; it stays there as an account that cannot be called.
-            vm.set_account(Pubkey(key), records.to_account(record[:16] + b"\0" + record[17:]))
+        if _put(vm, key, record):
+            continue
+        # Its code does not verify. Without code at that moment it is a closed one, which is what calls are to find.
+        data_key = records.data(record)[4:36] if records.owner(record) == _LOADERS[0] else b""
+        if len(data_key) == 32:
+            _put(vm, data_key, b"")
+        if not _put(vm, key, record):
+            _put(vm, key, _not_executable(record))
+            masked.add(key)
+        if len(data_key) == 32:
+            _put(vm, data_key, accounts.get(data_key, b""))
+    return masked
+
+
+def _put(vm: LiteSVM, key: bytes, record: bytes) -> bool:
+    """Set an account; False for a program that the VM does not take."""
+    try:
+        vm.set_account(Pubkey(key), records.to_account(record))
+    except Exception as error:
+        if type(error).__name__ != "LiteSVMError" or not records.is_executable(record):
+            raise
+        return False
+    return True
+
+
+def _not_executable(record: bytes) -> bytes:
+    return record[:16] + b"\0" + record[17:]
+
+
+def _sum(accounts: Mapping[bytes, bytes]) -> int:
+    return sum(map(records.lamports, accounts.values()))
 
 
 def _called(transaction: VersionedTransaction, names: Named) -> list[bytes]:

@@ -26,7 +26,8 @@ def _modes() -> DegradationManager:
 
     here = runtime()
     # A Redis that is away or refuses us is told once and in full; the modes would go on by themselves, with a warning.
-    here.ledger.call(here.ledger.client.ping)
+    # TIME, not PING: on a full disk Redis refuses that as if it were a write (MISCONF).
+    here.ledger.server_ms()
     return here.degradation
 
 

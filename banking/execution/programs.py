@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from banking.accounts import program_data_key
 from banking.native import LOADER_V4, PROGRAM_LOADERS, UPGRADEABLE_LOADER
 from banking.records import EXECUTABLE_AT, HEADER_SIZE, OWNER_AT
 
@@ -25,22 +24,20 @@ class Programs:
         #: About what the compiled code takes.
         self.code_bytes = 0
         self._sizes: dict[bytes, int] = {}
-        self._sources: dict[bytes, tuple[bytes, bytes]] = {}
+        self._sources: dict[bytes, tuple[bytes, bytes | None, bytes]] = {}
         self._by_data: dict[bytes, set[bytes]] = {}
 
-    def data_of(self, record: bytes, view: Mapping[bytes, bytes]) -> tuple[bytes | None, bytes]:
-        """Key and record of a program's data; None without any."""
-        key = program_data_key(record)
-        return key, view.get(key, b"") if key is not None else b""
-
-    def is_current(self, key: bytes, record: bytes, data: bytes) -> bool:
+    def is_current(self, key: bytes, record: bytes, view: Mapping[bytes, bytes]) -> bool:
         """Whether the compiled code is that of these records. (The same objects nearly always, so this is quick.)"""
-        return self._sources.get(key) == (record, data)
+        source = self._sources.get(key)
+        if source is None or source[0] != record:
+            return False
+        return source[1] is None or view.get(source[1], b"") == source[2]
 
     def compiled(self, key: bytes, record: bytes, data_key: bytes | None, data: bytes) -> None:
         """The VM has compiled program `key` from these records."""
         self.cached.add(key)
-        self._sources[key] = record, data
+        self._sources[key] = record, data_key, data
         size = _COMPILED * (len(record) + len(data))
         self.code_bytes += size - self._sizes.get(key, 0)
         self._sizes[key] = size

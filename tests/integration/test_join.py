@@ -244,13 +244,18 @@ def test_a_worker_without_the_key_says_so_when_it_shall_seal(make_pipeline: Any)
     assert read_instance(Path(elsewhere)) is None
 
 
-def test_a_worker_without_the_archive_waits_for_its_host_and_says_so(make_pipeline: Any) -> None:
+@pytest.mark.parametrize("has_archive", [False, True])
+def test_a_worker_without_the_key_waits_for_the_archives_host_and_says_so(
+    make_pipeline: Any, has_archive: bool
+) -> None:
     pipeline = make_pipeline()
-    worker = pipeline.start_worker("b", ready=False, data_dir=pipeline.folder / "elsewhere")
+    options = {"archive_url": pipeline.settings.archive_location()} if has_archive else {}
+    worker = pipeline.start_worker("b", ready=False, data_dir=pipeline.folder / "elsewhere", **options)
     board = PresenceBoard(pipeline.client, "main")
     wait_until(lambda: bool(board.everybody()), "it is on the board", timeout=_PATIENCE)
     (waiting,) = board.everybody()
     assert "no host with the archive has vouched" in waiting.waits
+    assert "put the" not in worker.output().lower(), "no object is damaged"
     assert board.workers() == []
     pipeline.start_worker("maintenance", queues="maintenance", pool="solo", extra=["-B"])
     worker.wait_ready()

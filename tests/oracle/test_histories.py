@@ -24,7 +24,8 @@ class Step:
     """A doing on one stage; then the slot may be sealed.
 
     `meanwhile` is something else: in the same batch ("joined"), or by another stage, while this one is paused between
-    execution and commit ("paused"), or while the slot is closed and its block not yet archived ("closed").
+    execution and commit ("paused"), or while the slot is closed and its block not yet archived ("closed"). Or Redis is
+    emptied while the stage is paused ("lost").
     """
 
     doing: str
@@ -39,7 +40,7 @@ class Step:
 def steps(meanwhile: st.SearchStrategy[Step | None]) -> st.SearchStrategy[Step]:
     number = st.integers(0, 1_000)
     stage = st.integers(0, STAGES - 1)
-    how = st.sampled_from(["paused", "closed", "joined"])
+    how = st.sampled_from(["paused", "paused", "closed", "closed", "joined", "lost"])
     return st.builds(Step, st.sampled_from(sorted(ALL)), number, number, stage, st.booleans(), how, meanwhile)
 
 
@@ -63,6 +64,10 @@ def play(town: Town, step: Step) -> None:
     if step.how == "joined" and other is not None:
         batch = [*batch, *ALL[other.doing](town, other.a, other.b)]
         other = None
+    if step.how == "lost":
+        town.seal()
+        town.paused(batch, step.stage, lambda: town.lose_redis(checkpoint=step.seal))
+        return
     if step.how == "closed":
         (first, *_) = town.run(batch, step.stage)
         # A simulation is of the same moment, and so it must have said the same.
@@ -75,7 +80,7 @@ def play(town: Town, step: Step) -> None:
 
 
 @pytest.mark.timeout(300)
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 @given(st.lists(STEP, min_size=10, max_size=40))
 def test_every_history_is_what_one_vm_gets(history: list[Step]) -> None:
     client: redis.Redis = fakeredis.FakeRedis(version=(6, 2))

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 import fakeredis
 import pytest
 import redis
+from solders.account import Account
 from solders.hash import Hash
 from solders.pubkey import Pubkey
 from solders.system_program import CreateAccountParams, TransferParams, create_account, transfer
 
+from banking.genesis import genesis_accounts
+from banking.records import pack_account
 from tests.oracle import doings, program_doings, sbpf
 from tests.oracle import instructions as make
 from tests.oracle.doings import Batch
@@ -206,3 +209,52 @@ def test_everything_once_on_every_stage(town: Town) -> None:
         town.seal()
     assert len(town.outcomes) > 3 * len(every)
     assert sum(outcome.ok for outcome in town.outcomes) > len(town.outcomes) // 2
+
+
+def test_what_the_vm_breaks_down_on_pays_and_changes_nothing(town: Town) -> None:
+    """It panics where a closed program is named as writable, and somebody paid to where its code was."""
+    program, authority = deploy(town, sbpf.telling(1)), town.people[0]
+    town.seal()
+    town.one(town.sign([make.close_program(program, authority.pubkey())], [authority]), 0)
+    town.seal()
+    payer = town.people[1]
+    params = TransferParams(from_pubkey=payer.pubkey(), to_pubkey=make.program_data(program), lamports=make.rent(0) + 7)
+    assert town.one(town.sign([transfer(params)], [payer]), 1).ok
+    naming = transfer(TransferParams(from_pubkey=payer.pubkey(), to_pubkey=program, lamports=5))
+    for stage in range(3):
+        outcome = town.one(town.sign([make.memo(str(stage), payer.pubkey()), naming], [payer]), stage)
+        assert (outcome.err, outcome.fee) == ('{"InstructionError":[0,"ProgramFailedToComplete"]}', 5_000)
+        assert town.one(town.sign([make.memo(f"then {stage}", payer.pubkey())], [payer]), stage).ok
+
+
+LOADER_2 = Pubkey.from_string("BPFLoader2111111111111111111111111111111111")
+#: Made by a genesis only: no loader lets them come into being.
+HOPELESS = {
+    7: Account(10**9, b"no elf at all", LOADER_2, executable=True),
+    8: Account(10**9, b"\2\0\0\0" + bytes([9]) * 32, make.LOADER, executable=True),
+    9: Account(10**9, b"\3\0\0\0" + bytes(41) + b"garbage", make.LOADER, executable=False),
+    10: Account(10**9, b"of no loader", Pubkey(bytes([77]) * 32), executable=True),
+    11: Account(10**9, b"short", make.LOADER, executable=True),
+}
+
+
+def test_programs_that_do_not_verify(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = genesis_accounts
+
+    def with_hopeless(faucet: Pubkey, lamports: int) -> dict[bytes, bytes]:
+        return made(faucet, lamports) | {bytes([one]) * 32: pack_account(account) for one, account in HOPELESS.items()}
+
+    monkeypatch.setattr("tests.ledgers.genesis_accounts", with_hopeless)
+    town = Town.found(fakeredis.FakeRedis(version=(6, 2)))
+    payer, seen = town.people[0], set()
+    for number in HOPELESS:
+        key = Pubkey(bytes([number]) * 32)
+        for flags in ("", "w"):
+            call = make.call(key, b"", (key, flags))
+            memo = make.memo(f"{number} {flags}", payer.pubkey())
+            seen.add(town.one(town.sign([memo, call], [payer]), number).err)
+        params = TransferParams(from_pubkey=payer.pubkey(), to_pubkey=key, lamports=7)
+        town.one(town.sign([transfer(params)], [payer]), number)
+    assert seen == {'{"InstructionError":[1,"UnsupportedProgramId"]}', '"InvalidProgramForExecution"'}
+    town.seal()
+    assert_agrees(town.world.blocks)

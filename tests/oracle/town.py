@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 from solders.address_lookup_table_account import AddressLookupTableAccount
@@ -17,12 +18,16 @@ from solders.transaction import VersionedTransaction
 
 from banking.blocks import BlockHeader
 from banking.blockstore import BlockStore
+from banking.errors import StaleEpoch
 from banking.executor import SvmExecutor
+from banking.keeper import LedgerKeeper
 from banking.ledger import Ledger
 from banking.records import Outcome
 from banking.stage import BankingStage
 from banking.wire import WireTransaction, verify
 from tests.ledgers import SOL, World, new_world
+
+Answer = TypeVar("Answer")
 
 
 class PausingLedger(Ledger):
@@ -35,6 +40,14 @@ class PausingLedger(Ledger):
         if meanwhile is not None:
             meanwhile()
         return super().commit(*args, **kwargs)
+
+
+def _patiently(work: Callable[[], Answer]) -> Answer:
+    """Again where a restore was in between, as Celery's retry would: one may be before it, and one within."""
+    for _ in range(2):
+        with suppress(StaleEpoch):
+            return work()
+    return work()
 
 
 @dataclass(frozen=True)
@@ -107,14 +120,16 @@ class Town:
 
     def run(self, wires: Sequence[WireTransaction], stage: int = 0) -> list[Outcome | None]:
         """Let one stage process a batch."""
-        self.stages[stage % len(self.stages)].process(list(wires))
+        chosen = self.stages[stage % len(self.stages)]
+        _patiently(lambda: chosen.process(list(wires)))
         found = self.world.ledger.outcomes([wire.signature for wire in wires])
         self.outcomes += [one for one in found if one is not None]
         return found
 
     def foretold(self, wire: WireTransaction, stage: int) -> tuple[str | None, int, list[str]]:
         """Error, units and logs that another stage's simulation gives for `wire` now."""
-        result = self.stages[(stage + 1) % len(self.stages)].simulate(wire).result
+        other = self.stages[(stage + 1) % len(self.stages)]
+        result = _patiently(lambda: other.simulate(wire)).result
         return result.err, result.units, result.logs
 
     def one(self, wire: WireTransaction, stage: int = 0) -> Outcome:
@@ -130,6 +145,15 @@ class Town:
         chosen.ledger.meanwhile = meanwhile
         self.run(wires, stage)
         chosen.ledger.meanwhile = None
+
+    def lose_redis(self, *, checkpoint: bool) -> None:
+        """Redis is emptied, and the ledger restored from the archive: what was not final is gone."""
+        keeper = LedgerKeeper(self.world.ledger, self.world.blocks)
+        if checkpoint:
+            keeper.create_checkpoint()
+        self.world.ledger.client.flushall()
+        self.world.ledger.forget_epoch()
+        keeper.ensure()
 
     def seal(self, slots: int = 1, meanwhile: Callable[[], None] | None = None) -> None:
         """Seal some slots; `meanwhile` happens when the first is closed, and its block is not yet archived."""

@@ -12,6 +12,7 @@ from solders.hash import Hash
 from solders.keypair import Keypair
 
 from banking.errors import LedgerUnavailable
+from banking.processor import Processed
 from banking.records import Outcome
 from banking.wire import VerifiedTransaction, verify
 from tasks import base, story
@@ -94,10 +95,10 @@ def test_nothing_is_asked_below_the_level(caplog: pytest.LogCaptureFixture) -> N
 def test_a_parked_batch_is_told_with_its_reason(
     caplog: pytest.LogCaptureFixture, wires: list[VerifiedTransaction], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    processor = SimpleNamespace(park=lambda wires, delay: len(wires))
+    processor = SimpleNamespace(park=lambda wires, delay, done: None)
     monkeypatch.setattr(base, "runtime", lambda: SimpleNamespace(processor=processor))
     task = TransactionTask()
-    monkeypatch.setattr(task, "request_stack", SimpleNamespace(top=SimpleNamespace(wires=wires)))
+    monkeypatch.setattr(task, "request_stack", SimpleNamespace(top=SimpleNamespace(decoded=(wires, Processed()))))
     with caplog.at_level(logging.INFO):
         task.park(2.0, RuntimeError("the breaker is open"))
     assert told(caplog) == [("INFO", "Parked: 2 for 2.0 s", names(wires))]

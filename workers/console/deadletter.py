@@ -86,9 +86,9 @@ def replay(id: str | None, everything: bool) -> None:
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 def drop(ids: tuple[str, ...]) -> None:
     """Forget dead letters for good."""
-    letters = _letters()
+    burial = Burial(open_ledger())
     for id in ids:
-        if not letters.drop(_key(id)):
+        if not burial.drop(_key(id)):
             raise _absent(id)
         click.echo(f"Dropped {id}.")
 

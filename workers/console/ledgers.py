@@ -18,9 +18,9 @@ from banking.keys import LedgerKeys
 from banking.ledger import Ledger
 from banking.opening import open_blocks, open_keeper, read_blocks
 from banking.transport import export_ledger, import_ledger
-from config.errors import ConfigurationError
 from config.settings import get_settings
 from recovery.archive.names import unfold_segment
+from recovery.errors import ConfigurationError
 from workers.console.base import Group
 from workers.console.connection import open_board
 from workers.console.errors import CommandFailed

@@ -33,9 +33,9 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
 
 
 def test_all_samples_are_looked_at() -> None:
-    """`demo` by its own test, `up` by the last one here."""
+    """`demo` and `join` by tests of their own, `up` by the last one here."""
     here = {"status", "audit", "keygen", "airdrop", "transfer", "balance", "submit", "load", "up"}
-    assert set(SAMPLES) == here | {"demo"}
+    assert set(SAMPLES) == here | {"demo", "join"}
 
 
 def test_keys_and_lamports(instance: Instance, tmp_path: Path) -> None:

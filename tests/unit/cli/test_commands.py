@@ -313,6 +313,7 @@ def test_a_replay_without_a_broker_is_left_to_the_sweeper(shell: Shell, dead: st
 def test_drop(shell: Shell, dead: str) -> None:
     assert shell("deadletter", "drop", dead).exit_code == 0
     assert shell("deadletter", "list").stdout == "No dead letters.\n"
+    assert shell.json("audit")["ok"]
     for verb in ("drop", "show", "replay"):
         result = shell("deadletter", verb, dead)
         assert result.exit_code == 1
