@@ -127,7 +127,9 @@ class SvmExecutor:
         result = _result(meta, self._error(answer, wire, view), meta.fee())
         return Execution(result, meta.fee(), writes, build_detail(touched, before, after, meta))
 
-    def _executed(self, wire: WireTransaction, touched: Touched, view: dict[bytes, bytes]) -> _Ran:
+    def _executed(
+        self, wire: WireTransaction, touched: Touched, view: dict[bytes, bytes], *, again: bool = False
+    ) -> _Ran:
         answer = self._answer(self._vm.send, wire, touched, view)
         meta, error = _meta(answer), self._error(answer, wire, view)
         writes = self._vm.changed(touched.writable, view)
@@ -137,6 +139,8 @@ class SvmExecutor:
         burned = _burned(view, writes)
         if burned != meta.fee() and (burned or error is None):
             self._vm.reset()
+            if not again:
+                return self._executed(wire, touched, view, again=True)
             return self._broken(wire, view, f"{burned} lamports left circulation", UNBALANCED_TRANSACTION)
         return meta, _result(meta, error, burned), writes
 

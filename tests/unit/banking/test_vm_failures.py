@@ -112,7 +112,10 @@ def test_lamports_out_of_thin_air_are_never_committed(world: World) -> None:
     vm: Any = world.stage._executor._vm
     original = vm.changed
 
+    runs = [0]
+
     def changed(keys: Any, view: Any) -> dict[bytes, bytes]:
+        runs[0] += 1
         writes: dict[bytes, bytes] = original(keys, view)
         target = bytes(wires[0].parsed.message.account_keys[1])
         return {key: (record[:7] + b"\1" + record[8:] if key == target else record) for key, record in writes.items()}
@@ -120,6 +123,7 @@ def test_lamports_out_of_thin_air_are_never_committed(world: World) -> None:
     vm.changed = changed
     world.stage.process(wires)
     assert outcomes(world, wires) == [('"UnbalancedTransaction"', FEE), (None, FEE)]
+    assert runs == [3], "it ran once more in a new VM"
     world.seal()
     assert audit(world.ledger, world.blocks).ok
 
