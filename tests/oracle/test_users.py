@@ -201,6 +201,14 @@ def test_what_cannot_be_loaded_pays_and_changes_nothing(town: Town) -> None:
         town.seal()
 
 
+@pytest.mark.real_redis
+def test_everything_on_a_real_server(redis_client: redis.Redis) -> None:
+    town = Town.found(redis_client, 3)
+    test_everything_once_on_every_stage(town)
+    town.seal()
+    assert_agrees(town.world.blocks)
+
+
 def test_everything_once_on_every_stage(town: Town) -> None:
     every = {**doings.DOINGS, **program_doings.PROGRAM_DOINGS}
     for stage in range(3):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -65,9 +66,17 @@ def replay_archive(blocks: BlockStore, *, first: int = 0, last: int | None = Non
     """What the oracle says of some blocks. Raises CommandFailed when it cannot read them, ArchiveReadError."""
     trusted = {blocks.identity.public_key, *blocks.trusted_keys}
     try:
-        return oracle.replay(LedgerObjects(blocks), trusted, first=first, last=last, execute=check)
+        return oracle.replay(
+            LedgerObjects(blocks), trusted, first=first, last=last, execute=check, progress=_tell_progress
+        )
     except OracleError as error:
         raise CommandFailed(f"The archive cannot be replayed: {error}.") from error
+
+
+def _tell_progress(slot: int, last: int) -> None:
+    """For whoever watches; a script that reads standard error is spared."""
+    if sys.stderr.isatty() and (slot % 100 == 0 or slot == last):
+        click.echo(f"\rslot {slot:,} of {last:,}", nl=slot == last, err=True)
 
 
 @dataclass(frozen=True)

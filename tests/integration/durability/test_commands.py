@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from solders.keypair import Keypair
+from solders.pubkey import Pubkey
 
 from banking.executor import SvmExecutor
 from banking.genesis import create_ledger, genesis_accounts
@@ -59,6 +60,24 @@ def test_an_archive_is_replayed_by_the_oracle(shell: Shell) -> None:
     report = shell.json("archive", "replay", "--check", "--from", "1")
     assert (report["ok"], report["transactions"], report["divergences"]) == (True, 3, [])
     assert report["state"] == shell.json("archive", "replay")["state"]
+
+
+def test_divergences_are_listed_and_end_with_an_error(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the workers took reserved keys for writable, which they once did."""
+    monkeypatch.setattr("banking.accounts.RESERVED", frozenset())
+    world, clock = shell.world, Pubkey.from_string("SysvarC1ock11111111111111111111111111111111")
+    wire = world.transfer(world.faucet, clock, 1_000_000)
+    world.stage.process([wire])
+    world.seal()
+    said = shell("archive", "replay", "--check")
+    assert said.exit_code == 1
+    lines = said.stdout.splitlines()
+    assert lines[0].startswith(f"slot 2 seq 5 {wire.parsed.signatures[0]}: error: expected ")
+    assert "does NOT agree with the oracle: slots 0 to 2, 4 transactions executed" in lines[-2]
+    report = shell.json("archive", "replay", "--check", code=1)
+    assert (report["ok"], report["count"]) == (False, len(report["divergences"]))
+    (broken,) = [check for check in shell.json("audit", "--replay", code=1)["checks"] if not check["ok"]]
+    assert broken["id"] == "I9"
 
 
 def test_an_audit_asks_the_oracle_when_told_to(shell: Shell) -> None:
