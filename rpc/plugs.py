@@ -32,6 +32,8 @@ _OPEN_SECONDS = 2.0
 #: Seconds after which a worker that gives no sign of life is not counted.
 _LONGEST_SILENCE = 5.0
 _CACHED_BLOCKS = 64
+#: Uncompressed; a block has at most 120 MiB.
+_CACHED_BYTES = 256 * 1024 * 1024
 _FIRST_SLOT_AGE = 10.0
 
 
@@ -78,6 +80,7 @@ class ArchivedBlocks:
         self._clock = clock
         self._lock = Lock()
         self._blocks: OrderedDict[int, Block] = OrderedDict()
+        self._bytes = 0
         self._first: tuple[float, int | None] = (float("-inf"), None)
 
     def read(self, slot: int) -> Block | None:
@@ -96,9 +99,12 @@ class ArchivedBlocks:
         except ArchiveError as error:
             raise LedgerUnavailable(f"The archive does not answer: {error}") from error
         with self._lock:
+            if slot not in self._blocks:
+                self._bytes += block.header.body_bytes
             self._blocks[slot] = block
-            if len(self._blocks) > _CACHED_BLOCKS:
-                self._blocks.popitem(last=False)
+            while len(self._blocks) > _CACHED_BLOCKS or (self._bytes > _CACHED_BYTES and len(self._blocks) > 1):
+                _, dropped = self._blocks.popitem(last=False)
+                self._bytes -= dropped.header.body_bytes
         return block
 
     def first_slot(self) -> int | None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import redis
+from celery import Celery
+from kombu.exceptions import OperationalError
 from solders.account import Account
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
@@ -32,6 +34,7 @@ from banking.wire import VerifiedTransaction, WireTransaction, verify
 from recovery.archive import MemoryArchive
 from recovery.connections import connect
 from recovery.identity import Identity
+from tasks.enqueue import ask_for_a_seal
 from tests.ledgers import SOL, World, new_world, sign
 
 SMALL = SlotLimits(shared=10_000, most=40_000)
@@ -273,3 +276,32 @@ def test_intake_is_refused_when_the_open_slot_is_full_and_the_one_before_waits(r
     assert Intake(world.ledger).accept([pair]).answers == [Acceptance.UNSEALED]
     world.seal()
     assert Intake(world.ledger).accept([pair]).answers == [Acceptance.ACCEPTED]
+
+
+def test_a_final_block_that_cannot_be_read_back_is_found_by_the_audit(
+    any_redis: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an older version could archive, and nobody noticed until Redis was lost."""
+    world = small_world(any_redis, SLOT_LIMITS)
+    assert world.stage.process([world.transfer(world.faucet, Keypair().pubkey(), SOL) for _ in range(8)]).committed
+    world.seal()
+    assert_sound(world)
+    monkeypatch.setitem(blocks_module._MOST_BODY_BYTES, blocks_module.MAGIC, 1_000)
+    report = audit(world.ledger, world.blocks)
+    assert not report.ok
+    assert "the most is 1000" in " ".join(check.detail for check in report.checks if check.id == "I6")
+
+
+def test_a_seal_is_asked_for_and_may_fail_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request is a hint: a broker that is away costs nothing but the time until beat asks."""
+    sent: list[str] = []
+    app = Celery("test", set_as_current=False, broker="memory://")
+    monkeypatch.setattr(app, "send_task", lambda name, **_: sent.append(name))
+    ask_for_a_seal(app)
+    assert sent == ["blocks.seal"]
+
+    def away(name: str, **_: object) -> None:
+        raise OperationalError("away")
+
+    monkeypatch.setattr(app, "send_task", away)
+    ask_for_a_seal(app)

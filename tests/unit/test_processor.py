@@ -285,3 +285,18 @@ def test_a_killer_without_a_grave_is_not_released_among_others(bench: Bench) -> 
     bench.client.zadd(bench.keys.parked, dict.fromkeys(bench.client.hkeys(bench.keys.intake), 1))
     found = bench.intake.sweep(grace=1.0, queue_empty=False, limit=10)
     assert (len(found.released), len(found.suspects)) == (0, 1)
+
+
+def test_what_the_slot_has_no_room_for_is_parked_and_uses_no_attempt() -> None:
+    bench, asked = Bench(), []
+    bench.processor = Processor(
+        bench.world.stage, bench.intake, bench.burial, max_attempts=2, on_full=lambda: asked.append(1)
+    )
+    (wire,) = bench.accepted(1)
+    bench.disturb(lambda wires: BatchReport(full=list(wires)))
+    for _ in range(5):
+        assert bench.run([wire], isolate=True).parked == 1
+    assert bench.run([wire]).parked == 1
+    assert bench.attempts(wire) == 0
+    assert bench.client.zscore(bench.keys.parked, wire.signature) is not None
+    assert len(asked) == 6, "each time somebody is asked to seal"
