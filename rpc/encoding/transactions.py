@@ -15,11 +15,13 @@ from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
 from banking.detail import Detail, InnerCall, TokenBalance, unpack_detail
+from banking.execution.reserved import RESERVED
 from banking.journal import JournalEntry
 from rpc.encoding.parsed_instructions import Instruction, parse_instruction
 from rpc.encoding.token_layout import token_amount
 from rpc.errors import unsupported_transaction_version
 
+_RESERVED = frozenset(str(Pubkey(key)) for key in RESERVED)
 ENCODINGS = ("base58", "base64", "json", "jsonParsed", "binary")
 
 
@@ -158,6 +160,7 @@ def account_list(item: Executed) -> list[dict[str, Any]]:
             writable = place < static - header.num_readonly_unsigned_accounts
         else:
             writable = place < loaded_writable
+        writable = writable and key not in _RESERVED
         source = "transaction" if place < static else "lookupTable"
         accounts.append({"pubkey": key, "signer": place < signers, "source": source, "writable": writable})
     return accounts

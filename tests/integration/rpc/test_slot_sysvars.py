@@ -24,7 +24,7 @@ from banking.execution.context import SlotContext
 from banking.execution.sysvars import sysvar_data
 from banking.ledger import MAX_BLOCKHASH_AGE
 from banking.records import unpack_account
-from tests.integration.rpc.node import Node, base64_of
+from tests.integration.rpc.node import Node, base64_of, signature_of
 from tests.ledgers import SOL, sign
 
 _PROCESSED = {"commitment": "processed", "encoding": "base64"}
@@ -70,3 +70,14 @@ def test_nonce_transaction_is_simulated_and_sent_after_its_blockhash_has_expired
     assert node.world.balance(target) == SOL
     stale = base64_of(sign([*instructions[:1], *instructions[1:] * 2], [payer], value))
     assert "Blockhash not found" in node.error("sendTransaction", stale, options)["message"]
+
+
+def test_reserved_key_is_shown_as_read_only(node: Node) -> None:
+    rent = Pubkey.from_string("SysvarRent111111111111111111111111111111111")
+    wire = node.pay(rent, SOL)
+    node.seal()
+    options = {"encoding": "jsonParsed", "maxSupportedTransactionVersion": 0, "commitment": "confirmed"}
+    shown = node.call("getTransaction", signature_of(wire), options)
+    accounts = {one["pubkey"]: one["writable"] for one in shown["transaction"]["message"]["accountKeys"]}
+    assert accounts == {str(node.world.faucet.pubkey()): True, str(rent): False, str(Pubkey.default()): False}
+    assert shown["meta"]["err"] == {"InstructionError": [0, "ReadonlyLamportChange"]}
