@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from banking.reasons import Reason
+from banking.intake.reasons import Reason
 from config.errors import TrunklineError
 from recovery.errors import TransientError
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.breaker_contenders import CONTENDERS, Contender
 from benchmarks.breaker_processes import probes_in_flight, propagation, round_trips
-from workers.embedded import EmbeddedRedis
+from workers.supervisor.embedded_redis import EmbeddedRedis
 
 PERCENTILES = (50, 95, 100)
 

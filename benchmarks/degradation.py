@@ -13,7 +13,7 @@ import redis
 
 from recovery.connections import connect
 from recovery.degradation import DegradationManager
-from workers.embedded import EmbeddedRedis
+from workers.supervisor.embedded_redis import EmbeddedRedis
 
 COMPONENTS = 20
 

@@ -20,14 +20,14 @@ from solders.hash import Hash
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
-from banking.executor import SvmExecutor
-from banking.forking import write_genesis
-from banking.keeper import LedgerKeeper
-from banking.opening import open_blocks
-from banking.records import lamports_of, pack_account
-from banking.sealer import Sealer
-from banking.stage import BankingStage
-from banking.wire import verify
+from banking.admin.fork import write_genesis
+from banking.blocks.sealer import Sealer
+from banking.execution.executor import SvmExecutor
+from banking.execution.stage import BankingStage
+from banking.from_settings import open_blocks
+from banking.ledger.records import lamports_of, pack_account
+from banking.restore.ledger_recovery import LedgerKeeper
+from banking.transaction import verify
 from benchmarks.harness import SOL, Bench, bench, pay, rate, stop
 from tasks.submission import Submitter
 

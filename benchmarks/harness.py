@@ -25,16 +25,16 @@ from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
-from banking.executor import SvmExecutor
-from banking.genesis import create_ledger, genesis_accounts
-from banking.ledger import Ledger
-from banking.opening import open_blocks, open_ledger
-from banking.stage import BankingStage
-from banking.wire import verify
+from banking.admin.genesis import create_ledger, genesis_accounts
+from banking.execution.executor import SvmExecutor
+from banking.execution.stage import BankingStage
+from banking.from_settings import open_blocks, open_ledger
+from banking.ledger.ledger import Ledger
+from banking.transaction import verify
 from config.celery_settings import celery_settings
 from config.settings import Settings
 from recovery.connections import connect
-from workers.embedded import EmbeddedRedis
+from workers.supervisor.embedded_redis import EmbeddedRedis
 
 SOL = 10**9
 ROOT = Path(__file__).resolve().parent.parent

@@ -15,9 +15,9 @@ from typing import Any, cast
 from solders.hash import Hash
 from solders.keypair import Keypair
 
-from banking.executor import SvmExecutor
-from banking.stage import BankingStage
-from banking.wire import verify
+from banking.execution.executor import SvmExecutor
+from banking.execution.stage import BankingStage
+from banking.transaction import verify
 from benchmarks.bare import app as bare_app
 from benchmarks.harness import SOL, Bench, bench, pay, rate, stop, summary
 from config.queues import PROCESS

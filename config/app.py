@@ -9,7 +9,8 @@ from typing import Any
 
 from celery import Celery
 
-from config import serialization, transport
+from config import kombu_redis as transport
+from config import serialization
 from config.celery_settings import celery_settings
 from config.control import Control
 from config.settings import get_settings

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from recovery.archive import Archive, open_archive
-    from recovery.backoff import Jitter
     from recovery.breaker import (
         CircuitBreaker,
         CircuitBreakerConfig,
@@ -18,23 +17,24 @@ if TYPE_CHECKING:
         configure_breakers,
         get_breaker,
     )
-    from recovery.budget import RetryBudget
-    from recovery.celery_task import FaultTolerantTask
     from recovery.checkpoints import Checkpoint, CheckpointStore, Component, Part
+    from recovery.checkpoints.recovery_manager import RecoveryManager, RecoveryStatus
     from recovery.connections import connect
     from recovery.dead_letters import DeadLetter, DeadLetters
     from recovery.degradation import DegradationManager, DegradationMode, OperationRefused, OperationType
     from recovery.errors import ConfigurationError, RecoveryError, Refused, TerminalError, TransientError
     from recovery.identity import Identity
-    from recovery.manager import RecoveryManager, RecoveryStatus
-    from recovery.retry import RetryPolicy
-    from recovery.retry_events import RetryEvent, Verdict, set_retry_hooks
-    from recovery.retryable import is_retryable, retry_on
+    from recovery.retry.backoff import Jitter
+    from recovery.retry.budget import RetryBudget
+    from recovery.retry.classification import is_retryable, retry_on
+    from recovery.retry.events import RetryEvent, Verdict, set_retry_hooks
+    from recovery.retry.policy import RetryPolicy
+    from recovery.task.fault_tolerant_task import FaultTolerantTask
 
 #: Module to the names it gives, as in the imports above (a test compares them).
 _HOMES = {
     "archive": ("Archive", "open_archive"),
-    "backoff": ("Jitter",),
+    "retry.backoff": ("Jitter",),
     "breaker": (
         "CircuitBreaker",
         "CircuitBreakerConfig",
@@ -43,27 +43,27 @@ _HOMES = {
         "configure_breakers",
         "get_breaker",
     ),
-    "budget": ("RetryBudget",),
-    "celery_task": ("FaultTolerantTask",),
+    "retry.budget": ("RetryBudget",),
+    "task.fault_tolerant_task": ("FaultTolerantTask",),
     "checkpoints": ("Checkpoint", "CheckpointStore", "Component", "Part"),
     "connections": ("connect",),
     "dead_letters": ("DeadLetter", "DeadLetters"),
     "degradation": ("DegradationManager", "DegradationMode", "OperationRefused", "OperationType"),
     "errors": ("ConfigurationError", "RecoveryError", "Refused", "TerminalError", "TransientError"),
     "identity": ("Identity",),
-    "manager": ("RecoveryManager", "RecoveryStatus"),
-    "retry": ("RetryPolicy",),
-    "retry_events": ("RetryEvent", "Verdict", "set_retry_hooks"),
-    "retryable": ("is_retryable", "retry_on"),
+    "checkpoints.recovery_manager": ("RecoveryManager", "RecoveryStatus"),
+    "retry.policy": ("RetryPolicy",),
+    "retry.events": ("RetryEvent", "Verdict", "set_retry_hooks"),
+    "retry.classification": ("is_retryable", "retry_on"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 #: The extra of `trunkline-recovery` that a module needs.
 _EXTRAS = {
-    "celery_task": "celery",
+    "task.fault_tolerant_task": "celery",
     "archive": "checkpoints",
     "checkpoints": "checkpoints",
     "identity": "checkpoints",
-    "manager": "checkpoints",
+    "checkpoints.recovery_manager": "checkpoints",
 }
 
 __all__ = [

@@ -16,8 +16,8 @@ import base58
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from recovery.archive import files
 from recovery.archive.errors import ArchiveError, NotFound
+from recovery.archive.local import files
 from recovery.errors import ConfigurationError
 
 _MAX_FILE_BYTES = 4096

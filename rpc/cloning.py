@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 import redis
 from solders.pubkey import Pubkey
 
-from banking.accounts import program_data_key
-from banking.fixtures import BadAccount, account_from_json
+from banking.admin.fixtures import BadAccount, account_from_json
+from banking.execution.account_access import program_data_key
 from recovery.breaker import CircuitBreaker, CircuitBreakerConfig
 from recovery.errors import TerminalError, TransientError
-from recovery.retry import RetryPolicy
+from recovery.retry.policy import RetryPolicy
 
 _PAGE = 100
 _TIMEOUT_SECONDS = 20.0

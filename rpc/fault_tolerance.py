@@ -12,8 +12,8 @@ from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable, St
 from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.errors import Refused
 from recovery.protocols import GateProtocol
-from recovery.retry import RetryPolicy
-from recovery.retryable import retry_on
+from recovery.retry.classification import retry_on
+from recovery.retry.policy import RetryPolicy
 from rpc.errors import RpcError
 from rpc.registry import Operation
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import base58
 
-from banking.records import HEADER_SIZE
+from banking.ledger.records import HEADER_SIZE
 from rpc.encoding.token_layout import is_token_account
 from rpc.errors import invalid_params
 from rpc.params import Config, wrong_type

@@ -12,9 +12,9 @@ import redis
 from redis.asyncio import Redis
 from solders.transaction import VersionedTransaction
 
-from banking.blocks import Block
-from banking.journal import JournalEntry, image_record, written_by
-from banking.ledger import BLOCKHASH_HISTORY
+from banking.blocks.block import Block
+from banking.ledger.journal import JournalEntry, image_record, written_by
+from banking.ledger.ledger import BLOCKHASH_HISTORY
 from rpc.ending import end
 from rpc.index.accounts import AccountIndex
 from rpc.index.backfill import Backfill
@@ -252,7 +252,7 @@ class Follower:
 
 
 def journal_entry(name: bytes, fields: dict[bytes, bytes]) -> JournalEntry:
-    """A stream entry as `banking.journal` reads it."""
+    """A stream entry as `banking.ledger.journal` reads it."""
     slot, _, seq = name.partition(b"-")
     return JournalEntry(
         slot=int(slot),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from banking.journal import JournalEntry
+from banking.ledger.journal import JournalEntry
 from rpc.errors import block_cleaned_up, block_not_available
 from rpc.follower import journal_entry
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from banking.records import HEADER_SIZE
+from banking.ledger.records import HEADER_SIZE
 from rpc.encoding.token_layout import is_mint, is_token_account, read_mint
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from solders.litesvm import LiteSVM
 
-from banking.execution.context import slot_context
+from banking.execution.native import NATIVE_LOADER, SYSVAR_OWNER
 from banking.execution.sysvars import (
     CLOCK,
     EPOCH_SCHEDULE,
@@ -15,8 +15,8 @@ from banking.execution.sysvars import (
     sysvar_account,
     sysvar_data,
 )
-from banking.native import NATIVE_LOADER, SYSVAR_OWNER
-from banking.records import pack_account
+from banking.ledger.records import pack_account
+from banking.ledger.slot_context import slot_context
 from rpc.reader import Snapshot
 
 _CLOCK = bytes(CLOCK)

@@ -16,8 +16,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable
-from banking.keys import LedgerKeys
-from banking.layout import served_epoch
+from banking.ledger.keys import LedgerKeys
+from banking.ledger.layout import served_epoch
 from rpc.ending import end
 
 #: (Redis command, name of a key in `EpochKeys` or `LedgerKeys`, further arguments).

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 
 from config.errors import ConfigurationError
 from config.settings import Settings, get_settings
-from rpc.plugs import default_plugs
+from rpc.collaborators import default_plugs
 from rpc.server import create_app
 
 #: Connections that may wait to be accepted.

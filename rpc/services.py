@@ -9,13 +9,14 @@ from typing import Protocol
 from celery import Celery
 from solders.keypair import Keypair
 
-from banking.blocks import Block
-from banking.ledger import Ledger
+from banking.blocks.block import Block
+from banking.ledger.ledger import Ledger
 from config.app import app as default_app
 from config.settings import Profile, Settings
 from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.connections import connect
 from recovery.protocols import GateProtocol
+from rpc.answer_cache import LastGood
 from rpc.chain import Chain
 from rpc.faucet import Faucet
 from rpc.fault_tolerance import AsyncBreakerProtocol, FaultTolerance
@@ -28,9 +29,8 @@ from rpc.native import NativeAccounts
 from rpc.performance import Performance
 from rpc.reader import LedgerReader, async_client
 from rpc.room import Room
-from rpc.sending import Sender
-from rpc.simulating import Simulator
-from rpc.stale import LastGood
+from rpc.sender import Sender
+from rpc.simulator import Simulator
 from rpc.websocket.hub import Hub
 from tasks.submission import Submitter
 

@@ -19,7 +19,7 @@ def _refuse_foreign_config() -> None:
 
 _refuse_foreign_config()
 
-from banking.reasons import Reason  # noqa: E402 - a foreign `config` is told of first
+from banking.intake.reasons import Reason  # noqa: E402 - a foreign `config` is told of first
 from tasks.receipts import Level, Receipt, Verdict  # noqa: E402
 from tasks.submission import SubmissionFailed, submit  # noqa: E402
 

@@ -6,14 +6,14 @@ import logging
 from collections.abc import Sequence
 
 from banking.errors import LedgerMissing, LedgerUnavailable, StaleEpoch
-from banking.processor import Processed
-from banking.wire import WireTransaction
+from banking.execution.processor import Processed
+from banking.transaction import WireTransaction
 from config.errors import TrunklineError
-from recovery.celery_task import FaultTolerantTask
 from recovery.dead_letters import DeadLetters
 from recovery.errors import Refused, TerminalError
-from recovery.retry import RetryPolicy
-from recovery.retryable import is_retryable
+from recovery.retry.classification import is_retryable
+from recovery.retry.policy import RetryPolicy
+from recovery.task.fault_tolerant_task import FaultTolerantTask
 from tasks import story
 from tasks.gates import PipelineBreaker, PipelineBudget, PipelineGate
 from tasks.runtime import runtime

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from banking.attestation import server_run
 from banking.errors import Diverged, LedgerMissing, LedgerRestoring
+from banking.restore.attestation import server_run
 from config.app import app
 from config.queues import SEAL
 from recovery.archive import ArchiveUnavailable

@@ -7,8 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from banking.consistency import is_unsealable
-from banking.pulse import Pulse
+from banking.ledger.pulse import Pulse
+from banking.restore.consistency import is_unsealable
 from config.app import app
 from config.queues import EVALUATE_HEALTH
 from recovery.breaker import CircuitState, Override

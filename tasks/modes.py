@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from banking.keys import LedgerKeys
+from banking.ledger.keys import LedgerKeys
 from config.settings import Settings
 from recovery.degradation import DegradationManager
 from tasks.policies import PIPELINE_OPERATIONS

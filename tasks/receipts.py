@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from banking.reasons import Reason
-from banking.records import Outcome
+from banking.intake.reasons import Reason
+from banking.ledger.records import Outcome
 
 
 class Verdict(StrEnum):

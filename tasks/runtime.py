@@ -5,26 +5,26 @@ from __future__ import annotations
 import os
 from functools import cached_property
 
-from banking.attestation import Attester
-from banking.blockstore import BlockStore
-from banking.burial import Burial
-from banking.executor import SvmExecutor
-from banking.intake import Intake
-from banking.keeper import LedgerKeeper
-from banking.keys import LedgerKeys
-from banking.ledger import Ledger
-from banking.opening import letter_limits, open_blocks, open_ledger
-from banking.processor import Processor
-from banking.pulse import PulseTaker
-from banking.sealer import Sealer
-from banking.stage import BankingStage
+from banking.blocks.sealer import Sealer
+from banking.blocks.store import BlockStore
+from banking.execution.executor import SvmExecutor
+from banking.execution.processor import Processor
+from banking.execution.stage import BankingStage
+from banking.from_settings import letter_limits, open_blocks, open_ledger
+from banking.intake.dead_letters import Burial
+from banking.intake.intake import Intake
+from banking.ledger.keys import LedgerKeys
+from banking.ledger.ledger import Ledger
+from banking.ledger.pulse import PulseTaker
+from banking.restore.attestation import Attester
+from banking.restore.ledger_recovery import LedgerKeeper
 from config.app import app
 from config.settings import Settings, get_settings
 from recovery.breaker import CircuitBreaker, CircuitBreakerConfig
 from recovery.breaker.predicates import is_failure
-from recovery.budget import RetryBudget
 from recovery.degradation import DegradationManager
-from recovery.retryable import is_retryable
+from recovery.retry.budget import RetryBudget
+from recovery.retry.classification import is_retryable
 from tasks.announce import announce_breaker, announce_mode
 from tasks.components import ModesComponent, OverridesComponent
 from tasks.enqueue import ask_for_a_seal

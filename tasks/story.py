@@ -10,8 +10,8 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from banking.errors import LedgerMissing
-from banking.records import Outcome
-from banking.wire import WireTransaction, parse
+from banking.ledger.records import Outcome
+from banking.transaction import WireTransaction, parse
 from recovery.errors import TransientError
 from tasks.receipts import Receipt, Verdict
 

@@ -12,14 +12,14 @@ from typing import Any, Literal
 from celery import Celery
 from solders.signature import Signature
 
-from banking.connections import ledger_client
 from banking.errors import InvalidTransaction, LedgerMissing, LedgerRestoring, LedgerUnavailable, StaleEpoch
-from banking.intake import MOST_AT_ONCE, Acceptance, Accepted, Intake
-from banking.ledger import Ledger
-from banking.opening import letter_limits
-from banking.reasons import Reason
-from banking.records import Outcome
-from banking.wire import TransactionInput, VerifiedTransaction, decode, verify
+from banking.from_settings import letter_limits
+from banking.intake.intake import MOST_AT_ONCE, Acceptance, Accepted, Intake
+from banking.intake.reasons import Reason
+from banking.ledger.connections import ledger_client
+from banking.ledger.ledger import Ledger
+from banking.ledger.records import Outcome
+from banking.transaction import TransactionInput, VerifiedTransaction, decode, verify
 from config.app import app as default_app
 from config.settings import Settings, get_settings
 from recovery.clock import SYSTEM_CLOCK, Clock

@@ -13,8 +13,8 @@ import pytest
 import redis
 
 from recovery.connections import connect
-from workers.embedded import EmbeddedRedis
-from workers.redis_binary import NoRedisServer, redis_binaries
+from workers.supervisor.embedded_redis import EmbeddedRedis
+from workers.supervisor.redis_binary import NoRedisServer, redis_binaries
 
 MakeRedis = Callable[..., EmbeddedRedis]
 

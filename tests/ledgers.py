@@ -14,14 +14,14 @@ from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
-from banking.blockstore import BlockStore
-from banking.executor import SvmExecutor
-from banking.genesis import create_ledger, genesis_accounts
-from banking.ledger import Ledger
-from banking.records import lamports_of
-from banking.sealer import Sealer
-from banking.stage import BankingStage
-from banking.wire import WireTransaction, verify
+from banking.admin.genesis import create_ledger, genesis_accounts
+from banking.blocks.sealer import Sealer
+from banking.blocks.store import BlockStore
+from banking.execution.executor import SvmExecutor
+from banking.execution.stage import BankingStage
+from banking.ledger.ledger import Ledger
+from banking.ledger.records import lamports_of
+from banking.transaction import WireTransaction, verify
 from recovery.archive import Archive, MemoryArchive
 from recovery.identity import Identity
 

@@ -17,14 +17,14 @@ from celery import Celery
 from solders.hash import Hash
 from solders.keypair import Keypair
 
-from banking.burial import TRANSACTION, Burial
-from banking.connections import ledger_client
-from banking.genesis import create_ledger, genesis_accounts
-from banking.intake import Intake
-from banking.ledger import Ledger
-from banking.opening import open_blocks
-from banking.records import lamports_of
-from banking.wire import WireTransaction, verify
+from banking.admin.genesis import create_ledger, genesis_accounts
+from banking.from_settings import open_blocks
+from banking.intake.dead_letters import TRANSACTION, Burial
+from banking.intake.intake import Intake
+from banking.ledger.connections import ledger_client
+from banking.ledger.ledger import Ledger
+from banking.ledger.records import lamports_of
+from banking.transaction import WireTransaction, verify
 from config.celery_settings import celery_settings
 from config.queues import PROCESS, PROCESS_BATCH, TRANSACTIONS
 from config.settings import Settings

@@ -16,7 +16,7 @@ import pytest
 from kombu import Connection
 
 from tests.integration.waiting import wait_until
-from workers.ports import free_port
+from workers.supervisor.ports import free_port
 
 #: The script itself; the one on the PATH wants to be run by a user of its own.
 _SCRIPT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")

@@ -10,9 +10,9 @@ from config.app import app
 from config.queues import TRANSACTIONS
 from tasks.runtime import runtime
 from workers import flower_process, startup
-from workers.boot import EnsureLedger
-from workers.gate import gate_step
-from workers.presence import PresenceStep
+from workers.bootsteps.queue_pause import gate_step
+from workers.bootsteps.restore import EnsureLedger
+from workers.worker_registry import PresenceStep
 
 startup.install()
 app.steps["consumer"].add(EnsureLedger)

@@ -20,7 +20,7 @@ from config.queues import TRANSACTIONS
 from config.settings import get_settings
 from recovery.connections import connect
 from tasks.runtime import runtime
-from workers.presence import LONGEST_AGE, Presence, PresenceBoard
+from workers.worker_registry import LONGEST_AGE, Presence, PresenceBoard
 
 FLOWER_HEALTH = "http://127.0.0.1:5555/healthcheck"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
+from banking.admin.genesis import create_ledger, genesis_accounts
 from banking.errors import LedgerExists
-from banking.genesis import create_ledger, genesis_accounts
-from banking.ledger import Ledger
-from banking.opening import open_blocks
+from banking.from_settings import open_blocks
+from banking.ledger.ledger import Ledger
 from config.errors import TrunklineError
 from config.settings import Profile, Settings
 from recovery.connections import connect

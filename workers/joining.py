@@ -12,21 +12,21 @@ from dataclasses import dataclass
 import redis
 from kombu.exceptions import OperationalError
 
-from banking.attestation import standing
 from banking.errors import LedgerUnavailable
-from banking.ledger import Ledger
-from banking.opening import keeps_archive, open_ledger, read_blocks, trusted_keys
+from banking.from_settings import keeps_archive, open_ledger, read_blocks, trusted_keys
+from banking.ledger.ledger import Ledger
+from banking.restore.attestation import standing
 from config.addresses import masked, refusal
 from config.app import app
 from config.errors import ConfigurationError, TrunklineError
 from config.settings import Settings
-from workers import commands
-from workers.instance_lock import InstanceLock
-from workers.launcher import WORKER_PATIENCE
-from workers.presence import Presence, PresenceBoard
-from workers.processes import Child
-from workers.stop_signals import StopSignals
-from workers.supervisor import Supervisor
+from workers.supervisor import commands
+from workers.supervisor.instance_lock import InstanceLock
+from workers.supervisor.launcher import WORKER_PATIENCE
+from workers.supervisor.processes import Child
+from workers.supervisor.stop_signals import StopSignals
+from workers.supervisor.supervisor import Supervisor
+from workers.worker_registry import Presence, PresenceBoard
 
 #: Seconds for which the word of the archive's host is awaited: it comes every second while that host seals.
 _WORD_PATIENCE = 10.0

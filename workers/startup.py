@@ -20,7 +20,7 @@ from celery.signals import celeryd_after_setup, import_modules, setup_logging
 from celery.utils.nodenames import default_nodename, host_format
 from click.core import ParameterSource
 
-from banking.connections import ledger_client
+from banking.ledger.connections import ledger_client
 from config.addresses import masked, refusal
 from config.errors import ConfigurationError
 from config.logs import configure_process, log_format

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from banking.execution.sysvars import LAMPORTS_PER_SIGNATURE
-from banking.records import HEADER_SIZE, OWNER_AT, lamports_of
-from banking.wire import WireTransaction
+from banking.ledger.records import HEADER_SIZE, OWNER_AT, lamports_of
+from banking.transaction import WireTransaction
 
 _SYSTEM = bytes(32)
 _COMPUTE_BUDGET = "ComputeBudget111111111111111111111111111111"

@@ -7,10 +7,10 @@ import struct
 from collections.abc import Collection
 from enum import Enum, auto
 
-from banking.execution.context import SlotContext
 from banking.execution.sysvars import LAMPORTS_PER_SIGNATURE
-from banking.records import HEADER_SIZE, unpack_account
-from banking.wire import WireTransaction
+from banking.ledger.records import HEADER_SIZE, unpack_account
+from banking.ledger.slot_context import SlotContext
+from banking.transaction import WireTransaction
 
 _SYSTEM = bytes(32)
 _ADVANCE = (4).to_bytes(4, "little")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from banking.native import LOADER_V4, PROGRAM_LOADERS, UPGRADEABLE_LOADER
-from banking.records import EXECUTABLE_AT, HEADER_SIZE, OWNER_AT
+from banking.execution.native import LOADER_V4, PROGRAM_LOADERS, UPGRADEABLE_LOADER
+from banking.ledger.records import EXECUTABLE_AT, HEADER_SIZE, OWNER_AT
 
 _LOADERS = frozenset(map(bytes, (*PROGRAM_LOADERS, LOADER_V4)))
 #: Compiled code takes about five times the bytes of its ELF (measured with Token-2022).

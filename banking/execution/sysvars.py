@@ -7,8 +7,8 @@ import struct
 from solders.account import Account
 from solders.pubkey import Pubkey
 
-from banking.execution.context import SlotContext
-from banking.native import SYSVAR_OWNER
+from banking.execution.native import SYSVAR_OWNER
+from banking.ledger.slot_context import SlotContext
 
 CLOCK = Pubkey.from_string("SysvarC1ock11111111111111111111111111111111")
 SLOT_HASHES = Pubkey.from_string("SysvarS1otHashes111111111111111111111111111")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from banking.wire import WireTransaction
+from banking.transaction import WireTransaction
 
 _SYSTEM = bytes(32)
 # Create, assign, transfer, create with seed, allocate, allocate, assign and transfer with seed; the others are nonces'.

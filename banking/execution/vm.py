@@ -12,9 +12,9 @@ from solders.solders import LiteSVM
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import SimulateResult, TransactionResult
 
-from banking.accounts import Touched, program_data_key
 from banking.errors import VmPanic
-from banking.execution.context import SlotContext
+from banking.execution.account_access import Touched, program_data_key
+from banking.execution.native import NATIVE_LOADER, PROGRAM_LOADERS, SYSVAR_OWNER
 from banking.execution.programs import Programs, not_deployed
 from banking.execution.sysvars import (
     EPOCH_SCHEDULE,
@@ -24,8 +24,8 @@ from banking.execution.sysvars import (
     sysvar_account,
     sysvar_data,
 )
-from banking.native import NATIVE_LOADER, PROGRAM_LOADERS, SYSVAR_OWNER
-from banking.records import EXECUTABLE_AT, pack_account, to_account
+from banking.ledger.records import EXECUTABLE_AT, pack_account, to_account
+from banking.ledger.slot_context import SlotContext
 
 #: Start with a new VM (0.2 ms, and up to 5 for each program used again) once this one holds so many bytes.
 MOST_HELD_BYTES = 256 * 1024 * 1024

@@ -17,7 +17,7 @@ from typing import Any
 from celery.exceptions import TimeoutError as NotInTime
 from celery.result import AsyncResult
 
-from workers.embedded import EmbeddedRedis
+from workers.supervisor.embedded_redis import EmbeddedRedis
 
 CARDS = ["good"] * 20 + ["slow-start"] * 8 + ["dropped"] * 6 + ["declined"] * 5 + ["broken"]
 WAIT_SECONDS = 60.0

@@ -13,10 +13,10 @@ from recovery.archive.errors import (
     TooLarge,
     UnsafeArchive,
 )
-from recovery.archive.local import LocalArchive
+from recovery.archive.from_url import open_archive, read_archive
+from recovery.archive.local.archive import LocalArchive
 from recovery.archive.memory import MemoryArchive
 from recovery.archive.names import folder_segment
-from recovery.archive.opening import open_archive, read_archive
 
 __all__ = [
     "MAX_OBJECT_BYTES",

@@ -10,15 +10,15 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import redis
 
+from recovery.breaker.admission_control import Gate
 from recovery.breaker.config import CircuitBreakerConfig
 from recovery.breaker.errors import CircuitOpenError
 from recovery.breaker.events import Announcer, BreakerListener
 from recovery.breaker.fallback import NO_FALLBACK, LastGood
-from recovery.breaker.gate import Gate
-from recovery.breaker.link import RedisLink, link_to
 from recovery.breaker.local_store import LocalStore
 from recovery.breaker.permit import Permit
 from recovery.breaker.predicates import FailurePredicate, is_failure
+from recovery.breaker.redis_health import RedisLink, link_to
 from recovery.breaker.redis_store import RedisStore, ServerTime
 from recovery.breaker.shared_store import SharedStore
 from recovery.breaker.state import CircuitState, Override, Snapshot, Store

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from recovery.breaker.gate import Admission, Gate
+from recovery.breaker.admission_control import Admission, Gate
 from recovery.breaker.predicates import FailurePredicate
 
 

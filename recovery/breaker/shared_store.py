@@ -7,7 +7,7 @@ from dataclasses import replace
 from recovery.breaker.config import CircuitBreakerConfig
 from recovery.breaker.core import BreakerCore
 from recovery.breaker.errors import BreakerStoreError
-from recovery.breaker.link import LINK_ERRORS, RedisLink
+from recovery.breaker.redis_health import LINK_ERRORS, RedisLink
 from recovery.breaker.redis_store import RedisStore
 from recovery.breaker.state import CircuitState, Override, Request, Snapshot
 from recovery.clock import Clock

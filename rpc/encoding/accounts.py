@@ -10,7 +10,7 @@ import base58
 import zstandard
 from solders.pubkey import Pubkey
 
-from banking.records import AccountView, unpack_account
+from banking.ledger.records import AccountView, unpack_account
 from rpc.encoding.parsed_accounts import parse_account
 from rpc.errors import RpcError, invalid_request
 from rpc.params import Config, DataSlice

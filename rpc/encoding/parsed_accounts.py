@@ -8,8 +8,8 @@ from typing import Any
 
 from solders.pubkey import Pubkey
 
-from banking.native import ADDRESS_LOOKUP_TABLE, UPGRADEABLE_LOADER
-from banking.records import AccountView
+from banking.execution.native import ADDRESS_LOOKUP_TABLE, UPGRADEABLE_LOADER
+from banking.ledger.records import AccountView
 from rpc.encoding.token_layout import (
     MULTISIG_BYTES,
     TOKEN_PROGRAMS,

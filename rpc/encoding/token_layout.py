@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from solders.pubkey import Pubkey
 
-from banking.records import HEADER_SIZE, OWNER_AT
+from banking.ledger.records import HEADER_SIZE, OWNER_AT
 
 TOKEN_PROGRAM = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
 TOKEN_2022_PROGRAM = Pubkey.from_string("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb")

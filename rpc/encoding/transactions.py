@@ -14,9 +14,9 @@ from solders.message import Message, MessageV0
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
-from banking.detail import Detail, InnerCall, TokenBalance, unpack_detail
 from banking.execution.reserved import RESERVED
-from banking.journal import JournalEntry
+from banking.execution.transaction_meta import Detail, InnerCall, TokenBalance, unpack_detail
+from banking.ledger.journal import JournalEntry
 from rpc.encoding.parsed_instructions import Instruction, parse_instruction
 from rpc.encoding.token_layout import token_amount
 from rpc.errors import unsupported_transaction_version

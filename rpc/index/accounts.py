@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from banking.records import HEADER_SIZE, OWNER_AT
+from banking.ledger.records import HEADER_SIZE, OWNER_AT
 from rpc.encoding.token_layout import delegate_of, is_token_account
 
 _NONE = b""

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from solders.transaction import VersionedTransaction
 
-from banking.blocks import Block
+from banking.blocks.block import Block
 from banking.errors import LedgerUnavailable
-from banking.journal import JournalEntry
+from banking.ledger.journal import JournalEntry
 from rpc.index.history import History
 
 logger = logging.getLogger(__name__)

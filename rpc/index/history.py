@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from solders.transaction import VersionedTransaction
 
-from banking.detail import unpack_detail
-from banking.journal import JournalEntry
+from banking.execution.transaction_meta import unpack_detail
+from banking.ledger.journal import JournalEntry
 from rpc.encoding.memo import memo_of
 
 

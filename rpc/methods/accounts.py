@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 from solders.pubkey import Pubkey
 
-from banking.records import lamports_of
+from banking.ledger.records import lamports_of
+from rpc.account_search import Page
+from rpc.account_view import records_at, require_slot, with_context
 from rpc.encoding.accounts import AccountEncoding
-from rpc.found import Page
 from rpc.mints import decimals_of, mints_in
 from rpc.params import to_pubkey
 from rpc.registry import Call, method
-from rpc.view import records_at, require_slot, with_context
 
 _MOST_ACCOUNTS = 100
 _ENCODED_TOGETHER = 500

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from rpc.account_view import require_slot, slot_at, with_context
 from rpc.encoding.blocks import encode_block, read_shape
 from rpc.errors import block_not_available, invalid_params
 from rpc.ledger_blocks import block_time, first_available, read_block
 from rpc.mints import decimals_of
 from rpc.params import Commitment, Config
 from rpc.registry import Call, method
-from rpc.view import require_slot, slot_at, with_context
 
 _MOST_SLOTS = 500_000
 #: A block of more transactions makes a large answer.

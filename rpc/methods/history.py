@@ -6,7 +6,8 @@ from typing import Any
 
 from solders.signature import Signature
 
-from banking.records import Outcome, unpack_outcome
+from banking.ledger.records import Outcome, unpack_outcome
+from rpc.account_view import require_slot, with_context
 from rpc.encoding.transactions import ENCODINGS, encode_with_meta, error_value, executed
 from rpc.errors import history_not_available, invalid_params, node_unhealthy
 from rpc.index.history import Past
@@ -15,7 +16,6 @@ from rpc.methods.blocks import settled
 from rpc.mints import decimals_of
 from rpc.params import Config, to_signature
 from rpc.registry import Call, method
-from rpc.view import require_slot, with_context
 
 _MOST_STATUSES = 256
 _MOST_LISTED = 1000

@@ -5,14 +5,14 @@ from __future__ import annotations
 from solders.hash import Hash
 from solders.signature import Signature
 
-from banking.reasons import Reason
-from banking.wire import VerifiedTransaction
+from banking.intake.reasons import Reason
+from banking.transaction import VerifiedTransaction
+from rpc.account_view import require_slot, slot_at
 from rpc.errors import Overloaded, RpcError, invalid_params, invalid_request, node_unhealthy
 from rpc.methods.simulation import preflight_failure, run
 from rpc.params import Commitment, to_hash
 from rpc.registry import Call, Operation, method
-from rpc.view import require_slot, slot_at
-from rpc.wire import decode_text, verified
+from rpc.transaction_input import decode_text, verified
 from tasks.receipts import Receipt, Verdict
 
 #: Told as HTTP 429: there is room again soon.

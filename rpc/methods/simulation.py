@@ -8,10 +8,11 @@ from typing import Any
 
 from solders.hash import Hash
 
-from banking.accounts import static_accounts
-from banking.ledger import MAX_BLOCKHASH_AGE
-from banking.stage import Simulation
-from banking.wire import WireTransaction
+from banking.execution.account_access import static_accounts
+from banking.execution.stage import Simulation
+from banking.ledger.ledger import MAX_BLOCKHASH_AGE
+from banking.transaction import WireTransaction
+from rpc.account_view import records_at, require_slot, with_context
 from rpc.encoding.accounts import AccountEncoding
 from rpc.encoding.error_text import transaction_error_text
 from rpc.encoding.transactions import error_value, inner_instructions, return_data
@@ -19,8 +20,7 @@ from rpc.errors import SEND_TRANSACTION_PREFLIGHT_FAILURE, Overloaded, RpcError,
 from rpc.methods.accounts import encode_all
 from rpc.params import Commitment, Config, to_pubkey
 from rpc.registry import Call, method
-from rpc.view import records_at, require_slot, with_context
-from rpc.wire import decode_text, unverified, verified
+from rpc.transaction_input import decode_text, unverified, verified
 
 _ALREADY_PROCESSED = "AlreadyProcessed"
 

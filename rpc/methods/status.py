@@ -8,11 +8,11 @@ from typing import Any
 from solders.hash import Hash
 from solders.pubkey import Pubkey
 
-from banking.ledger import MAX_BLOCKHASH_AGE
+from banking.ledger.ledger import MAX_BLOCKHASH_AGE
+from rpc.account_view import API_VERSION, read_at, with_context
 from rpc.errors import node_unhealthy
 from rpc.params import to_hash
 from rpc.registry import Call, Operation, method
-from rpc.view import API_VERSION, read_at, with_context
 
 SLOTS_IN_EPOCH = 432_000
 #: First four bytes of the feature set that the VM implements; told as an opaque number, as Agave does.

@@ -8,9 +8,9 @@ from typing import Any
 
 from solders.pubkey import Pubkey
 
-from banking.records import lamports_of
+from banking.ledger.records import lamports_of
+from rpc.account_view import read_at, slot_at, with_context
 from rpc.registry import Call, method
-from rpc.view import read_at, slot_at, with_context
 
 _MOST_LISTED = 20
 #: Agave keeps the answer for hours; a scan of all accounts is worth some seconds of age.

@@ -8,7 +8,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING
 
-from banking.records import HEADER_SIZE, OWNER_AT, unpack_outcome
+from banking.ledger.records import HEADER_SIZE, OWNER_AT, unpack_outcome
 from rpc.chain import Tip
 from rpc.ending import end
 from rpc.filters import passes

@@ -10,7 +10,7 @@ from solders.account import Account
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from banking.records import pack_account
+from banking.ledger.records import pack_account
 from rpc.encoding.accounts import AccountEncoding
 from rpc.encoding.transactions import error_value
 from rpc.errors import RpcError

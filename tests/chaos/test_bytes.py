@@ -9,11 +9,11 @@ from solders.account import Account
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
-from banking.audit import audit
-from banking.genesis import genesis_accounts
-from banking.limits import MIB
-from banking.records import pack_account
-from banking.wire import WireTransaction, verify
+from banking.admin.genesis import genesis_accounts
+from banking.audit.audit import audit
+from banking.ledger.limits import MIB
+from banking.ledger.records import pack_account
+from banking.transaction import WireTransaction, verify
 from tasks.receipts import Level
 from tasks.submission import SubmissionFailed
 from tests import pipelines

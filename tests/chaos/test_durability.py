@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from banking.audit import audit
-from banking.wire import WireTransaction
+from banking.audit.audit import audit
+from banking.transaction import WireTransaction
 from config.settings import Fsync
 from tasks.receipts import Level
 from tasks.submission import SubmissionFailed
@@ -21,7 +21,7 @@ from tests.integration.conftest import MakePipeline
 from tests.integration.waiting import wait_until
 from tests.oracle.opinions import assert_agrees
 from tests.pipelines import Pipeline
-from workers.embedded import EmbeddedRedis
+from workers.supervisor.embedded_redis import EmbeddedRedis
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes, pytest.mark.timeout(600)]
 SEED = int(os.environ.get("CHAOS_SEED", "0")) or int(time.time())

@@ -9,8 +9,8 @@ from typing import Literal
 
 import pytest
 
-from banking.executor import SvmExecutor
-from banking.stage import BankingStage
+from banking.execution.executor import SvmExecutor
+from banking.execution.stage import BankingStage
 from config.settings import Fsync
 from tasks.submission import SubmissionFailed
 from tests.conftest import MakeRedis

@@ -16,12 +16,12 @@ from typing import Any
 
 from solders.keypair import Keypair
 
-from banking.ledger import Ledger
+from banking.ledger.ledger import Ledger
 from config.settings import Settings
 from recovery.connections import connect
 from rpc.runner import listen
-from workers.embedded import EmbeddedRedis
 from workers.faucet import initialise, read_faucet
+from workers.supervisor.embedded_redis import EmbeddedRedis
 
 _ROOT = Path(__file__).resolve().parents[2]
 

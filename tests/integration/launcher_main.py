@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from config.settings import Settings
-from workers.launcher import Launcher
-from workers.stop_signals import StopRequested
+from workers.supervisor.launcher import Launcher
+from workers.supervisor.stop_signals import StopRequested
 
 
 def main() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import redis
 
-from banking.attestation import Attester, server_run, standing
-from banking.ledger import Ledger
+from banking.ledger.ledger import Ledger
+from banking.restore.attestation import Attester, server_run, standing
 from recovery.identity import Identity
 from tests.conftest import MakeRedis
 from tests.ledgers import World, new_world

@@ -9,13 +9,13 @@ import pytest
 import redis
 from solders.keypair import Keypair
 
-from banking.audit import AuditReport, audit
-from banking.blocks import encode_body
-from banking.blockstore import BlockStore
-from banking.intake import Intake
-from banking.keeper import LedgerKeeper
-from banking.records import lamports_of
-from banking.wire import WireTransaction
+from banking.audit.audit import AuditReport, audit
+from banking.blocks.block import encode_body
+from banking.blocks.store import BlockStore
+from banking.intake.intake import Intake
+from banking.ledger.records import lamports_of
+from banking.restore.ledger_recovery import LedgerKeeper
+from banking.transaction import WireTransaction
 from recovery.checkpoints import Part
 from recovery.identity import Identity
 from tests.ledgers import SOL, World, new_world

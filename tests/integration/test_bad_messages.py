@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from banking.burial import MALFORMED
+from banking.intake.dead_letters import MALFORMED
 from config.queues import PROCESS, PROCESS_BATCH, TRANSACTIONS
 from recovery.dead_letters import DeadLetter
 from tests.integration.waiting import wait_until
 from tests.pipelines import PATIENCE, Pipeline, WorkerProcess
-from workers.embedded import EmbeddedRedis
+from workers.supervisor.embedded_redis import EmbeddedRedis
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes]
 

@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from banking.wire import WireTransaction
+from banking.transaction import WireTransaction
 from tests.integration.conftest import MakePipeline
 from tests.pipelines import ROOT, Pipeline
 
@@ -23,7 +23,7 @@ def open_breaker(pipeline: Pipeline, seconds: float) -> None:
     """As an operator does it, on a breaker that has never tripped."""
     subprocess.run(
         [
-            sys.executable, "-m", "workers.cli", "breaker", "open", "transaction",
+            sys.executable, "-m", "workers.cli.program", "breaker", "open", "transaction",
             "--for", f"{seconds:g}s", "--reason", "drill",
         ],
         cwd=ROOT,

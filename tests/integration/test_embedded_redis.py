@@ -147,7 +147,7 @@ def test_stop_leaves_no_process_and_no_socket(make_redis: MakeRedis) -> None:
 def test_server_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
     folder = tmp_path / ("long" * 30)
     program = (
-        "import sys, time; from pathlib import Path; from workers.embedded import EmbeddedRedis\n"
+        "import sys, time; from pathlib import Path; from workers.supervisor.embedded_redis import EmbeddedRedis\n"
         "server = EmbeddedRedis(Path(sys.argv[1])); server.start(); print(server.pid, server.url, flush=True)\n"
         "time.sleep(600)"
     )

@@ -9,12 +9,12 @@ import redis
 from solders.keypair import Keypair
 
 from banking.errors import InvalidTransaction, LedgerUnavailable
-from banking.executor import SvmExecutor
-from banking.stage import BankingStage
-from banking.tolerance import Protection
+from banking.execution.executor import SvmExecutor
+from banking.execution.fault_tolerance import Protection
+from banking.execution.stage import BankingStage
 from recovery.breaker import CircuitBreaker, CircuitBreakerConfig, CircuitOpenError, CircuitState
 from recovery.degradation import DegradationManager, DegradationMode, OperationRefused
-from recovery.retry import RetryPolicy
+from recovery.retry.policy import RetryPolicy
 from tests.ledgers import SOL, World, new_world
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from banking.keys import LedgerKeys
+from banking.ledger.keys import LedgerKeys
 from recovery.breaker import CircuitBreaker, CircuitBreakerConfig
 from recovery.degradation import DegradationManager, DegradationMode
 from tests.integration.conftest import MakePipeline

@@ -22,9 +22,9 @@ from tests.conftest import MakeRedis
 from tests.integration.cli.program import PROGRAM, environment
 from tests.integration.waiting import wait_until
 from tests.pipelines import ROOT
-from workers.ports import free_port
-from workers.presence import PresenceBoard
-from workers.redis_binary import redis_binaries
+from workers.supervisor.ports import free_port
+from workers.supervisor.redis_binary import redis_binaries
+from workers.worker_registry import PresenceBoard
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
 

@@ -21,9 +21,9 @@ from tests.conftest import MakeRedis
 from tests.integration.flower.table import online
 from tests.integration.tiny_client import count, send
 from tests.integration.waiting import gone, wait_until
-from workers.instance_lock import InstanceRunning
-from workers.launcher import Launcher
-from workers.ports import PortInUse
+from workers.supervisor.instance_lock import InstanceRunning
+from workers.supervisor.launcher import Launcher
+from workers.supervisor.ports import PortInUse
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes]
 

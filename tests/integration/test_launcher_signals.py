@@ -18,7 +18,7 @@ from config.settings import Settings
 from recovery.connections import connect
 from tests.integration.tiny_client import count, send
 from tests.integration.waiting import gone, wait_until
-from workers.launcher import Launcher
+from workers.supervisor.launcher import Launcher
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import redis
 
-from banking.intake import LONGEST_PARKING, Intake
-from banking.lease import LEASE_SECONDS, RestoreLease
-from banking.sealer import Sealer
+from banking.blocks.sealer import Sealer
+from banking.intake.intake import LONGEST_PARKING, Intake
+from banking.restore.lease import LEASE_SECONDS, RestoreLease
 from tests.ledgers import World, new_world
 
 HOUR_MS = 3_600_000

@@ -13,15 +13,15 @@ from solders.signature import Signature
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
-from banking.entries import Entry
+from banking.admin.genesis import create_ledger, genesis_accounts
 from banking.errors import LedgerExists, LedgerMissing
-from banking.executor import SvmExecutor
-from banking.genesis import create_ledger, genesis_accounts
-from banking.intake import Acceptance, Intake
-from banking.ledger import MAX_BLOCKHASH_AGE, Ledger
-from banking.records import Outcome, Result, pack_result
-from banking.stage import BankingStage
-from banking.wire import WireTransaction, verify
+from banking.execution.executor import SvmExecutor
+from banking.execution.stage import BankingStage
+from banking.intake.intake import Acceptance, Intake
+from banking.ledger.entries import Entry
+from banking.ledger.ledger import MAX_BLOCKHASH_AGE, Ledger
+from banking.ledger.records import Outcome, Result, pack_result
+from banking.transaction import WireTransaction, verify
 from tests.ledgers import GENESIS_LAMPORTS, SOL, World, new_world, sign, transfer_transaction
 
 #: Lamports that an account without data must hold.

@@ -17,11 +17,11 @@ from solders.pubkey import Pubkey
 from solders.system_program import CreateAccountParams, TransferParams, create_account, transfer
 from solders.transaction import VersionedTransaction
 
-from banking.executor import SvmExecutor
-from banking.ledger import Ledger
-from banking.records import EXECUTABLE_AT, Outcome, lamports_of, unpack_account
-from banking.stage import BankingStage
-from banking.wire import WireTransaction, verify
+from banking.execution.executor import SvmExecutor
+from banking.execution.stage import BankingStage
+from banking.ledger.ledger import Ledger
+from banking.ledger.records import EXECUTABLE_AT, Outcome, lamports_of, unpack_account
+from banking.transaction import WireTransaction, verify
 from tests.ledgers import GENESIS_LAMPORTS, SOL, World, new_world, sign
 
 SYSTEM = Pubkey.default()

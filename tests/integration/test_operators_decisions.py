@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import redis
 
-from banking.keeper import LedgerKeeper
+from banking.restore.ledger_recovery import LedgerKeeper
 from recovery.breaker import CircuitBreaker, CircuitState, Override
 from recovery.degradation import DegradationManager, DegradationMode
 from tasks.components import ModesComponent, OverridesComponent

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.integration.waiting import gone, wait_until
-from workers import processes
-from workers.guard import Guard
-from workers.processes import Backoff, Child, stop_children
+from workers.supervisor import processes
+from workers.supervisor.guard import Guard
+from workers.supervisor.processes import Backoff, Child, stop_children
 
 pytestmark = pytest.mark.processes
 

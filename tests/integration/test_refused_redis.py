@@ -15,8 +15,8 @@ from config.settings import get_settings
 from recovery.connections import connect
 from tests.integration.cli.program import environment
 from tests.unit.cli.conftest import plain  # noqa: F401 - a fixture
-from workers.cli import main
-from workers.embedded import EmbeddedRedis
+from workers.cli.program import main
+from workers.supervisor.embedded_redis import EmbeddedRedis
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes]
 

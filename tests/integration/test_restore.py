@@ -8,16 +8,16 @@ import pytest
 import redis
 from solders.keypair import Keypair
 
-from banking.audit import audit
-from banking.consistency import Condition
+from banking.audit.audit import audit
+from banking.blocks.sealer import Sealer
 from banking.errors import BadBlock, Diverged, LedgerRestoring
-from banking.executor import SvmExecutor
-from banking.intake import Intake
-from banking.keeper import LedgerKeeper
-from banking.ledger import Ledger
-from banking.processor import Processor
-from banking.sealer import Sealer
-from banking.stage import BankingStage
+from banking.execution.executor import SvmExecutor
+from banking.execution.processor import Processor
+from banking.execution.stage import BankingStage
+from banking.intake.intake import Intake
+from banking.ledger.ledger import Ledger
+from banking.restore.consistency import Condition
+from banking.restore.ledger_recovery import LedgerKeeper
 from recovery.checkpoints import NoUsableCheckpoint
 from tests.ledgers import SOL, World, new_world
 
@@ -224,7 +224,7 @@ def test_seal_cut_off_before_redis_heard_of_it_is_finished_by_the_next(world: Wo
 
 def test_forged_block_is_refused(world: World, keeper: LedgerKeeper) -> None:
     """A whole new block with matching hashes, but signed by somebody else."""
-    from banking.blockstore import BlockStore
+    from banking.blocks.store import BlockStore
     from recovery.identity import Identity
 
     pay(world)
@@ -232,7 +232,7 @@ def test_forged_block_is_refused(world: World, keeper: LedgerKeeper) -> None:
     slot = world.blocks.newest()
     assert slot is not None
     block = world.blocks.read(slot)
-    from banking.blocks import encode_body
+    from banking.blocks.block import encode_body
 
     world.blocks.delete(slot)
     forger = BlockStore(world.blocks.archive, world.blocks.ledger, Identity.generate())
@@ -243,7 +243,7 @@ def test_forged_block_is_refused(world: World, keeper: LedgerKeeper) -> None:
 
 
 def test_processor_is_unharmed_by_a_restore_in_between(world: World, keeper: LedgerKeeper) -> None:
-    from banking.burial import Burial
+    from banking.intake.dead_letters import Burial
 
     processor = Processor(world.stage, Intake(world.ledger), Burial(world.ledger))
     first, second = (world.transfer(world.faucet, Keypair().pubkey(), SOL) for _ in range(2))

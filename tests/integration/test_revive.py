@@ -9,9 +9,9 @@ import pytest
 import redis
 from solders.keypair import Keypair
 
-from banking.burial import Burial, Revival
-from banking.intake import Intake
-from banking.wire import WireTransaction
+from banking.intake.dead_letters import Burial, Revival
+from banking.intake.intake import Intake
+from banking.transaction import WireTransaction
 from recovery.dead_letters import DeadLetter
 from tests.ledgers import SOL, World, new_world
 

@@ -16,21 +16,21 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 
-from banking import blocks as blocks_module
-from banking.audit import audit
-from banking.blockstore import BlockStore
-from banking.consistency import Condition
+from banking.admin.genesis import create_ledger
+from banking.audit.audit import audit
+from banking.blocks import block as blocks_module
+from banking.blocks.sealer import Sealer
+from banking.blocks.store import BlockStore
 from banking.errors import BlockTooLarge
-from banking.executor import SvmExecutor
-from banking.genesis import create_ledger
-from banking.intake import Acceptance, Intake
-from banking.keeper import LedgerKeeper
-from banking.ledger import Ledger
-from banking.limits import LOAD_BYTES, MIB, SLOT_LIMITS, SlotLimits
-from banking.records import pack_account
-from banking.sealer import Sealer
-from banking.stage import BankingStage, BatchReport
-from banking.wire import VerifiedTransaction, WireTransaction, verify
+from banking.execution.executor import SvmExecutor
+from banking.execution.stage import BankingStage, BatchReport
+from banking.intake.intake import Acceptance, Intake
+from banking.ledger.ledger import Ledger
+from banking.ledger.limits import LOAD_BYTES, MIB, SLOT_LIMITS, SlotLimits
+from banking.ledger.records import pack_account
+from banking.restore.consistency import Condition
+from banking.restore.ledger_recovery import LedgerKeeper
+from banking.transaction import VerifiedTransaction, WireTransaction, verify
 from recovery.archive import MemoryArchive
 from recovery.connections import connect
 from recovery.identity import Identity

@@ -13,9 +13,9 @@ import redis
 from solders.keypair import Keypair
 
 from banking.errors import LedgerUnavailable
-from banking.executor import SvmExecutor
-from banking.reasons import Reason
-from banking.stage import BankingStage
+from banking.execution.executor import SvmExecutor
+from banking.execution.stage import BankingStage
+from banking.intake.reasons import Reason
 from recovery.connections import connect
 from tasks.submission import SubmissionFailed
 from tests.conftest import MakeRedis

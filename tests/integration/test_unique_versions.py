@@ -9,17 +9,17 @@ import pytest
 import redis
 from solders.keypair import Keypair
 
-from banking.audit import audit
-from banking.consistency import Condition
-from banking.entries import Entry
+from banking.audit.audit import audit
 from banking.errors import NewerLayout, OutdatedLayout
-from banking.executor import SvmExecutor
-from banking.keeper import LedgerKeeper
-from banking.layout import LAYOUT
-from banking.ledger import Committed, Ledger
-from banking.stage import BankingStage
-from banking.versions import sequence
-from banking.wire import WireTransaction
+from banking.execution.executor import SvmExecutor
+from banking.execution.stage import BankingStage
+from banking.ledger.entries import Entry
+from banking.ledger.layout import LAYOUT
+from banking.ledger.ledger import Committed, Ledger
+from banking.ledger.versions import sequence
+from banking.restore.consistency import Condition
+from banking.restore.ledger_recovery import LedgerKeeper
+from banking.transaction import WireTransaction
 from tests.ledgers import SOL, World, new_world
 
 pytestmark = pytest.mark.real_redis

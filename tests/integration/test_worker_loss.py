@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from banking.wire import WireTransaction
+from banking.transaction import WireTransaction
 from tests.integration.conftest import MakePipeline
 from tests.integration.waiting import wait_until
 from tests.pipelines import Pipeline

@@ -7,7 +7,7 @@ from typing import Any
 
 from celery import Celery
 
-from banking.connections import ledger_client
+from banking.ledger.connections import ledger_client
 from config import queues
 from config.celery_settings import celery_settings
 from config.control import Control

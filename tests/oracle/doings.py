@@ -27,7 +27,7 @@ from solders.system_program import (
     withdraw_nonce_account,
 )
 
-from banking.wire import WireTransaction
+from banking.transaction import WireTransaction
 from tests.oracle import instructions as make
 from tests.oracle.instructions import rent
 from tests.oracle.town import Town

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from banking.blockstore import BlockStore
+from banking.blocks.store import BlockStore
 from oracle import Block, Replay, Report, replay
 from oracle.format import read_block
 from oracle.source import block_name, block_slots
-from workers.console.archive import LedgerObjects
+from workers.cli.archive import LedgerObjects
 
 
 def trusted(blocks: BlockStore) -> set[bytes]:

@@ -16,9 +16,10 @@ import pytest
 import redis
 from solders.system_program import TransferParams, transfer
 
-from banking import accounts, ledger
+from banking.execution import account_access as accounts
 from banking.execution import vm
 from banking.execution.programs import Programs
+from banking.ledger import ledger
 from oracle import Report
 from recovery.scripts import LuaScript
 from tests.ledgers import SOL
@@ -193,7 +194,7 @@ def look_at_sysvars(town: Town) -> None:
 @pytest.mark.parametrize("key", [None, make.CLOCK, make.SLOT_HASHES, make.RECENT_BLOCKHASHES])
 def test_s6_sysvars_left_behind(client: redis.Redis, monkeypatch: pytest.MonkeyPatch, key: Any) -> None:
     monkeypatch.setattr(LeftBehind, "kept", (bytes(key),) if key else ())
-    monkeypatch.setattr("banking.executor.Vm", LeftBehind)
+    monkeypatch.setattr("banking.execution.executor.Vm", LeftBehind)
     town = Town.found(client)
     look_at_sysvars(town)
     report = verdict(town)
@@ -204,7 +205,7 @@ def test_s6_sysvars_left_behind(client: redis.Redis, monkeypatch: pytest.MonkeyP
 
 def test_s6_a_table_that_dies_too_soon(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the hashes of the slots before, a deactivated lookup table is gone at once."""
-    monkeypatch.setattr("banking.execution.context.SLOT_HASHES", 1)
+    monkeypatch.setattr("banking.ledger.slot_context.SLOT_HASHES", 1)
     town = Town.found(client)
     assert errors(town, program_doings.make_table(town, 0, 0)) == [None, None]
     town.seal()

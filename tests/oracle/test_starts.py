@@ -9,8 +9,8 @@ import fakeredis
 import pytest
 import redis
 
-from banking.blockstore import BlockStore
-from banking.keeper import LedgerKeeper
+from banking.blocks.store import BlockStore
+from banking.restore.ledger_recovery import LedgerKeeper
 from oracle import BadArchive, FolderSource, replay
 from recovery.archive import MemoryArchive
 from recovery.identity import Identity

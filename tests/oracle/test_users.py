@@ -12,8 +12,8 @@ from solders.hash import Hash
 from solders.pubkey import Pubkey
 from solders.system_program import CreateAccountParams, TransferParams, create_account, transfer
 
-from banking.genesis import genesis_accounts
-from banking.records import pack_account
+from banking.admin.genesis import genesis_accounts
+from banking.ledger.records import pack_account
 from tests.oracle import doings, program_doings, sbpf
 from tests.oracle import instructions as make
 from tests.oracle.doings import Batch

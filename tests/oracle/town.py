@@ -16,15 +16,15 @@ from solders.message import Message, MessageV0
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
-from banking.blocks import BlockHeader
-from banking.blockstore import BlockStore
+from banking.blocks.block import BlockHeader
+from banking.blocks.store import BlockStore
 from banking.errors import StaleEpoch
-from banking.executor import SvmExecutor
-from banking.keeper import LedgerKeeper
-from banking.ledger import Ledger
-from banking.records import Outcome
-from banking.stage import BankingStage
-from banking.wire import WireTransaction, verify
+from banking.execution.executor import SvmExecutor
+from banking.execution.stage import BankingStage
+from banking.ledger.ledger import Ledger
+from banking.ledger.records import Outcome
+from banking.restore.ledger_recovery import LedgerKeeper
+from banking.transaction import WireTransaction, verify
 from tests.ledgers import SOL, World, new_world
 
 Answer = TypeVar("Answer")

@@ -12,7 +12,7 @@ from celery.worker.request import Request
 from kombu.transport.memory import Channel, Transport
 
 from recovery.clock import ManualClock
-from recovery.task_state import HEADER
+from recovery.task.state import HEADER
 
 _numbers = itertools.count()
 

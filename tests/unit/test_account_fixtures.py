@@ -11,8 +11,8 @@ import pytest
 import zstandard
 from solders.pubkey import Pubkey
 
-from banking.fixtures import BadAccount, read_account_dir
-from banking.records import unpack_account
+from banking.admin.fixtures import BadAccount, read_account_dir
+from banking.ledger.records import unpack_account
 
 _OWNER = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA"
 

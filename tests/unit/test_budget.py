@@ -14,9 +14,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from recovery import RetryBudget, RetryPolicy, TransientError
-from recovery.budget import FLUSH_EVERY
 from recovery.clock import ManualClock
-from recovery.token_bucket import TokenBucket
+from recovery.retry.budget import FLUSH_EVERY
+from recovery.retry.token_bucket import TokenBucket
 
 RATIO = 0.2
 FIRST = 1  # a new bucket holds one token
@@ -156,7 +156,7 @@ def test_a_request_that_is_sent_twice_counts_once(any_redis: redis.Redis, monkey
 
 
 def _script_text() -> str:
-    from recovery.budget import _SCRIPT
+    from recovery.retry.budget import _SCRIPT
 
     return _SCRIPT._text.decode()
 

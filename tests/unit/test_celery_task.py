@@ -27,8 +27,8 @@ from recovery import (
 from recovery.clock import ManualClock
 from recovery.dead_letters import DeadLettersFullError
 from recovery.errors import ConfigurationError
-from recovery.retry_events import RetryEvent, get_retry_hooks
-from recovery.task_letters import NotReplayableError, send_again
+from recovery.retry.events import RetryEvent, get_retry_hooks
+from recovery.task.dead_letters import NotReplayableError, send_again
 from tests.unit.celery_doubles import Breaker, Gate, Work
 from tests.unit.celery_harness import Harness
 

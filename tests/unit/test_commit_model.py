@@ -14,15 +14,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from solders.account import Account
 from solders.pubkey import Pubkey
 
-from banking.blockstore import BlockStore
-from banking.burial import Burial
-from banking.entries import Entry
+from banking.admin.genesis import create_ledger
+from banking.blocks.store import BlockStore
 from banking.errors import StaleEpoch
-from banking.genesis import create_ledger
-from banking.intake import Intake
-from banking.ledger import MAX_BLOCKHASH_AGE, Ledger
-from banking.records import Result, lamports_of, pack_account, pack_result
-from banking.versions import sequence
+from banking.intake.dead_letters import Burial
+from banking.intake.intake import Intake
+from banking.ledger.entries import Entry
+from banking.ledger.ledger import MAX_BLOCKHASH_AGE, Ledger
+from banking.ledger.records import Result, lamports_of, pack_account, pack_result
+from banking.ledger.versions import sequence
 from recovery.archive import MemoryArchive
 from recovery.identity import Identity
 

@@ -17,8 +17,8 @@ from jsonschema import Draft202012Validator
 
 from config import queues
 from config.settings import Settings
-from workers.embedded import EmbeddedRedis
-from workers.launcher import WORKER_PATIENCE
+from workers.supervisor.embedded_redis import EmbeddedRedis
+from workers.supervisor.launcher import WORKER_PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = "workers.app"

@@ -9,7 +9,7 @@ from threading import Thread
 import pytest
 
 from workers.container_health import broker_problem, main, page_problem, worker_problem
-from workers.presence import Presence
+from workers.worker_registry import Presence
 
 
 def test_a_connection_to_the_broker_is_healthy_and_its_loss_is_not() -> None:

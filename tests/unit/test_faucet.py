@@ -10,8 +10,8 @@ import redis
 from solders.keypair import Keypair
 
 from banking.errors import LedgerExists, LedgerUnavailable
-from banking.ledger import Ledger
-from banking.records import lamports_of
+from banking.ledger.ledger import Ledger
+from banking.ledger.records import lamports_of
 from config.settings import Profile, Settings
 from workers import faucet
 from workers.faucet import NoFaucet, faucet_path, initialise, read_faucet

@@ -11,8 +11,8 @@ import redis
 
 from config import queues
 from tests.ledgers import new_world
-from workers import presence
-from workers.presence import LONGEST_AGE, Presence, PresenceBoard, PresenceStep
+from workers import worker_registry as presence
+from workers.worker_registry import LONGEST_AGE, Presence, PresenceBoard, PresenceStep
 
 
 @pytest.fixture

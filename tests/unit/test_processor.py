@@ -10,12 +10,12 @@ import pytest
 from solders.keypair import Keypair
 from solders.transaction import VersionedTransaction
 
-from banking.burial import Burial
 from banking.errors import LedgerUnavailable, StaleEpoch
-from banking.intake import Acceptance, Intake
-from banking.processor import Processed, Processor
-from banking.stage import BatchReport
-from banking.wire import WireTransaction, parse
+from banking.execution.processor import Processed, Processor
+from banking.execution.stage import BatchReport
+from banking.intake.dead_letters import Burial
+from banking.intake.intake import Acceptance, Intake
+from banking.transaction import WireTransaction, parse
 from recovery.dead_letters import DeadLetter, LetterLimits
 from tests.ledgers import SOL, World, new_world
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.redis_binary import NoRedisServer, Release, parse_release, redis_binaries
+from workers.supervisor.redis_binary import NoRedisServer, Release, parse_release, redis_binaries
 
 
 def _program(folder: Path, name: str, output: str) -> str:

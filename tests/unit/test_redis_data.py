@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from workers.redis_binary import RedisBinary, Release
-from workers.redis_data import ForeignData, choose, prepare, write_mark, written_by
+from workers.supervisor.redis_binary import RedisBinary, Release
+from workers.supervisor.redis_data import ForeignData, choose, prepare, write_mark, written_by
 
 
 def binary(kind: str, *version: int) -> RedisBinary:
@@ -103,7 +103,7 @@ def test_data_that_cannot_be_copied_are_not_moved(tmp_path: Path, monkeypatch: p
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("workers.redis_data.shutil.copy2", full)
+    monkeypatch.setattr("workers.supervisor.redis_data.shutil.copy2", full)
     with pytest.raises(Exception, match="No space left"):
         prepare(folder, [NEW], move=True, say=print)
     assert written_by(folder) == OLD.release

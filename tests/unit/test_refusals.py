@@ -13,14 +13,14 @@ from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
-from banking import ledger as ledgers
-from banking.audit import audit
-from banking.burial import Burial
+from banking.audit.audit import audit
 from banking.errors import TransactionRefused
-from banking.intake import Acceptance, Intake
-from banking.ledger import Ledger
-from banking.processor import Processed, Processor
-from banking.wire import WireTransaction, verify
+from banking.execution.processor import Processed, Processor
+from banking.intake.dead_letters import Burial
+from banking.intake.intake import Acceptance, Intake
+from banking.ledger import ledger as ledgers
+from banking.ledger.ledger import Ledger
+from banking.transaction import WireTransaction, verify
 from tests.ledgers import SOL, World, new_world, transfer_transaction
 
 NOTHING = '"AccountNotFound"'

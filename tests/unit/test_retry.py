@@ -20,7 +20,7 @@ from recovery import Jitter, RetryPolicy, TerminalError, TransientError, is_retr
 from recovery.clock import ManualClock
 from recovery.errors import Refused
 from recovery.presets import RETRY_PRESETS, RETRYABLE_MESSAGE_PARTS
-from recovery.retry_events import RetryEvent, Verdict
+from recovery.retry.events import RetryEvent, Verdict
 
 DRAWS = 10_000
 

@@ -16,8 +16,9 @@ from solders.system_program import (
 )
 from solders.token.state import Mint, TokenAccount, TokenAccountState
 
-from banking.records import pack_account
+from banking.ledger.records import pack_account
 from recovery.clock import ManualClock
+from rpc.answer_cache import LastGood
 from rpc.encoding.accounts import AccountEncoding
 from rpc.encoding.error_text import transaction_error_text
 from rpc.encoding.instruction import Instruction
@@ -26,7 +27,6 @@ from rpc.encoding.token_layout import TOKEN_PROGRAM, read_mint, read_token_accou
 from rpc.errors import Overloaded, RpcError
 from rpc.limits import Limits
 from rpc.params import Config, DataSlice
-from rpc.stale import LastGood
 
 _A, _B, _C = (Pubkey.new_unique() for _ in range(3))
 

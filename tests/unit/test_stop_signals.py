@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from workers.stop_signals import NUMBERS, StopRequested, StopSignals
+from workers.supervisor.stop_signals import NUMBERS, StopRequested, StopSignals
 
 
 @pytest.mark.parametrize("number", NUMBERS)

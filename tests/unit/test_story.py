@@ -12,9 +12,9 @@ from solders.hash import Hash
 from solders.keypair import Keypair
 
 from banking.errors import LedgerUnavailable
-from banking.processor import Processed
-from banking.records import Outcome
-from banking.wire import VerifiedTransaction, verify
+from banking.execution.processor import Processed
+from banking.ledger.records import Outcome
+from banking.transaction import VerifiedTransaction, verify
 from tasks import base, story
 from tasks.base import TransactionTask
 from tasks.receipts import Receipt, Verdict

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from banking.wire import WireTransaction
+from banking.transaction import WireTransaction
 from recovery.errors import Refused
 from tasks import base
 from tasks.base import TransactionTask

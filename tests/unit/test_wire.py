@@ -19,8 +19,16 @@ from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
 from banking.errors import InvalidTransaction
-from banking.reasons import Reason
-from banking.wire import PACKET_BYTES, TransactionInput, VerifiedTransaction, check_signatures, decode, parse, verify
+from banking.intake.reasons import Reason
+from banking.transaction import (
+    PACKET_BYTES,
+    TransactionInput,
+    VerifiedTransaction,
+    check_signatures,
+    decode,
+    parse,
+    verify,
+)
 from tests.ledgers import sign, transfer_transaction
 
 PAYER = Keypair.from_seed(bytes(range(32)))

@@ -9,8 +9,8 @@ from pathlib import Path
 from recovery import crash_points
 from recovery.archive import AlreadyExists, ArchiveWriteError, LocalArchive, put_same
 from recovery.checkpoints import Batch, CheckpointStore, ComponentLayer, Manifest, Part, WriteOptions
+from recovery.checkpoints.recovery_manager import RecoveryManager
 from recovery.identity import Identity
-from recovery.manager import RecoveryManager
 
 NAME = "blocks/000001.block"
 CONTENT = b"content" * 1000

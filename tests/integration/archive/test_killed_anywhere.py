@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from recovery.archive import LocalArchive, local
+from recovery.archive import LocalArchive
+from recovery.archive.local import archive as local
 from recovery.checkpoints import ahead, facade, store, writing
 from tests.integration.archive import scenario
 from tests.integration.archive.processes import exit_code

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from recovery.archive import Archive, ArchiveReadError, ArchiveUnavailable, UnsafeArchive, open_archive
-from recovery.archive.relay import Relay
+from recovery.archive.object_store.relay import Relay
 from recovery.errors import ConfigurationError
 from tests.unit.archive.contract import ArchiveContract
 
@@ -53,7 +53,7 @@ def test_foreign_objects_are_not_listed(s3_url: str, s3_endpoint: str) -> None:
 
 
 def test_a_store_that_is_away_is_reported_as_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recovery.archive.objects.RETRY_SECONDS", 0.5)
+    monkeypatch.setattr("recovery.archive.object_store.archive.RETRY_SECONDS", 0.5)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # bound and never listening: connections are refused
         archive = open_archive(f"s3://bucket?endpoint=http://127.0.0.1:{unused.getsockname()[1]}&region=us-east-1")
@@ -77,7 +77,9 @@ def test_urls_that_cannot_be_used_are_explained(url: str) -> None:
 
 
 def kill_helper() -> None:
-    (helper,) = [child for child in psutil.Process().children() if "recovery.archive.relay" in child.cmdline()]
+    (helper,) = [
+        child for child in psutil.Process().children() if "recovery.archive.object_store.relay" in child.cmdline()
+    ]
     helper.kill()
     helper.wait()
 

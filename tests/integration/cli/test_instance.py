@@ -16,9 +16,9 @@ import psutil
 import pytest
 from solders.keypair import Keypair
 
-from banking.burial import Burial
-from banking.opening import open_ledger
-from banking.wire import verify
+from banking.from_settings import open_ledger
+from banking.intake.dead_letters import Burial
+from banking.transaction import verify
 from config.settings import Settings
 from tests.integration.cli.program import PROGRAM, Instance, environment
 from tests.integration.flower.table import online

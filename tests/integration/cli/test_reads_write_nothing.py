@@ -11,17 +11,17 @@ import pytest
 import redis
 from solders.keypair import Keypair
 
-from banking.genesis import create_ledger, genesis_accounts
-from banking.opening import open_blocks, open_keeper, open_ledger
-from banking.sealer import Sealer
+from banking.admin.genesis import create_ledger, genesis_accounts
+from banking.blocks.sealer import Sealer
+from banking.from_settings import open_blocks, open_keeper, open_ledger
 from config.settings import Settings, get_settings
 from recovery.breaker import CircuitBreaker
 from recovery.connections import connect
 from recovery.dead_letters import DeadLetter, DeadLetters
 from tasks.modes import open_modes
 from tests.integration.waiting import wait_until
-from workers.cli import main
-from workers.embedded import EmbeddedRedis
+from workers.cli.program import main
+from workers.supervisor.embedded_redis import EmbeddedRedis
 
 #: Every command that only looks, with its arguments; CHECKPOINT and LETTER stand for ones that exist.
 LOOKS = [

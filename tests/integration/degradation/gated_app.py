@@ -10,7 +10,7 @@ from celery import Celery
 
 from recovery.connections import connect
 from recovery.degradation import DegradationManager
-from workers.gate import gate_step
+from workers.bootsteps.queue_pause import gate_step
 
 GATED, FREE = "gated", "free"
 

@@ -20,7 +20,7 @@ from recovery.degradation import DegradationManager
 from tests.conftest import MakeRedis
 from tests.integration.degradation.gated_app import FREE, GATED, make_app
 from tests.integration.waiting import wait_until
-from workers.embedded import EmbeddedRedis
+from workers.supervisor.embedded_redis import EmbeddedRedis
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes]
 

@@ -16,9 +16,9 @@ import psutil
 import pytest
 from solders.keypair import Keypair
 
-from banking.audit import audit
-from banking.keeper import LedgerKeeper
-from banking.wire import WireTransaction
+from banking.audit.audit import audit
+from banking.restore.ledger_recovery import LedgerKeeper
+from banking.transaction import WireTransaction
 from recovery.connections import connect
 from recovery.identity import Identity
 from tests.conftest import MakeRedis
@@ -26,7 +26,7 @@ from tests.integration.durability import scenario
 from tests.integration.durability.scenario import LEDGER, Place
 from tests.integration.waiting import wait_until
 from tests.ledgers import SOL, World, new_world
-from workers.embedded import EmbeddedRedis
+from workers.supervisor.embedded_redis import EmbeddedRedis
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.integration.durability.scenario"])

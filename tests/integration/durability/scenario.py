@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
-from banking.blockstore import BlockStore
-from banking.executor import SvmExecutor
-from banking.keeper import LedgerKeeper
-from banking.ledger import Ledger
-from banking.sealer import Sealer
-from banking.stage import BankingStage
-from banking.wire import verify
+from banking.blocks.sealer import Sealer
+from banking.blocks.store import BlockStore
+from banking.execution.executor import SvmExecutor
+from banking.execution.stage import BankingStage
+from banking.ledger.ledger import Ledger
+from banking.restore.ledger_recovery import LedgerKeeper
+from banking.transaction import verify
 from recovery import crash_points
 from recovery.archive import LocalArchive
 from recovery.connections import connect

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from banking.audit import audit
-from banking.blocks import encode_body
-from banking.blockstore import BlockStore
-from banking.consistency import Condition
+from banking.audit.audit import audit
+from banking.blocks.block import encode_body
+from banking.blocks.store import BlockStore
 from banking.errors import ArchiveBehind, BadBlock, LedgerRestoring
-from banking.keeper import LedgerKeeper
+from banking.restore.consistency import Condition
+from banking.restore.ledger_recovery import LedgerKeeper
 from recovery.checkpoints import NoUsableCheckpoint
 from recovery.identity import Identity
 from tests.integration.durability.conftest import Node

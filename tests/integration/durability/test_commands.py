@@ -12,15 +12,15 @@ from click.testing import CliRunner, Result
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
-from banking.executor import SvmExecutor
-from banking.genesis import create_ledger, genesis_accounts
-from banking.ledger import Ledger
-from banking.opening import open_blocks, open_ledger
-from banking.stage import BankingStage
+from banking.admin.genesis import create_ledger, genesis_accounts
+from banking.execution.executor import SvmExecutor
+from banking.execution.stage import BankingStage
+from banking.from_settings import open_blocks, open_ledger
+from banking.ledger.ledger import Ledger
 from config.settings import get_settings
 from tests.conftest import MakeRedis
 from tests.ledgers import GENESIS_LAMPORTS, SOL, World
-from workers.cli import main
+from workers.cli.program import main
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes]
 
@@ -64,7 +64,7 @@ def test_an_archive_is_replayed_by_the_oracle(shell: Shell) -> None:
 
 def test_divergences_are_listed_and_end_with_an_error(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the workers took reserved keys for writable, which they once did."""
-    monkeypatch.setattr("banking.accounts.RESERVED", frozenset())
+    monkeypatch.setattr("banking.execution.account_access.RESERVED", frozenset())
     world, clock = shell.world, Pubkey.from_string("SysvarC1ock11111111111111111111111111111111")
     wire = world.transfer(world.faucet, clock, 1_000_000)
     world.stage.process([wire])

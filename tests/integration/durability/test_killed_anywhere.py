@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from banking import restoring, sealer
-from banking.consistency import Condition
-from recovery.archive import local
+from banking.blocks import sealer
+from banking.restore import restoring
+from banking.restore.consistency import Condition
+from recovery.archive.local import archive as local
 from recovery.checkpoints import facade, store, writing
 from tests.integration.durability.conftest import Node
 

@@ -7,9 +7,9 @@ import shutil
 import pytest
 from solders.keypair import Keypair
 
-from banking.consistency import Condition
 from banking.errors import LedgerMissing, LedgerRestoring
-from banking.intake import Intake
+from banking.intake.intake import Intake
+from banking.restore.consistency import Condition
 from config.settings import Fsync
 from tests.integration.durability.conftest import Node
 from tests.ledgers import SOL

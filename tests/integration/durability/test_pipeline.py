@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from banking.audit import audit
-from banking.wire import WireTransaction
+from banking.audit.audit import audit
+from banking.transaction import WireTransaction
 from recovery.degradation import DegradationMode
 from tasks.modes import open_modes
 from tasks.receipts import Level

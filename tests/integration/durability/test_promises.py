@@ -9,11 +9,11 @@ import pytest
 from celery import Celery
 from solders.keypair import Keypair
 
-from banking.audit import audit
+from banking.audit.audit import audit
 from banking.errors import LedgerMissing
-from banking.ledger import Ledger
-from banking.reasons import Reason
-from banking.wire import WireTransaction
+from banking.intake.reasons import Reason
+from banking.ledger.ledger import Ledger
+from banking.transaction import WireTransaction
 from config.settings import Settings
 from recovery.clock import ManualClock
 from recovery.connections import connect

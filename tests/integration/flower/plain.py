@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.integration.cli.program import environment
 from tests.integration.waiting import wait_until
 from tests.pipelines import ROOT
-from workers.ports import free_port
+from workers.supervisor.ports import free_port
 
 #: Seconds that Flower may take to end.
 END = 5.0

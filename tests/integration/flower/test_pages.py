@@ -22,7 +22,7 @@ from tests.integration.waiting import gone, wait_until
 from tests.ledgers import SOL
 from tests.pipelines import ROOT
 from tests.tools import needs
-from workers.ports import free_port
+from workers.supervisor.ports import free_port
 
 pytestmark = [pytest.mark.processes, pytest.mark.real_redis]
 

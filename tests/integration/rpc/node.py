@@ -17,12 +17,12 @@ from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
 import rpc.methods  # noqa: F401 - importing registers the methods
-from banking.intake import Intake
-from banking.wire import WireTransaction, verify
+from banking.intake.intake import Intake
+from banking.transaction import WireTransaction, verify
 from config.celery_settings import celery_settings
 from config.settings import Settings
+from rpc.collaborators import ArchivedBlocks
 from rpc.dispatch import Reply, answer
-from rpc.plugs import ArchivedBlocks
 from rpc.services import Services
 from tests.ledgers import World, new_world, transfer_transaction
 

@@ -17,7 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from config.celery_settings import celery_settings
 from config.settings import Settings
-from rpc.plugs import ArchivedBlocks
+from rpc.collaborators import ArchivedBlocks
 from rpc.runner import uvicorn_config
 from rpc.server import create_app
 from rpc.services import Services

@@ -6,7 +6,7 @@ import pytest
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
-from banking.accounts import program_data_key
+from banking.execution.account_access import program_data_key
 from recovery.breaker import CircuitBreaker, CircuitBreakerConfig
 from recovery.breaker.errors import CircuitOpenError
 from rpc.cloning import UpstreamRefused, UpstreamUnavailable, clone_accounts, upstream_breaker

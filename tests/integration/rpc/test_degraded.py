@@ -13,7 +13,7 @@ from solders.keypair import Keypair
 from recovery.breaker import CircuitBreaker, CircuitBreakerConfig
 from recovery.connections import connect
 from recovery.degradation import DegradationManager
-from rpc.plugs import is_outage
+from rpc.collaborators import is_outage
 from tests.conftest import MakeRedis
 from tests.integration.rpc.conftest import MakeNode
 from tests.integration.rpc.node import Node, base64_of

@@ -19,11 +19,11 @@ import redis
 from solders.account import Account
 from solders.pubkey import Pubkey
 
-from banking.records import pack_account
+from banking.ledger.records import pack_account
 from tests.integration.rpc.served import Subscriber
 from tests.integration.waiting import wait_until
 from tests.ledgers import World, new_world
-from workers.ports import free_port
+from workers.supervisor.ports import free_port
 
 pytestmark = pytest.mark.processes
 

@@ -14,11 +14,11 @@ from solders.rpc.errors import SendTransactionPreflightFailureMessage
 from solders.rpc.responses import SendTransactionResp
 from solders.transaction import VersionedTransaction
 
-from banking.burial import Burial
-from banking.reasons import Reason
+from banking.intake.dead_letters import Burial
+from banking.intake.reasons import Reason
 from config.queues import TRANSACTIONS
 from rpc.dispatch import answer
-from rpc.wire import unverified
+from rpc.transaction_input import unverified
 from tasks.receipts import Receipt, Verdict
 from tests.integration.rpc.conftest import MakeNode
 from tests.integration.rpc.node import Node, base64_of, signature_of

@@ -20,10 +20,10 @@ from solders.system_program import (
     transfer,
 )
 
-from banking.execution.context import SlotContext
 from banking.execution.sysvars import sysvar_data
-from banking.ledger import MAX_BLOCKHASH_AGE
-from banking.records import unpack_account
+from banking.ledger.ledger import MAX_BLOCKHASH_AGE
+from banking.ledger.records import unpack_account
+from banking.ledger.slot_context import SlotContext
 from tests.integration.rpc.node import Node, base64_of, signature_of
 from tests.ledgers import SOL, sign
 

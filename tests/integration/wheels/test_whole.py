@@ -17,7 +17,7 @@ from solders.keypair import Keypair
 from tests.integration.waiting import wait_until
 from tests.integration.wheels.environment import ROOT, Environment, foreign_folder
 from tests.unit.test_dependencies import ROOMS
-from workers.ports import free_port
+from workers.supervisor.ports import free_port
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes, pytest.mark.timeout(400)]
 

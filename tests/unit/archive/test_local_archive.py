@@ -184,7 +184,7 @@ class TestLeftovers:
                 for path in (archive.root / ".tmp").iterdir():
                     path.unlink()
 
-        monkeypatch.setattr("recovery.archive.local.reach", clean_everything)
+        monkeypatch.setattr("recovery.archive.local.archive.reach", clean_everything)
         with pytest.raises(ArchiveWriteError):
             archive.put("a/x.blk", b"1")
         assert not archive.exists("a/x.blk")

@@ -8,10 +8,10 @@ import pytest
 from solders.hash import Hash
 from solders.keypair import Keypair
 
-from banking.blocks import BlockHeader, decode_block, encode_block, encode_body
-from banking.blockstore import BlockStore
+from banking.blocks.block import BlockHeader, decode_block, encode_block, encode_body
+from banking.blocks.store import BlockStore
 from banking.errors import BadBlock
-from banking.journal import JournalEntry
+from banking.ledger.journal import JournalEntry
 from recovery.archive import MemoryArchive
 from recovery.identity import Identity
 from tests.ledgers import SOL, transfer_transaction

@@ -9,15 +9,15 @@ from typing import Any
 import fakeredis
 import pytest
 
-from banking import blocks as module
-from banking.blocks import Block, BlockHeader, decode_block, encode_block, encode_body
-from banking.blockstore import BlockStore
+from banking.blocks import block as module
+from banking.blocks.block import Block, BlockHeader, decode_block, encode_block, encode_body
+from banking.blocks.store import BlockStore
 from banking.errors import BadBlock, BlockTooLarge
-from banking.journal import JournalEntry
-from banking.keeper import LedgerKeeper
-from banking.ledger import Ledger
-from banking.limits import MOST_BODY_BYTES, MOST_TRANSACTION_BYTES, SLOT_LIMITS, SlotLimits
-from banking.replay import Replay
+from banking.ledger.journal import JournalEntry
+from banking.ledger.ledger import Ledger
+from banking.ledger.limits import MOST_BODY_BYTES, MOST_TRANSACTION_BYTES, SLOT_LIMITS, SlotLimits
+from banking.restore.ledger_recovery import LedgerKeeper
+from banking.restore.replay import Replay
 from recovery.archive import MAX_OBJECT_BYTES, MemoryArchive
 from recovery.identity import Identity
 

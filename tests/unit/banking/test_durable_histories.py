@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from solders.pubkey import Pubkey
 
-from banking import restoring
-from banking.audit import audit
-from banking.consistency import Condition
+from banking.audit.audit import audit
+from banking.blocks.sealer import Sealer
 from banking.errors import Diverged, LedgerMissing, LedgerRestoring, StaleEpoch
-from banking.executor import SvmExecutor
-from banking.intake import Acceptance, Intake
-from banking.keeper import LedgerKeeper
-from banking.sealer import Sealer
-from banking.stage import BankingStage
-from banking.wire import WireTransaction, verify
+from banking.execution.executor import SvmExecutor
+from banking.execution.stage import BankingStage
+from banking.intake.intake import Acceptance, Intake
+from banking.restore import restoring
+from banking.restore.consistency import Condition
+from banking.restore.ledger_recovery import LedgerKeeper
+from banking.transaction import WireTransaction, verify
 from recovery import crash_points
 from tests.ledgers import GENESIS_LAMPORTS, SOL, World, new_world, transfer_transaction
 

@@ -27,16 +27,16 @@ from solders.system_program import (
     withdraw_nonce_account,
 )
 
-from banking.audit import audit
-from banking.burial import Burial
-from banking.executor import SvmExecutor
-from banking.intake import Intake
-from banking.ledger import MAX_BLOCKHASH_AGE, Ledger
-from banking.processor import Processor
-from banking.records import Outcome, unpack_account
-from banking.sealer import Sealer
-from banking.stage import BankingStage
-from banking.wire import WireTransaction, verify
+from banking.audit.audit import audit
+from banking.blocks.sealer import Sealer
+from banking.execution.executor import SvmExecutor
+from banking.execution.processor import Processor
+from banking.execution.stage import BankingStage
+from banking.intake.dead_letters import Burial
+from banking.intake.intake import Intake
+from banking.ledger.ledger import MAX_BLOCKHASH_AGE, Ledger
+from banking.ledger.records import Outcome, unpack_account
+from banking.transaction import WireTransaction, verify
 from tests.ledgers import SOL, World, new_world, sign
 
 SYSTEM = Pubkey.default()

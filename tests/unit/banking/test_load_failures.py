@@ -10,8 +10,8 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 
-from banking.records import Outcome, pack_account
-from banking.wire import verify
+from banking.ledger.records import Outcome, pack_account
+from banking.transaction import verify
 from tests import programs
 from tests.ledgers import SOL, World, new_world, sign
 

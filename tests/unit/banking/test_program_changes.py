@@ -11,11 +11,11 @@ from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
-from banking.executor import SvmExecutor
-from banking.ledger import Ledger
-from banking.records import Outcome
-from banking.stage import BankingStage, BatchReport
-from banking.wire import verify
+from banking.execution.executor import SvmExecutor
+from banking.execution.stage import BankingStage, BatchReport
+from banking.ledger.ledger import Ledger
+from banking.ledger.records import Outcome
+from banking.transaction import verify
 from tests import programs
 from tests.ledgers import SOL, World, new_world, sign
 

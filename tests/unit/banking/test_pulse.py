@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
-from banking.pulse import Pulse, PulseTaker
+from banking.ledger.pulse import Pulse, PulseTaker
 from recovery.clock import ManualClock
 from tests.ledgers import World, new_world
 

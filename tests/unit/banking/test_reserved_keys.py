@@ -12,11 +12,11 @@ from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
-from banking.accounts import static_accounts, with_lookups
+from banking.execution.account_access import static_accounts, with_lookups
+from banking.execution.executor import SvmExecutor
 from banking.execution.reserved import RESERVED
-from banking.executor import SvmExecutor
-from banking.records import Outcome
-from banking.wire import WireTransaction, verify
+from banking.ledger.records import Outcome
+from banking.transaction import WireTransaction, verify
 from tests.ledgers import SOL, World, new_world, sign
 
 TABLES = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")

@@ -16,12 +16,12 @@ from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
-from banking.executor import SvmExecutor
-from banking.keeper import LedgerKeeper
-from banking.ledger import Ledger
-from banking.records import Outcome
-from banking.stage import BankingStage
-from banking.wire import WireTransaction, verify
+from banking.execution.executor import SvmExecutor
+from banking.execution.stage import BankingStage
+from banking.ledger.ledger import Ledger
+from banking.ledger.records import Outcome
+from banking.restore.ledger_recovery import LedgerKeeper
+from banking.transaction import WireTransaction, verify
 from recovery.archive import ArchiveUnavailable, MemoryArchive
 from tests.ledgers import SOL, World, new_world, sign
 
@@ -140,8 +140,8 @@ def test_checkpoint_with_fewer_hashes_is_completed(world: World, monkeypatch: py
         world.seal()
     keeper = LedgerKeeper(world.ledger, world.blocks)
     with monkeypatch.context() as patch:
-        patch.setattr("banking.snapshot.SLOT_HASHES", 3)
-        patch.setattr("banking.checkpointing.fill_hashes", lambda *_: None)
+        patch.setattr("banking.restore.snapshot.SLOT_HASHES", 3)
+        patch.setattr("banking.restore.checkpointing.fill_hashes", lambda *_: None)
         keeper.create_checkpoint()
     world.seal()
     if again:

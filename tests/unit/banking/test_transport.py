@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from banking.blockstore import BlockStore
-from banking.transport import BadExport, import_ledger
+from banking.admin.ledger_export import BadExport, import_ledger
+from banking.blocks.store import BlockStore
 from recovery.archive import MemoryArchive
 from recovery.identity import Identity
 

@@ -14,15 +14,15 @@ from solders.pubkey import Pubkey
 from solders.system_program import CreateAccountParams, TransferParams, create_account, transfer
 from solders.transaction import VersionedTransaction
 
-from banking.audit import audit
-from banking.burial import Burial
-from banking.executor import SvmExecutor
-from banking.intake import Intake
-from banking.ledger import Ledger
-from banking.processor import Processor
-from banking.records import Outcome
-from banking.stage import BankingStage
-from banking.wire import WireTransaction, verify
+from banking.audit.audit import audit
+from banking.execution.executor import SvmExecutor
+from banking.execution.processor import Processor
+from banking.execution.stage import BankingStage
+from banking.intake.dead_letters import Burial
+from banking.intake.intake import Intake
+from banking.ledger.ledger import Ledger
+from banking.ledger.records import Outcome
+from banking.transaction import WireTransaction, verify
 from tests import programs
 from tests.ledgers import SOL, World, new_world, sign
 

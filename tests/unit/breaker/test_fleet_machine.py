@@ -22,9 +22,9 @@ from hypothesis.stateful import (
 )
 
 from recovery.breaker import CircuitBreakerConfig, CircuitOpenError, CircuitState
+from recovery.breaker.admission_control import Admission, Gate
 from recovery.breaker.errors import BreakerStoreError
-from recovery.breaker.gate import Admission, Gate
-from recovery.breaker.link import RedisLink
+from recovery.breaker.redis_health import RedisLink
 from recovery.breaker.redis_store import RedisStore, text
 from recovery.breaker.shared_store import SharedStore
 from recovery.breaker.state import Request, Snapshot

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from recovery.breaker import CircuitBreaker, CircuitBreakerConfig, CircuitOpenError
-from recovery.breaker.link import RedisLink
+from recovery.breaker.redis_health import RedisLink
 from recovery.breaker.redis_store import text
 from recovery.clock import ManualClock
 

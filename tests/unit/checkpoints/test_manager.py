@@ -18,8 +18,8 @@ from recovery.checkpoints import (
     pack_records,
     unpack_records,
 )
+from recovery.checkpoints.recovery_manager import RecoveryManager, RecoveryState
 from recovery.clock import ManualClock
-from recovery.manager import RecoveryManager, RecoveryState
 from tests.unit.checkpoints.samples import replace
 
 

@@ -14,13 +14,13 @@ import fakeredis
 import pytest
 import redis
 
-from banking.executor import SvmExecutor
-from banking.intake import Intake
-from banking.ledger import Ledger
-from banking.stage import BankingStage
-from banking.wire import verify
+from banking.execution.executor import SvmExecutor
+from banking.execution.stage import BankingStage
+from banking.intake.intake import Intake
+from banking.ledger.ledger import Ledger
+from banking.transaction import verify
 from config.settings import get_settings
-from workers.cli import main
+from workers.cli.program import main
 
 
 @dataclass
@@ -69,7 +69,7 @@ def shell(plain: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
     fake: redis.Redis = fakeredis.FakeRedis(version=(6, 2))
     monkeypatch.setenv("TRUNKLINE_REDIS_URL", "redis://:secret@fake:6379/0")
     get_settings.cache_clear()
-    for module in ("banking.connections", "workers.console.readiness", "workers.faucet"):
+    for module in ("banking.ledger.connections", "workers.cli.readiness", "workers.faucet"):
         monkeypatch.setattr(f"{module}.connect", lambda url, timeout=1.0: fake)
 
     def process(raws: Sequence[bytes]) -> None:
@@ -77,7 +77,7 @@ def shell(plain: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
         stage.process([verify(raw) for raw in raws])
 
     made = Shell(fake, plain, process)
-    for module in ("tasks.submission", "workers.console.deadletter"):
+    for module in ("tasks.submission", "workers.cli.deadletter"):
         monkeypatch.setattr(f"{module}.enqueue", lambda app, raws, **options: made.enqueue(raws))
     result = made("init")
     assert result.exit_code == 0, result.stderr

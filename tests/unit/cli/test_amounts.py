@@ -12,7 +12,7 @@ from solders.keypair import Keypair
 
 from tests.unit.cli.conftest import Shell
 from tests.unit.cli.test_errors import run
-from workers.console.arguments import LAMPORTS, in_sol
+from workers.cli.arguments import LAMPORTS, in_sol
 
 SOL = 10**9
 SOMEBODY = "11111111111111111111111111111112"

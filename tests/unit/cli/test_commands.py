@@ -13,14 +13,14 @@ from kombu.exceptions import OperationalError
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
-from banking.burial import Burial
+from banking.intake.dead_letters import Burial
 from config import queues
 from config.settings import get_settings
 from recovery.dead_letters import DeadLetter
 from tests.ledgers import SOL, transfer_transaction
 from tests.unit.cli.conftest import Shell
 from workers.keypairs import read_keypair
-from workers.presence import PresenceBoard
+from workers.worker_registry import PresenceBoard
 
 
 def keypair_file(folder: Path, keypair: Keypair) -> str:
@@ -336,7 +336,7 @@ def test_what_never_was_a_transaction_cannot_be_replayed(shell: Shell, dead: str
 
 def test_a_given_up_task_is_sent_again(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[DeadLetter] = []
-    monkeypatch.setattr("workers.console.deadletter.send_again", lambda app, letter: sent.append(letter))
+    monkeypatch.setattr("workers.cli.deadletter.send_again", lambda app, letter: sent.append(letter))
     letter = DeadLetter(
         id=b"task-1", kind=queues.SWEEP, payload=b"{}", reason="bug", attempts=1, first_at=1.0, last_at=2.0
     )
@@ -355,7 +355,7 @@ def test_load_counts_every_outcome(shell: Shell) -> None:
 
 
 def test_load_with_failures_is_code_1(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.load.generator.LoadOrder.funds", 900_000)
+    monkeypatch.setattr("workers.loadgen.generator.LoadOrder.funds", 900_000)
     result = shell("load", "--count", "50", "--accounts", "3")
     assert result.exit_code == 1
     assert "were not processed" in result.stderr

@@ -13,10 +13,10 @@ from kombu.exceptions import OperationalError
 
 from config.addresses import masked
 from config.errors import TrunklineError
-from workers.cli import main
-from workers.console.base import Program
-from workers.console.errors import CommandFailed
-from workers.stop_signals import StopRequested
+from workers.cli.base import Program
+from workers.cli.errors import CommandFailed
+from workers.cli.program import main
+from workers.supervisor.stop_signals import StopRequested
 
 
 def run(*args: str) -> click.testing.Result:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recovery.degradation import DegradationManager, DegradationMode, Rule, SharedRules
-from workers.console.mode import Duration, mode
+from workers.cli.mode import Duration, mode
 
 
 class Shell:

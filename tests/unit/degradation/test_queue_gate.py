@@ -10,7 +10,7 @@ import pytest
 from celery import Celery
 from kombu import Queue
 
-from workers.gate import QueueGate
+from workers.bootsteps.queue_pause import QueueGate
 
 
 class Worker:

@@ -7,7 +7,7 @@ import io
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.load.lines import LONGEST_LINE, transaction_lines
+from workers.loadgen.lines import LONGEST_LINE, transaction_lines
 
 
 def read(text: bytes) -> list[tuple[int, str]]:

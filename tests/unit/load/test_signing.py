@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from solders.keypair import Keypair
 
-from banking.wire import PACKET_BYTES, verify
+from banking.transaction import PACKET_BYTES, verify
 from tests.integration.waiting import gone, wait_until
-from workers.load.signing import Signers, TransferPlan
-from workers.transfers import MOST_IN_ONE, fan_out, unique_transfer
+from workers.loadgen.signing import Signers, TransferPlan
+from workers.loadgen.transfers import MOST_IN_ONE, fan_out, unique_transfer
 
 BLOCKHASH = bytes(range(32))
 

@@ -7,13 +7,13 @@ import pytest
 import redis
 from solders.keypair import Keypair
 
-from banking.burial import Burial
-from banking.wire import WireTransaction
+from banking.intake.dead_letters import Burial
+from banking.transaction import WireTransaction
 from recovery.clock import ManualClock
 from tests.ledgers import SOL, World, new_world
-from workers.load import tracking
-from workers.load.report import LoadReport, Speed
-from workers.load.tracking import OutcomeTracker
+from workers.loadgen import tracking
+from workers.loadgen.report import LoadReport, Speed
+from workers.loadgen.tracking import OutcomeTracker
 
 
 @pytest.fixture

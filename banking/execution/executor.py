@@ -1,0 +1,221 @@
+"""The real Solana VM over accounts that come from, and go back to, the ledger."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from solders.transaction import VersionedTransaction
+from solders.transaction_metadata import (
+    FailedTransactionMetadata,
+    SimulatedTransactionInfo,
+    SimulateResult,
+    TransactionMetadata,
+    TransactionResult,
+)
+
+from banking.errors import VmPanic
+from banking.execution.account_access import Touched
+from banking.execution.fees import base_fee, can_pay, charged, full_fee
+from banking.execution.nonces import advanced
+from banking.execution.programs import owned_by_loader
+from banking.execution.solana_errors import (
+    INVALID_PROGRAM_FOR_EXECUTION,
+    PROGRAM_ACCOUNT_NOT_FOUND,
+    PROGRAM_FAILED_TO_COMPLETE,
+    UNBALANCED_TRANSACTION,
+    error_json,
+)
+from banking.execution.sysvars import RECENT_BLOCKHASHES
+from banking.execution.transaction_meta import Balances, Detail, build_detail
+from banking.execution.vm import MOST_HELD_BYTES, Vm
+from banking.ledger.records import EXECUTABLE_AT, Result, lamports_of, pack_account
+from banking.ledger.slot_context import SlotContext
+from banking.transaction import WireTransaction
+
+logger = logging.getLogger(__name__)
+
+_RECENT_BLOCKHASHES = bytes(RECENT_BLOCKHASHES)
+_LOAD_FAILURES = (PROGRAM_ACCOUNT_NOT_FOUND, INVALID_PROGRAM_FOR_EXECUTION)
+
+Answer = TypeVar("Answer", TransactionResult, SimulateResult)
+_Call = Callable[[VersionedTransaction, Touched, dict[bytes, bytes]], Answer]
+_Ran = tuple[TransactionMetadata | None, Result, dict[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What running a transaction came to.
+
+    `burned` is the fee taken out of circulation (lamports); `writes` maps each changed account to its new record,
+    b"" where it is gone.
+    """
+
+    result: Result
+    burned: int
+    writes: dict[bytes, bytes]
+    detail: Detail
+
+
+class SvmExecutor:
+    """Executes transactions on accounts of the ledger; not for use from several threads.
+
+    What an execution comes to depends on its transaction, accounts and slot, and on nothing that ran before.
+    """
+
+    def __init__(self, *, most_bytes: int = MOST_HELD_BYTES) -> None:
+        self._vm = Vm(most_bytes=most_bytes)
+
+    @property
+    def native(self) -> frozenset[bytes]:
+        """Builtin programs and sysvars, which live in the VM alone and cannot be written by transactions."""
+        return self._vm.native
+
+    def begin(self, context: SlotContext) -> None:
+        """Execute for this slot from now on."""
+        self._vm.begin(context)
+
+    def execute(
+        self,
+        wire: WireTransaction,
+        touched: Touched,
+        view: dict[bytes, bytes],
+        nonce: bytes | None = None,
+        *,
+        refusal: str | None = None,
+    ) -> Execution:
+        """Run `wire` on the accounts in `view` (key to record, b"" = absent) and put what it wrote into `view`.
+
+        `nonce` is the account by which it is valid, where its blockhash is not recent. `refusal` is the error with
+        which Solana would not even load it: it costs the fee.
+        """
+        before = Balances(touched.keys, view, self.native)
+        try:
+            if refusal is None:
+                meta, result, writes = self._executed(wire, touched, view)
+            else:
+                meta, result, writes = self._refused(wire, view, refusal)
+        except VmPanic as error:
+            meta, result, writes = self._broken(wire, view, str(error), PROGRAM_FAILED_TO_COMPLETE)
+        if nonce is not None and result.err is not None and result.fee:
+            writes[nonce] = advanced(writes.get(nonce, view[nonce]), self._vm.context)
+            self._vm.put(nonce, writes[nonce])
+        view.update(writes)
+        after = Balances(touched.keys, view, self.native)
+        return Execution(result, result.fee, writes, build_detail(touched, before, after, meta))
+
+    def simulate(
+        self, wire: WireTransaction, touched: Touched, view: dict[bytes, bytes], *, refusal: str | None = None
+    ) -> Execution:
+        """As `execute`, but neither the VM nor `view` keeps anything."""
+        before = Balances(touched.keys, view, self.native)
+        if refusal is not None:
+            fee = full_fee(wire)
+            return Execution(Result(refusal, fee, 0, []), fee, {}, build_detail(touched, before, before))
+        try:
+            answer = self._answer(self._vm.simulate, wire, touched, view)
+        except VmPanic as error:
+            result = Result(PROGRAM_FAILED_TO_COMPLETE, base_fee(wire), 0, [str(error)])
+            return Execution(result, result.fee, {}, build_detail(touched, before, before))
+        meta = _meta(answer)
+        writes = {}
+        if isinstance(answer, SimulatedTransactionInfo):
+            writes = {bytes(key): pack_account(one) if one.lamports else b"" for key, one in answer.post_accounts()}
+        after = Balances(touched.keys, {**view, **writes}, self.native)
+        result = _result(meta, self._error(answer, wire, view), meta.fee())
+        return Execution(result, meta.fee(), writes, build_detail(touched, before, after, meta))
+
+    def _executed(
+        self, wire: WireTransaction, touched: Touched, view: dict[bytes, bytes], *, again: bool = False
+    ) -> _Ran:
+        answer = self._answer(self._vm.send, wire, touched, view)
+        meta, error = _meta(answer), self._error(answer, wire, view)
+        writes = self._vm.changed(touched.writable, view)
+        if error in _LOAD_FAILURES:
+            # The VM has found the payer good, and charges nothing; Solana does.
+            writes = self._charge(touched.keys[0], meta.fee(), view)
+        burned = _burned(view, writes)
+        if burned != meta.fee() and (burned or error is None):
+            self._vm.reset()
+            if not again:
+                return self._executed(wire, touched, view, again=True)
+            return self._broken(wire, view, f"{burned} lamports left circulation", UNBALANCED_TRANSACTION)
+        return meta, _result(meta, error, burned), writes
+
+    def _refused(self, wire: WireTransaction, view: Mapping[bytes, bytes], error: str) -> _Ran:
+        payer, fee = bytes(wire.parsed.message.account_keys[0]), full_fee(wire)
+        writes = self._charge(payer, fee, view) if can_pay(view.get(payer, b""), fee) else {}
+        return None, Result(error, fee if writes else 0, 0, []), writes
+
+    def _answer(self, call: _Call[Answer], wire: WireTransaction, touched: Touched, view: dict[bytes, bytes]) -> Answer:
+        transaction = self._prepared(wire, touched)
+        try:
+            answer = call(transaction, touched, view)
+        except VmPanic as error:
+            # In a new VM, so that nothing which ran here before has a part in it.
+            logger.warning("Transaction %s runs once more: %s", wire.parsed.signatures[0], error)
+            answer = call(transaction, touched, view)
+        if isinstance(answer, FailedTransactionMetadata) and error_json(answer.err()) == INVALID_PROGRAM_FOR_EXECUTION:
+            dormant = {key: view[key] for key in self._invoked(wire) if _is_dormant(view.get(key, b""))}
+            if dormant:
+                # Solana loads them, and finds at the call that there is no code.
+                with self._vm.disguised(dormant):
+                    answer = call(transaction, touched, {key: view[key] for key in view if key not in dormant})
+        return answer
+
+    def _prepared(self, wire: WireTransaction, touched: Touched) -> VersionedTransaction:
+        """The transaction as the VM is to see it: its blockhash is what nonces derive from."""
+        if _RECENT_BLOCKHASHES not in touched.keys:
+            return wire.parsed
+        place = wire.blockhash_at
+        raw = wire.raw[:place] + self._vm.context.blockhash + wire.raw[place + len(wire.blockhash) :]
+        return VersionedTransaction.from_bytes(raw)
+
+    def _error(self, answer: object, wire: WireTransaction, view: Mapping[bytes, bytes]) -> str | None:
+        if not isinstance(answer, FailedTransactionMetadata):
+            return None
+        error = error_json(answer.err())
+        if error == INVALID_PROGRAM_FOR_EXECUTION:
+            # The VM calls both so.
+            for key in self._invoked(wire):
+                if not view.get(key):
+                    return PROGRAM_ACCOUNT_NOT_FOUND
+                if not owned_by_loader(view[key]):
+                    return error
+        return error
+
+    def _invoked(self, wire: WireTransaction) -> list[bytes]:
+        """The programs that the message calls, builtin ones left out."""
+        message = wire.parsed.message
+        called = (bytes(message.account_keys[one.program_id_index]) for one in message.instructions)
+        return [key for key in called if key not in self.native]
+
+    def _charge(self, payer: bytes, fee: int, view: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+        record = charged(view[payer], fee)
+        self._vm.put(payer, record)
+        return {payer: record}
+
+    def _broken(self, wire: WireTransaction, view: Mapping[bytes, bytes], why: str, error: str) -> _Ran:
+        """The outcome where the VM itself fails, every time and everywhere: the fee, where it can be paid."""
+        logger.critical("The VM cannot execute transaction %s: %s", wire.parsed.signatures[0], why)
+        payer, fee = bytes(wire.parsed.message.account_keys[0]), base_fee(wire)
+        writes = self._charge(payer, fee, view) if can_pay(view.get(payer, b""), fee) else {}
+        return None, Result(error, fee if writes else 0, 0, []), writes
+
+
+def _is_dormant(record: bytes) -> bool:
+    return bool(record) and owned_by_loader(record) and not record[EXECUTABLE_AT]
+
+
+def _meta(answer: TransactionMetadata | FailedTransactionMetadata | SimulatedTransactionInfo) -> TransactionMetadata:
+    return answer if isinstance(answer, TransactionMetadata) else answer.meta()
+
+
+def _burned(view: Mapping[bytes, bytes], writes: Mapping[bytes, bytes]) -> int:
+    return sum(lamports_of(view.get(key, b"")) for key in writes) - sum(map(lamports_of, writes.values()))
+
+
+def _result(meta: TransactionMetadata, error: str | None, fee: int) -> Result:
+    return Result(error, fee, meta.compute_units_consumed(), meta.logs())

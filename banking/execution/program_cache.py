@@ -1,0 +1,64 @@
+"""Programs at hand: large records that hardly ever change are fetched once, then only asked for by version."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from banking.execution.account_access import Touched, program_data_key
+from banking.ledger.ledger import Loaded
+
+_LARGE_BYTES = 1024
+_MOST_BYTES = 64 * 1024 * 1024
+#: A program not among these costs one round trip more.
+_MOST_PROGRAMS = 10_000
+
+
+class ProgramCache:
+    """The newest large records, up to 64 MiB, least recently used out first."""
+
+    def __init__(self) -> None:
+        self._records: OrderedDict[bytes, tuple[bytes, bytes]] = OrderedDict()
+        self._data_keys: dict[bytes, bytes] = {}
+        self._bytes = 0
+
+    def with_data(self, touched: Touched) -> Iterable[bytes]:
+        """The keys of `touched`, and the code of the programs among them as far as it is known here."""
+        yield from touched.reads()
+        for key in touched.keys:
+            if (data := self._data_keys.get(key)) is not None:
+                yield data
+
+    def versions(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
+        """The versions at hand of `keys`."""
+        return {key: self._records[key][0] for key in keys if key in self._records}
+
+    def complete(self, loaded: Loaded) -> None:
+        """Fill in the records that were not sent because they are at hand, and keep the new large ones."""
+        # First what is counted on, before anything new takes its place.
+        for key, version in loaded.versions.items():
+            if version and not loaded.records[key]:
+                loaded.records[key] = self._records[key][1]
+                self._records.move_to_end(key)
+            elif not version:
+                self._forget(key)
+        for key, version in loaded.versions.items():
+            self._learn(key, version, loaded.records[key])
+
+    def _learn(self, key: bytes, version: bytes, record: bytes) -> None:
+        if record and (data := program_data_key(record)) is not None:
+            self._data_keys[key] = data
+            if len(self._data_keys) > _MOST_PROGRAMS:
+                del self._data_keys[next(iter(self._data_keys))]
+        if len(record) < _LARGE_BYTES:
+            return
+        self._forget(key)
+        self._bytes += len(record)
+        self._records[key] = (version, record)
+        while self._bytes > _MOST_BYTES and len(self._records) > 1:
+            _, (_, dropped) = self._records.popitem(last=False)
+            self._bytes -= len(dropped)
+
+    def _forget(self, key: bytes) -> None:
+        if (old := self._records.pop(key, None)) is not None:
+            self._bytes -= len(old[1])

@@ -1,0 +1,139 @@
+"""What Solana's RPC tells of a transaction beyond its outcome; kept in the journal and in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+from solders.pubkey import Pubkey
+from solders.transaction_metadata import TransactionMetadata
+
+from banking.execution.account_access import Touched
+from banking.ledger.records import HEADER_SIZE, OWNER_AT, lamports_of
+
+_TOKEN_PROGRAMS = frozenset(
+    bytes(Pubkey.from_string(text))
+    for text in ("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA", "TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb")
+)
+# SPL Token's account layout: mint 0-32, owner 32-64, amount u64 64-72, state at 108. Token-2022 appends a type.
+_TOKEN_ACCOUNT_BYTES = 165
+_STATE_AT = 108
+_ACCOUNT_TYPE = 2
+_NATIVE_LAMPORTS = 1
+
+
+class TokenBalance(msgspec.Struct, array_like=True, frozen=True):
+    """An SPL token account: its place in the message, and the raw amount (in the mint's smallest unit)."""
+
+    index: int
+    mint: bytes
+    owner: bytes
+    amount: int
+    program: bytes
+
+
+class InnerCall(msgspec.Struct, array_like=True, frozen=True):
+    """An instruction that a program called: indexes into the accounts, as in Solana's compiled instructions."""
+
+    program_index: int
+    accounts: bytes
+    data: bytes
+    stack_height: int | None
+
+
+class Detail(msgspec.Struct, array_like=True, frozen=True):
+    """Balances (lamports) are in the order of the message's accounts, look-ups last (writable, then readonly)."""
+
+    pre: list[int]
+    post: list[int]
+    pre_tokens: list[TokenBalance] = []
+    post_tokens: list[TokenBalance] = []
+    #: Place of the outer instruction, and the calls it made.
+    inner: list[tuple[int, list[InnerCall]]] = []
+    return_program: bytes = b""
+    return_data: bytes = b""
+    loaded_writable: list[bytes] = []
+    loaded_readonly: list[bytes] = []
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Detail)
+
+
+def pack_detail(detail: Detail) -> bytes:
+    """The bytes kept in the journal."""
+    return _encoder.encode(detail)
+
+
+def unpack_detail(packed: bytes) -> Detail | None:
+    """Read a detail; None for the empty one of a refused transaction."""
+    return _decoder.decode(packed) if packed else None
+
+
+class Balances:
+    """The balances of a transaction's accounts at one moment."""
+
+    def __init__(self, keys: Sequence[bytes], view: Mapping[bytes, bytes], native: frozenset[bytes]) -> None:
+        self.lamports = [lamports_of(view.get(key, b"")) if key not in native else _NATIVE_LAMPORTS for key in keys]
+        self.tokens = list(_token_balances(keys, view))
+
+
+def _token_balances(keys: Sequence[bytes], view: Mapping[bytes, bytes]) -> Iterable[TokenBalance]:
+    for index, key in enumerate(keys):
+        record = view.get(key, b"")
+        # Most accounts hold no data at all.
+        if len(record) < HEADER_SIZE + _TOKEN_ACCOUNT_BYTES:
+            continue
+        program = record[OWNER_AT:HEADER_SIZE]
+        data = record[HEADER_SIZE:]
+        if program not in _TOKEN_PROGRAMS or not data[_STATE_AT]:
+            continue
+        if len(data) > _TOKEN_ACCOUNT_BYTES and data[_TOKEN_ACCOUNT_BYTES] != _ACCOUNT_TYPE:
+            continue
+        amount = int.from_bytes(data[64:72], "little")
+        yield TokenBalance(index, data[:32], data[32:64], amount, program)
+
+
+def build_detail(
+    touched: Touched, before: Balances, after: Balances, meta: TransactionMetadata | None = None
+) -> Detail:
+    """Everything that is to be kept of an execution; without `meta` no program ran to its end."""
+    if meta is None:
+        return Detail(
+            pre=before.lamports,
+            post=after.lamports,
+            pre_tokens=before.tokens,
+            post_tokens=after.tokens,
+            loaded_writable=list(touched.loaded_writable),
+            loaded_readonly=list(touched.loaded_readonly),
+        )
+    returned = meta.return_data()
+    data = bytes(returned.data)
+    return Detail(
+        pre=before.lamports,
+        post=after.lamports,
+        pre_tokens=before.tokens,
+        post_tokens=after.tokens,
+        inner=_inner_calls(meta),
+        return_program=bytes(returned.program_id) if data else b"",
+        return_data=data,
+        loaded_writable=list(touched.loaded_writable),
+        loaded_readonly=list(touched.loaded_readonly),
+    )
+
+
+def _inner_calls(meta: TransactionMetadata) -> list[tuple[int, list[InnerCall]]]:
+    found = []
+    for index, calls in enumerate(meta.inner_instructions()):
+        if calls:
+            compiled = ((call.instruction(), call.stack_height()) for call in calls)
+            found.append(
+                (
+                    index,
+                    [
+                        InnerCall(one.program_id_index, bytes(one.accounts), bytes(one.data), height)
+                        for one, height in compiled
+                    ],
+                )
+            )
+    return found

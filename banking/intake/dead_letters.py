@@ -1,0 +1,98 @@
+"""Dead letters of the ledger: transactions given up, and messages that never were one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from banking.ledger.ledger import Ledger
+from recovery.clock import SYSTEM_CLOCK, Clock
+from recovery.dead_letters import DeadLetter, DeadLetters, DeadLettersFullError, LetterLimits, pack_letter
+
+TRANSACTION = "transaction"
+MALFORMED = "malformed"
+
+
+class Revival(Enum):
+    """What became of a dead letter that was to live again."""
+
+    GONE = 0
+    REVIVED = 1
+    RESOLVED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Revived:
+    """Answer to `revive`: `at` is Redis time in milliseconds."""
+
+    at: int
+    revival: Revival
+
+
+class Burial:
+    """Writes the dead letters of one ledger. Raises LedgerUnavailable, LedgerMissing, StaleEpoch."""
+
+    def __init__(self, ledger: Ledger, *, clock: Clock = SYSTEM_CLOCK, limits: LetterLimits | None = None) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self.limits = limits or LetterLimits()
+        self.letters = DeadLetters(ledger.client, ledger.keys.prefix, limits=self.limits)
+
+    def bury(self, signature: bytes, raw: bytes, reason: str, attempts: int) -> bool:
+        """Move a transaction from intake to the dead letters; False when it has its outcome or is there already.
+
+        Raises DeadLettersFullError: then it is where it was.
+        """
+        keys, epoch_keys = self._ledger.keys, self._ledger.epoch_keys
+        letter = self._letter(signature, TRANSACTION, raw, reason, attempts)
+        buried = self._ledger.run(
+            "bury",
+            [
+                keys.meta,
+                epoch_keys.state,
+                epoch_keys.status,
+                keys.intake,
+                keys.queued,
+                keys.parked,
+                keys.attempts,
+                keys.dead,
+                keys.dead_bytes,
+            ],
+            [self._ledger.epoch, signature, pack_letter(letter), self.limits.letters, self.limits.bytes],
+        )
+        if buried < 0:
+            raise DeadLettersFullError
+        return bool(buried)
+
+    def revive(self, letter: DeadLetter) -> Revived:
+        """Move a transaction's letter back into intake, its attempts forgotten, in one atomic step.
+
+        The sweeper enqueues it, unless the caller does so sooner. RESOLVED: it has its outcome after all, and the
+        letter was dropped. Raises ValueError for letters of another kind.
+        """
+        if letter.kind != TRANSACTION:
+            raise ValueError(f"a letter of kind {letter.kind!r} holds no transaction")
+        keys, epoch_keys = self._ledger.keys, self._ledger.epoch_keys
+        at, code = self._ledger.run(
+            "revive",
+            [keys.meta, epoch_keys.status, keys.intake, keys.queued, keys.attempts, keys.dead, keys.dead_bytes],
+            [self._ledger.epoch, letter.id, pack_letter(letter), letter.payload],
+        )
+        return Revived(int(at), Revival(int(code)))
+
+    def drop(self, id: bytes) -> bool:
+        """Forget a letter for good; False when there is none."""
+        keys = self._ledger.keys
+        asked = [keys.meta, self._ledger.epoch_keys.state, keys.dead, keys.dead_bytes]
+        return bool(self._ledger.run("drop", asked, [self._ledger.epoch, id]))
+
+    def bury_foreign(self, name: bytes, payload: bytes, reason: str) -> bool:
+        """Keep what is no transaction. Raises DeadLettersFullError beyond the limit."""
+        letter = self._letter(name, MALFORMED, payload, reason, 1)
+        return bool(self._ledger.call(lambda: self.letters.add(letter)))
+
+    def _letter(self, id: bytes, kind: str, payload: bytes, reason: str, attempts: int) -> DeadLetter:
+        now = self._clock.time()
+        return DeadLetter(
+            id=id, kind=kind, payload=payload, reason=reason, attempts=attempts, first_at=now, last_at=now
+        )

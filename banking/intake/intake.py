@@ -1,0 +1,171 @@
+"""Intake: the durable record of every accepted, unresolved transaction (D1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from banking.ledger.ledger import Ledger
+from recovery.dead_letters import LetterLimits
+
+#: Pairs in one script call; Lua's unpack and Redis' latency both want a bound.
+MOST_AT_ONCE = 256
+#: Seconds for which anything is parked at most; what must wait longer is asked again, and parked again.
+LONGEST_PARKING = 10.0
+
+
+class Acceptance(StrEnum):
+    """What intake says of one transaction."""
+
+    ACCEPTED = "A"
+    DUPLICATE_PENDING = "D"
+    DUPLICATE_RESOLVED = "P"
+    DUPLICATE_DEAD = "X"
+    FULL = "F"
+    UNSEALED = "U"
+    LETTERS_FULL = "L"
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Answer to `accept`: `at` is Redis time in milliseconds, `answers` are in the order asked."""
+
+    at: int
+    answers: list[Acceptance]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What to enqueue again, as raw transactions; `at` is Redis time in milliseconds."""
+
+    at: int
+    released: list[bytes]
+    lost: list[bytes]
+    suspects: list[bytes]
+
+
+class Intake:
+    """Intake of one ledger. All methods raise LedgerUnavailable, LedgerMissing, StaleEpoch."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        limit: int = 1_000_000,
+        unsealed_limit: int = 100_000,
+        letters: LetterLimits | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._limit = limit
+        self._unsealed_limit = unsealed_limit
+        self._letters = letters or LetterLimits()
+
+    def accept(self, pairs: Sequence[tuple[bytes, bytes]]) -> Accepted:
+        """Record up to 256 (signature, raw transaction) pairs, all in one atomic step."""
+        if not 0 < len(pairs) <= MOST_AT_ONCE:
+            raise ValueError(f"{len(pairs)} pairs; give 1 to {MOST_AT_ONCE}")
+        keys, epoch_keys = self._ledger.keys, self._ledger.epoch_keys
+        at, codes = self._ledger.run(
+            "accept",
+            [
+                keys.meta,
+                epoch_keys.state,
+                epoch_keys.status,
+                keys.intake,
+                keys.queued,
+                keys.dead,
+                keys.dead_bytes,
+                epoch_keys.refusals,
+                epoch_keys.refused,
+            ],
+            [
+                self._ledger.epoch,
+                self._limit,
+                self._unsealed_limit,
+                self._letters.letters,
+                self._letters.bytes,
+                *(part for pair in pairs for part in pair),
+            ],
+        )
+        return Accepted(int(at), [Acceptance(letter) for letter in codes.decode()])
+
+    def park(self, pairs: Sequence[tuple[bytes, bytes]], delay: float) -> int:
+        """Put transactions off for `delay` seconds (10 at most); returns how many are parked now."""
+        delay = min(delay, LONGEST_PARKING)
+        keys, epoch_keys = self._ledger.keys, self._ledger.epoch_keys
+        parked = 0
+        for first in range(0, len(pairs), MOST_AT_ONCE):
+            some = pairs[first : first + MOST_AT_ONCE]
+            parked += self._ledger.run(
+                "park",
+                [
+                    keys.meta,
+                    epoch_keys.state,
+                    epoch_keys.status,
+                    keys.intake,
+                    keys.queued,
+                    keys.parked,
+                    keys.dead,
+                    epoch_keys.refusals,
+                ],
+                [self._ledger.epoch, int(delay * 1000), *(part for pair in some for part in pair)],
+            )
+        return parked
+
+    def sweep(self, *, grace: float, queue_empty: bool, limit: int) -> Sweep:
+        """What no message speaks for any more; see `lua/sweep.lua`. `grace` is in seconds."""
+        keys = self._ledger.keys
+        at, released, lost, suspects = self._ledger.run(
+            "sweep",
+            [keys.meta, keys.intake, keys.queued, keys.parked, keys.attempts, self._ledger.epoch_keys.state],
+            [self._ledger.epoch, int(grace * 1000), int(queue_empty), limit, int(LONGEST_PARKING * 1000)],
+        )
+        return Sweep(int(at), released, lost, suspects)
+
+    def examine(self, pairs: Sequence[tuple[bytes, bytes]]) -> list[int | None]:
+        """What is known of transactions that came again: None = settled, else runs that ended without a word.
+
+        Those that intake never held are recorded there.
+        """
+        keys, epoch_keys = self._ledger.keys, self._ledger.epoch_keys
+        found: list[int | None] = []
+        for first in range(0, len(pairs), MOST_AT_ONCE):
+            some = pairs[first : first + MOST_AT_ONCE]
+            counts = self._ledger.run(
+                "examine",
+                [
+                    keys.meta,
+                    epoch_keys.state,
+                    epoch_keys.status,
+                    keys.intake,
+                    keys.queued,
+                    keys.parked,
+                    keys.attempts,
+                    keys.dead,
+                    epoch_keys.refusals,
+                ],
+                [self._ledger.epoch, *(part for pair in some for part in pair)],
+            )
+            found += [None if count < 0 else int(count) for count in counts]
+        return found
+
+    def begin_attempt(self, signature: bytes) -> int | None:
+        """Note that a suspect is about to run; returns its runs without an end so far, this one included.
+
+        None when others brought it to its end meanwhile.
+        """
+        return self._attempt(signature, 1)
+
+    def end_attempt(self, signature: bytes) -> None:
+        """Take `begin_attempt` back: the run came to an end that was seen, so it is no killer."""
+        self._attempt(signature, -1)
+
+    def _attempt(self, signature: bytes, change: int) -> int | None:
+        keys = self._ledger.keys
+        count = int(
+            self._ledger.run(
+                "attempt", [keys.meta, keys.intake, keys.attempts], [self._ledger.epoch, signature, change]
+            )
+        )
+        return None if count < 0 else count

@@ -1,0 +1,131 @@
+"""The journal: every outcome in the order of its sequence number, with the accounts it wrote.
+
+What the accounts hold stands beside it: `images` has the newest record of every account written in a slot, for the
+open slot and the one before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from banking.errors import JournalGap
+from banking.ledger.ledger import Ledger
+from banking.ledger.records import Outcome, unpack_outcome
+
+_PAGE = 500
+_NAMES = [b"t", b"r", b"f", b"d", b"w"]
+_KEY_BYTES = 32
+#: Bytes of records in one answer of Redis; a single larger record comes alone.
+_IMAGE_PAGE_BYTES = 8 * 1024 * 1024
+_IMAGE_PAGE = 4_000
+#: How commit.lua marks an account that is gone; a record is longer.
+GONE = b"-"
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One outcome. `raw` is the transaction (b"" for a genesis), `value` its status as stored, `detail` packed.
+
+    `written` are the keys of the accounts it changed, 32 bytes each, one after the other; `burned` is in lamports.
+    """
+
+    slot: int
+    seq: int
+    raw: bytes
+    value: bytes
+    burned: int
+    detail: bytes
+    written: bytes
+
+    @property
+    def keys(self) -> list[bytes]:
+        """The accounts it changed."""
+        return split_keys(self.written)
+
+    @property
+    def signature(self) -> bytes:
+        """The first signature; b"" for a genesis."""
+        # One byte counts the signatures: a packet has no room for 128 of them.
+        return self.raw[1:65]
+
+    @property
+    def outcome(self) -> Outcome:
+        return unpack_outcome(self.value)
+
+    @property
+    def included(self) -> bool:
+        """Whether it was paid for, and so is a transaction of its block in Solana's sense."""
+        return self.burned > 0
+
+
+def read_journal(
+    ledger: Ledger, *, after_seq: int = 0, slot: int | None = None, page: int = _PAGE
+) -> Iterator[JournalEntry]:
+    """Entries with a higher sequence number than `after_seq`; those of one `slot` only, when it is given.
+
+    `page` entries are fetched at a time.
+    """
+    key = ledger.epoch_keys.journal
+    first = "-" if slot is None else f"{slot}-0"
+    last = "+" if slot is None else f"{slot}"
+    while True:
+        found: list[tuple[bytes, list[bytes]]] = ledger.run("journal", [key], [first, last, page])
+        for name, fields in found:
+            entry = _entry(name, fields)
+            if entry.seq > after_seq:
+                yield entry
+        if len(found) < page:
+            return
+        first = "(" + found[-1][0].decode()
+
+
+def read_images(ledger: Ledger, slot: int, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+    """The newest records of `keys` within `slot`, which is open or the one before; b"" where the account is gone.
+
+    What the slot did not write, or Redis holds no more, is left out.
+    """
+    name = ledger.epoch_keys.images(slot)
+    images: dict[bytes, bytes] = {}
+    first = 0
+    while first < len(keys):
+        some = keys[first : first + _IMAGE_PAGE]
+        found: list[bytes | None] = ledger.run("images", [name], [_IMAGE_PAGE_BYTES, *some])
+        for key, stored in zip(some, found, strict=False):
+            if stored is not None:
+                images[key] = image_record(stored)
+        first += len(found)
+    return images
+
+
+def image_record(stored: bytes) -> bytes:
+    """The record in an entry of `images`, b"" for an account that is gone."""
+    return b"" if stored == GONE else stored
+
+
+def written_by(entries: Iterable[JournalEntry]) -> list[bytes]:
+    """The accounts that `entries` changed, each once, ascending."""
+    return sorted({key for entry in entries for key in entry.keys})
+
+
+def split_keys(written: bytes) -> list[bytes]:
+    """Account keys that stand one after the other."""
+    return [written[at : at + _KEY_BYTES] for at in range(0, len(written), _KEY_BYTES)]
+
+
+def _entry(name: bytes, fields: list[bytes]) -> JournalEntry:
+    slot, _, seq = name.partition(b"-")
+    if fields[::2] != _NAMES and fields[:8:2] == _NAMES[:4]:
+        # Layout 1 had the records beside their keys; only what is run again after a restore is read of it.
+        fields = [*fields[:8], b"w", b"".join(fields[8::2])]
+    if fields[::2] != _NAMES:
+        raise JournalGap(f"journal entry {name.decode()} has fields {fields[::2]!r}")
+    return JournalEntry(
+        slot=int(slot),
+        seq=int(seq),
+        raw=fields[1],
+        value=fields[3],
+        burned=int(fields[5]),
+        detail=fields[7],
+        written=fields[9],
+    )

@@ -1,0 +1,363 @@
+"""The ledger in Redis: what is read and written, each in one atomic round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+import redis
+
+from banking.errors import (
+    LedgerMissing,
+    LedgerRestoring,
+    LedgerUnavailable,
+    StaleEpoch,
+)
+from banking.ledger.entries import Entry, commit_arguments
+from banking.ledger.keys import EpochKeys, LedgerKeys
+from banking.ledger.layout import RESTORING, served_epoch
+from banking.ledger.limits import LOAD_BYTES, SLOT_LIMITS, SlotLimits
+from banking.ledger.records import Outcome, unpack_outcome, unpack_refusal
+from banking.ledger.slot_context import SlotContext, slot_context
+from banking.ledger.versions import new_mark
+from config.addresses import refusal
+from recovery.scripts import Argument, load_scripts
+
+#: Slots that a blockhash stays valid, and slots that blockhashes are kept (Solana's numbers).
+MAX_BLOCKHASH_AGE = 150
+BLOCKHASH_HISTORY = 300
+#: Refusals without a fee that are remembered, so that their senders can be told.
+MOST_REFUSALS = 100_000
+
+SCRIPTS = load_scripts(Path(__file__).parent / "lua")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One moment of the ledger, as far as a batch needs it.
+
+    `resolved` answers, in the order asked, which signatures have their end (an outcome or a dead letter), `recent`
+    which blockhashes are valid; `versions` and `records` are by account key, "absent" being b"".
+    `refused` says which were refused and not accepted again since: they count as resolved. `context` is the open slot.
+    `left_out` are accounts that were not looked at, because the records before them are large.
+    """
+
+    context: SlotContext
+    resolved: list[bool]
+    refused: list[bool]
+    recent: dict[bytes, bool]
+    versions: dict[bytes, bytes]
+    records: dict[bytes, bytes]
+    accepted: list[bytes]
+    left_out: frozenset[bytes] = frozenset()
+
+    def has(self, keys: Iterable[bytes]) -> bool:
+        """Whether all of them were looked at."""
+        return not self.left_out or self.left_out.isdisjoint(keys)
+
+    def is_recent(self, blockhash: bytes) -> bool:
+        """Whether a transaction may name `blockhash`."""
+        return self.recent[blockhash]
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """Answer of the commit script: `codes` has one letter for each entry."""
+
+    slot: int
+    first_seq: int
+    codes: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The ledger's counters. Lamports are exact; times are milliseconds since the Unix epoch.
+
+    `slot` is the open one, `finalized` the newest that is in the archive, up to `finalized_seq`; `closing` says
+    that one between them waits for its block, and `closing_time_ms` and `closing_seq` what that block must say.
+    """
+
+    ledger_id: str
+    epoch: int
+    supply: int
+    slot: int
+    slot_time_ms: int
+    seq: int
+    blockhash: bytes
+    burned: int
+    processed: int
+    failed: int
+    refused: int
+    dropped: int
+    accepted: int
+    finalized: int
+    finalized_seq: int
+    closing: bool
+    closing_time_ms: int = 0
+    closing_seq: int = 0
+    #: Bytes that the open slot, and the closed one that waits, will have in their blocks (see `banking.ledger.limits`).
+    slot_bytes: int = 0
+    closing_bytes: int = 0
+
+
+class Ledger:
+    """Ledger `name` behind `client`. Knows the epoch it works in; a restore by others raises StaleEpoch once."""
+
+    def __init__(
+        self, client: redis.Redis, name: str, *, epoch: int | None = None, limits: SlotLimits = SLOT_LIMITS
+    ) -> None:
+        self.client = client
+        self.limits = limits
+        self.keys = LedgerKeys(name)
+        self._epoch = epoch
+        self._context: tuple[int, SlotContext] | None = None
+
+    @property
+    def epoch(self) -> int:
+        """The epoch this view works in. Raises LedgerMissing, LedgerUnavailable."""
+        if self._epoch is None:
+            self._epoch = self._read_epoch()
+        return self._epoch
+
+    @property
+    def epoch_keys(self) -> EpochKeys:
+        return self.keys.epoch(self.epoch)
+
+    def exists(self) -> bool:
+        """Whether the ledger was initialised."""
+        return bool(self.call(lambda: self.client.hexists(self.keys.meta, "epoch")))
+
+    def run(self, script: str, keys: Sequence[str], args: Sequence[Argument]) -> Any:
+        """Run a script of `banking/lua`. Raises StaleEpoch, LedgerMissing, LedgerUnavailable."""
+        return self.call(lambda: SCRIPTS[script](self.client, keys, args))
+
+    def call(self, command: Any) -> Any:
+        """Run `command`, turning what Redis says into this room's errors."""
+        try:
+            return command()
+        except redis.ResponseError as error:
+            self._explain(error)
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            refused = refusal(error)
+            problem = f"{refused}. Correct TRUNKLINE_REDIS_URL" if refused else f"Redis does not answer: {error}"
+            raise LedgerUnavailable(problem) from error
+
+    def server_ms(self) -> int:
+        """The server's clock, in milliseconds since the Unix epoch. Raises LedgerUnavailable."""
+        seconds, micros = self.call(self.client.time)
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    def load(
+        self,
+        signatures: Sequence[bytes],
+        blockhashes: Sequence[bytes],
+        accounts: Sequence[bytes],
+        at_hand: Mapping[bytes, bytes],
+        *,
+        most_bytes: int = LOAD_BYTES,
+    ) -> Loaded:
+        """Read what a batch needs in one round trip; records of the versions `at_hand` are not sent again.
+
+        Once the records exceed `most_bytes`, the `accounts` behind them are left out.
+        """
+        keys = self.epoch_keys
+        context = self._context[1] if self._context and self._context[0] == self.epoch else None
+        wanted: list[Argument] = []
+        for key in accounts:
+            wanted += (key, at_hand.get(key, b""))
+        answer = self.run(
+            "load",
+            [
+                self.keys.meta,
+                keys.state,
+                keys.accounts,
+                keys.versions,
+                keys.status,
+                keys.blockhashes,
+                self.keys.dead,
+                self.keys.intake,
+                keys.refusals,
+            ],
+            [
+                self.epoch,
+                MAX_BLOCKHASH_AGE,
+                context.token if context else b"",
+                len(signatures),
+                *signatures,
+                len(blockhashes),
+                *blockhashes,
+                len(accounts),
+                *wanted,
+                most_bytes,
+            ],
+        )
+        slot, time_ms, resolved, valid, versions, records, accepted, kept, looked_at = answer
+        seen = accounts[:looked_at]
+        if context is None or context.token != slot + b":" + time_ms:
+            context = slot_context(int(slot), int(time_ms), zip(kept[::2], map(int, kept[1::2]), strict=True))
+            self._context = self.epoch, context
+        return Loaded(
+            context=context,
+            resolved=[letter != ord("0") for letter in resolved],
+            refused=[letter == ord("2") for letter in resolved],
+            recent={value: letter == ord("1") for value, letter in zip(blockhashes, valid, strict=True)},
+            versions=dict(zip(seen, versions, strict=False)),
+            records=dict(zip(seen, records, strict=False)),
+            accepted=accepted,
+            left_out=frozenset(accounts[looked_at:]),
+        )
+
+    def commit(
+        self,
+        entries: Sequence[Entry],
+        versions: Mapping[bytes, bytes],
+        enqueued_at: int = 0,
+        *,
+        context: SlotContext | None = None,
+    ) -> Committed:
+        """Commit a batch; `versions` and `context` are what the executions were based on.
+
+        `enqueued_at` is in milliseconds. Without `context` none of them saw its slot.
+        """
+        keys = self.epoch_keys
+        slot, first, codes = self.run(
+            "commit",
+            [
+                self.keys.meta,
+                keys.state,
+                keys.accounts,
+                keys.versions,
+                keys.status,
+                keys.messages,
+                keys.blockhashes,
+                keys.journal,
+                self.keys.intake,
+                self.keys.queued,
+                self.keys.parked,
+                self.keys.attempts,
+                self.keys.dead,
+                keys.images_even,
+                keys.images_odd,
+                keys.refusals,
+                keys.refused,
+            ],
+            [
+                self.epoch,
+                enqueued_at,
+                MAX_BLOCKHASH_AGE,
+                new_mark(),
+                self.limits.shared,
+                self.limits.most,
+                context.token if context else b"",
+                MOST_REFUSALS,
+                *commit_arguments(entries, versions),
+            ],
+        )
+        return Committed(int(slot), int(first), codes.decode())
+
+    def state(self) -> State:
+        """The counters, read in one atomic step. Raises LedgerMissing, LedgerUnavailable."""
+        meta, state = map(_pairs, self.run("state", [self.keys.meta, self.epoch_keys.state], []))
+        if not meta:
+            raise LedgerMissing(self.keys.name)
+        if meta[b"epoch"] != str(self.epoch).encode():
+            self._epoch = None
+            return self.state()
+        return _state(meta, state)
+
+    def outcomes(self, signatures: Sequence[bytes]) -> list[Outcome | None]:
+        """The recorded outcomes, None where there is none yet."""
+        if not signatures:
+            return []
+        values = self.call(lambda: self.client.hmget(self.epoch_keys.status, list(signatures)))
+        return [unpack_outcome(value) if value else None for value in values]
+
+    def refusals(self, signatures: Sequence[bytes]) -> list[str | None]:
+        """Why each was refused without a fee (Solana's TransactionError as JSON text), None where it was not."""
+        if not signatures:
+            return []
+        values = self.call(lambda: self.client.hmget(self.epoch_keys.refusals, list(signatures)))
+        return [unpack_refusal(value) if value else None for value in values]
+
+    def settled(self, signatures: Sequence[bytes]) -> list[tuple[Outcome, bool] | None]:
+        """The outcomes, and whether each is final (its block is in the archive), all of one moment.
+
+        Ask for both together: an outcome read before a restore must not be compared with the slots after it.
+        """
+
+        def read() -> Any:
+            pipe = self.client.pipeline(transaction=True)
+            pipe.hget(self.keys.meta, "epoch")
+            pipe.hget(self.epoch_keys.state, "finalized")
+            pipe.hmget(self.epoch_keys.status, list(signatures))
+            return pipe.execute()
+
+        while True:
+            epoch, finalized, values = self.call(read)
+            if epoch == str(self.epoch).encode():
+                break
+            self.forget_epoch()
+        found = [unpack_outcome(value) if value else None for value in values]
+        return [(outcome, outcome.slot <= int(finalized or -1)) if outcome else None for outcome in found]
+
+    def account(self, key: bytes) -> bytes:
+        """The record of one account, b"" when it is absent."""
+        record: bytes | None = self.call(lambda: self.client.hget(self.epoch_keys.accounts, cast("Any", key)))
+        return record or b""
+
+    def forget_epoch(self) -> None:
+        """Look the epoch up again at the next use."""
+        self._epoch = None
+
+    def _read_epoch(self) -> int:
+        return served_epoch(self.keys.name, *self.call(lambda: self.client.hmget(self.keys.meta, "epoch", "layout")))
+
+    def _explain(self, error: redis.ResponseError) -> NoReturn:
+        text = str(error)
+        if text.startswith("STALE_EPOCH"):
+            self._epoch = None
+            if text.endswith("none"):
+                raise LedgerMissing(self.keys.name) from error
+            if text.endswith(RESTORING.decode()):
+                raise LedgerRestoring(f"ledger {self.keys.name!r} is being restored from its archive") from error
+            raise StaleEpoch(f"ledger {self.keys.name!r} was restored: {text}") from error
+        # redis-py knows it by type and drops the word; from inside a script it is somewhere in the text.
+        if isinstance(error, redis.OutOfMemoryError) or "OOM" in text:
+            raise LedgerUnavailable("Redis is out of memory and refused the write; nothing of it was done") from error
+        if text.startswith(("LOADING", "BUSY", "READONLY", "MISCONF", "MASTERDOWN")):
+            raise LedgerUnavailable(f"Redis cannot write now: {text}") from error
+        raise error
+
+
+def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _state(meta: dict[bytes, bytes], state: dict[bytes, bytes]) -> State:
+    def number(name: bytes) -> int:
+        return int(state.get(name, b"0"))
+
+    return State(
+        ledger_id=meta[b"ledger_id"].decode(),
+        epoch=int(meta[b"epoch"]),
+        supply=int(meta[b"supply"]),
+        slot=number(b"slot"),
+        slot_time_ms=number(b"slot_time"),
+        seq=number(b"seq"),
+        blockhash=state.get(b"blockhash", b""),
+        burned=number(b"burned"),
+        processed=number(b"processed"),
+        failed=number(b"failed"),
+        refused=number(b"refused"),
+        dropped=number(b"dropped"),
+        accepted=number(b"accepted"),
+        finalized=number(b"finalized"),
+        finalized_seq=number(b"finalized_seq"),
+        closing=bool(state.get(b"closing")),
+        closing_time_ms=number(b"closing_time"),
+        closing_seq=number(b"closing_last"),
+        slot_bytes=number(b"bytes"),
+        closing_bytes=number(b"closing_bytes") if state.get(b"closing") else 0,
+    )

@@ -1,0 +1,145 @@
+"""From what a client sends to a transaction that may be executed: decoding, canonical form, signatures."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+import base58
+from solders.message import Message, MessageV0
+from solders.transaction import SanitizeError, TransactionError, VersionedTransaction
+
+from banking.errors import InvalidTransaction
+from banking.intake.reasons import Reason
+
+#: The most bytes of a transaction (Solana's packet size: IPv6 minimum MTU less headers).
+PACKET_BYTES = 1232
+SIGNATURE_BYTES = 64
+
+TransactionInput = bytes | str | VersionedTransaction
+
+
+@dataclass(frozen=True, slots=True)
+class WireTransaction:
+    """A well-formed transaction. Nobody vouches for its signatures: see `VerifiedTransaction`."""
+
+    raw: bytes
+    parsed: VersionedTransaction
+    signature: bytes
+    message_hash: bytes
+    blockhash: bytes
+
+    @property
+    def lookups(self) -> bool:
+        """Whether it takes accounts from address lookup tables."""
+        message = self.parsed.message
+        return isinstance(message, MessageV0) and bool(message.address_table_lookups)
+
+    @property
+    def blockhash_at(self) -> int:
+        """Where the blockhash stands in `raw`: behind the signatures, the message's header and its account keys."""
+        message = self.parsed.message
+        # Every count in a packet fits into one byte. A version takes a byte, the header three.
+        version = int(isinstance(message, MessageV0))
+        return 1 + SIGNATURE_BYTES * len(self.parsed.signatures) + version + 3 + 1 + 32 * len(message.account_keys)
+
+
+class VerifiedTransaction(WireTransaction):
+    """A transaction in its canonical form whose every ed25519 signature is right: to make one is to verify it.
+
+    Everything in it follows from the bytes that were verified, so nothing can claim it otherwise. Raises
+    InvalidTransaction.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, raw: bytes) -> None:
+        wire = parse(raw)
+        # Most of what a transaction costs.
+        try:
+            wire.parsed.verify_and_hash_message()
+        except TransactionError:
+            raise InvalidTransaction("SignatureFailure", Reason.SIGNATURE_FAILURE) from None
+        super().__init__(wire.raw, wire.parsed, wire.signature, wire.message_hash, wire.blockhash)
+
+
+def decode(transaction: TransactionInput) -> bytes:
+    """The raw bytes of a transaction given as bytes, base64, base58 or a solders object.
+
+    Raises InvalidTransaction when the text is neither encoding.
+    """
+    if isinstance(transaction, VersionedTransaction):
+        return bytes(transaction)
+    if isinstance(transaction, bytes):
+        return transaction
+    text = transaction.strip()
+    # Twice the packet is more than either encoding of a valid one needs; do not decode novels.
+    if not text or len(text) > 2 * PACKET_BYTES:
+        code = Reason.TOO_LARGE if text else Reason.MALFORMED
+        raise InvalidTransaction(
+            f"not a transaction: {len(text)} characters (at most {PACKET_BYTES} bytes encoded)", code
+        )
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raw = None
+    if raw is not None and _parses(raw):
+        return raw
+    # Base58's alphabet lies within base64's: text that is both is what parses.
+    try:
+        from_base58 = base58.b58decode(text)
+    except ValueError:
+        from_base58 = None
+    if from_base58 is not None and (raw is None or _parses(from_base58)):
+        return from_base58
+    if raw is None:
+        raise InvalidTransaction("not base64 and not base58")
+    return raw
+
+
+def _parses(raw: bytes) -> bool:
+    try:
+        VersionedTransaction.from_bytes(raw)
+    except ValueError:
+        return False
+    return True
+
+
+def parse(raw: bytes) -> WireTransaction:
+    """Parse `raw` and insist on its canonical form; the signatures are not looked at. Raises InvalidTransaction."""
+    if len(raw) > PACKET_BYTES:
+        raise InvalidTransaction(f"too large: {len(raw)} bytes, at most {PACKET_BYTES}", Reason.TOO_LARGE)
+    try:
+        parsed = VersionedTransaction.from_bytes(raw)
+    except ValueError as error:
+        raise InvalidTransaction(f"malformed or truncated: {error}") from None
+    message = parsed.message
+    if not isinstance(message, Message | MessageV0):
+        raise InvalidTransaction("unsupported transaction version: use legacy or 0", Reason.UNSUPPORTED_VERSION)
+    # Two spellings of one transaction would be two records of one signature; trailing bytes are one such case.
+    if bytes(parsed) != raw:
+        raise InvalidTransaction("malformed: trailing bytes or a non-canonical encoding")
+    if len(parsed.signatures) < message.header.num_required_signatures:
+        raise InvalidTransaction("SignatureFailure: a required signature is missing", Reason.SIGNATURE_FAILURE)
+    try:
+        parsed.sanitize()
+    except SanitizeError as error:
+        raise InvalidTransaction(f"malformed: {error}") from None
+    return WireTransaction(
+        raw=raw,
+        parsed=parsed,
+        signature=bytes(parsed.signatures[0]),
+        message_hash=bytes(message.hash()),
+        blockhash=bytes(message.recent_blockhash),
+    )
+
+
+def check_signatures(wire: WireTransaction) -> VerifiedTransaction:
+    """`wire` with every signature verified, unless it was before. Raises InvalidTransaction: SIGNATURE_FAILURE."""
+    return wire if isinstance(wire, VerifiedTransaction) else VerifiedTransaction(wire.raw)
+
+
+def verify(raw: bytes) -> VerifiedTransaction:
+    """Parse `raw`, insist on its canonical form, and verify every signature. Raises InvalidTransaction."""
+    return VerifiedTransaction(raw)

@@ -1,1 +1,0 @@
-"""The commands of `trunkline`, a module for each group of them; `workers.cli` puts them together."""
