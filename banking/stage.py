@@ -182,6 +182,8 @@ class BankingStage:
         """Execute `wires` until what they wrote is enough for one commit; the rest is put off."""
         executed: list[tuple[WireTransaction, Entry]] = []
         size, pending.put_off = 0, []
+        # Nearly always; what a batch can grow by keeps the rest of the limit free.
+        pending.light = not loaded.left_out and sum(map(len, loaded.records.values())) < MOST_LOADED_BYTES // 4
         for place, wire in enumerate(wires):
             if size > COMMIT_BYTES:
                 pending.put_off = list(wires[place:])
@@ -212,7 +214,8 @@ class BankingStage:
                 return None
             if verdict is Nonce.NONE:
                 return _expired(wire, (nonce,) if nonce else ())
-        refusal = None if _may_load(accounts, loaded) else MAX_LOADED_ACCOUNTS_DATA_SIZE_EXCEEDED
+        allowed = pending.light or _may_load(accounts, loaded)
+        refusal = None if allowed else MAX_LOADED_ACCOUNTS_DATA_SIZE_EXCEEDED
         execution = self._executor.execute(wire, accounts, loaded.records, nonce, refusal=refusal)
         err = execution.result.err
         reads = [key for key in accounts.reads() if key not in self._native]
@@ -289,6 +292,8 @@ class _Pending:
     refused: dict[bytes, str] = field(default_factory=dict)
     #: Those of the last round that did not fit beside the others.
     put_off: list[WireTransaction] = field(default_factory=list)
+    #: Whether all that the round loaded is so little that none of its transactions can load too much.
+    light: bool = False
 
     def settle(self, wires: Sequence[WireTransaction], codes: str, report: BatchReport) -> None:
         """Sort `wires` by what the commit script said of each."""
