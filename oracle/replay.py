@@ -113,9 +113,11 @@ class Replay:
 
     def add(self, block: Block, *, execute: bool = True) -> None:
         """Take the next block in. Raises BadArchive when it does not fit the chain."""
-        before, slot = self.chain.head, block.header.slot
-        if before is not None and block.entries and execute:
-            self.machine.begin(self.chain.sysvars())
+        slot = block.header.slot
+        sysvars = self.chain.sysvars() if self.chain.head is not None and block.entries and execute else None
+        self.chain.extend(block)
+        if sysvars is not None:
+            self.machine.begin(sysvars)
         genesis = self.processed + self.failed == 0
         if execute and not self.report.slots:
             self.report.first_slot = slot
@@ -128,7 +130,6 @@ class Replay:
             self.machine.put(images)
         else:
             self._settle(block, images)
-        self.chain.extend(block)
         self._check_totals(block)
         self.report.last_slot = slot
         while self.paid and (oldest := next(iter(self.paid.items())))[1] < slot - _PAID_SLOTS:
