@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from banking.blocks.block_hashes import fill_hashes
 from banking.blocks.store import BlockStore, ledger_folder
 from banking.errors import BadBlock
+from banking.restore.block_hashes import fill_hashes
 from banking.restore.snapshot import (
     ACCOUNTS,
     BLOCKHASHES,

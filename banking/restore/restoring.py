@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import cast
 
 from banking.blocks.block import Block, BlockHeader, encode_body
-from banking.blocks.block_hashes import fill_hashes
 from banking.blocks.store import BlockStore
 from banking.errors import BadBlock, Diverged, LeaseLost, LedgerUnavailable, RestoreFailed, RestoreInterrupted
 from banking.ledger.keys import EpochKeys
 from banking.ledger.layout import LAYOUT
 from banking.ledger.ledger import BLOCKHASH_HISTORY, Ledger
+from banking.restore.block_hashes import fill_hashes
 from banking.restore.lease import RestoreLease
 from banking.restore.loading import EpochLoader, check_totals
 from banking.restore.snapshot import ACCOUNTS, Fold, fold_blocks

@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 BESIDE = {"tests", "benchmarks", "examples"}
 OURS = set(MAY_IMPORT) | BESIDE
 #: The command line may start the RPC server, and ask the oracle.
-EXCEPTIONS = {("workers/console/", "rpc"), ("workers/console/", "oracle")}
+EXCEPTIONS = {("workers/cli/", "rpc"), ("workers/cli/", "oracle")}
 
 
 def modules(room: str) -> list[Path]:
@@ -76,3 +76,31 @@ def test_an_upward_import_is_found(source: str) -> None:
 
 def test_a_downward_import_is_fine() -> None:
     assert not violations("banking", "import recovery.clock, recovery, redis", "banking/made_up.py")
+
+
+#: Inside banking: folder to the folders of banking it may import.
+BANKING_MAY_IMPORT: dict[str, set[str]] = {
+    "ledger": set(),
+    "intake": {"ledger"},
+    "blocks": {"ledger"},
+    "execution": {"ledger", "intake"},
+    "restore": {"ledger", "intake", "blocks", "execution"},
+    "audit": {"ledger", "intake", "blocks", "execution", "restore"},
+    "admin": {"ledger", "intake", "blocks", "execution", "restore"},
+}
+
+
+def test_banking_is_layered() -> None:
+    found = []
+    for folder, allowed in BANKING_MAY_IMPORT.items():
+        for path in modules(f"banking/{folder}"):
+            for line, module in imported(ast.parse(path.read_text())):
+                parts = module.split(".")
+                if (
+                    parts[0] == "banking"
+                    and len(parts) > 1
+                    and parts[1] in set(BANKING_MAY_IMPORT) - allowed - {folder}
+                ):
+                    found.append(f"{path.relative_to(ROOT)}:{line} imports {module}")
+    assert not found
+    assert {path.parent.name for path in ROOT.glob("banking/*/*.py")} == set(BANKING_MAY_IMPORT)

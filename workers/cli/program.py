@@ -1,4 +1,4 @@
-"""The command line. Each command lives in `workers.console`; this module only puts them together."""
+"""The command line. Each command lives in `workers.cli`; this module only puts them together."""
 
 from __future__ import annotations
 
