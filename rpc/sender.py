@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 from banking.intake.intake import MOST_AT_ONCE
 from banking.transaction import VerifiedTransaction
+from rpc.batching import Batcher
 from rpc.errors import Overloaded
 from tasks.receipts import Receipt
 from tasks.submission import Submitter
-
-
-@dataclass(slots=True)
-class _Waiting:
-    wire: VerifiedTransaction
-    future: asyncio.Future[Receipt] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class Sender:
@@ -27,46 +20,26 @@ class Sender:
     def __init__(self, make_submitter: Callable[[], Submitter], *, window: float, queue_limit: int) -> None:
         self._make_submitter = make_submitter
         self._submitter: Submitter | None = None
-        self._window = window
-        self._queue_limit = queue_limit
-        self._queue: deque[_Waiting] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rpc-send")
-        self._task: asyncio.Task[None] | None = None
+        # Those who come at the same moment share a message; whoever comes later waits for the round trip anyway.
+        self._batcher: Batcher[VerifiedTransaction, Receipt] = Batcher(
+            self._serve, max_group=MOST_AT_ONCE, queue_limit=queue_limit, window=window
+        )
 
     async def send(self, wire: VerifiedTransaction) -> Receipt:
         """The receipt for one transaction. Raises LedgerUnavailable, StaleEpoch, Overloaded."""
-        if len(self._queue) >= self._queue_limit:
-            raise Overloaded("Too many transactions are waiting to be accepted")
-        waiting = _Waiting(wire)
-        self._queue.append(waiting)
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._serve())
-        return await waiting.future
+        try:
+            return await self._batcher.ask(wire)
+        except asyncio.QueueFull:
+            raise Overloaded("Too many transactions are waiting to be accepted") from None
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def _serve(self) -> None:
-        loop = asyncio.get_running_loop()
-        # Those who come at the same moment share a message; whoever comes later waits for the round trip anyway.
-        await asyncio.sleep(self._window)
-        while self._queue:
-            taken = [self._queue.popleft() for _ in range(min(len(self._queue), MOST_AT_ONCE))]
-            group = [one for one in taken if not one.future.done()]
-            if not group:
-                continue
-            try:
-                receipts = await loop.run_in_executor(self._thread, self._submit, [one.wire for one in group])
-            except Exception as error:  # noqa: BLE001 - handed to those who asked
-                for one in group:
-                    if not one.future.done():
-                        one.future.set_exception(error)
-                continue
-            for one, receipt in zip(group, receipts, strict=True):
-                if not one.future.done():
-                    one.future.set_result(receipt)
+    async def _serve(self, wires: Sequence[VerifiedTransaction]) -> Sequence[Receipt]:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._submit, wires)
 
-    def _submit(self, wires: list[VerifiedTransaction]) -> list[Receipt]:
+    def _submit(self, wires: Sequence[VerifiedTransaction]) -> list[Receipt]:
         if self._submitter is None:
             self._submitter = self._make_submitter()
         return self._submitter.submit_verified(wires)
