@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from banking.ledger.records import HEADER_SIZE
 from rpc.encoding.token_layout import is_mint, is_token_account, read_mint
+from rpc.reader import LedgerReader
 
-if TYPE_CHECKING:
-    from rpc.services import Services
-
-_MOST_KEPT = 100_000
+_MAX_KEPT = 100_000
 
 
-async def decimals_of(services: Services, mints: Iterable[bytes]) -> Mapping[bytes, int]:
-    """Decimals by mint; what is no mint (any more) and was never seen as one is left out."""
-    known = services.decimals
-    missing = [mint for mint in dict.fromkeys(mints) if mint not in known]
-    if missing:
-        snapshot = await services.reader.read(("HMGET", "accounts", *missing))
-        if len(known) > _MOST_KEPT:
-            known.clear()
-        for mint, record in zip(missing, snapshot.answers[0], strict=True):
-            if record and is_mint(record):
-                known[mint] = read_mint(record[HEADER_SIZE:]).decimals
-    return known
+class MintDecimals:
+    """Remembers the decimals of the mints that were asked for."""
+
+    def __init__(self, reader: LedgerReader) -> None:
+        self._reader = reader
+        self._known: dict[bytes, int] = {}
+
+    async def of(self, mints: Iterable[bytes]) -> Mapping[bytes, int]:
+        """Decimals by mint; what is no mint (any more) and was never seen as one is left out."""
+        known = self._known
+        missing = [mint for mint in dict.fromkeys(mints) if mint not in known]
+        if missing:
+            snapshot = await self._reader.read(("HMGET", "accounts", *missing))
+            if len(known) > _MAX_KEPT:
+                known.clear()
+            for mint, record in zip(missing, snapshot.answers[0], strict=True):
+                if record and is_mint(record):
+                    known[mint] = read_mint(record[HEADER_SIZE:]).decimals
+        return known
 
 
 def mints_in(records: Sequence[bytes]) -> set[bytes]:

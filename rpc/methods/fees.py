@@ -27,7 +27,7 @@ async def get_minimum_balance(call: Call) -> int:
     call.params.config(1).commitment()
     if size > _MOST_ACCOUNT_BYTES:
         raise invalid_params(f"Invalid params: an account has at most {_MOST_ACCOUNT_BYTES} bytes of data.")
-    return call.services.native.minimum_balance(size)
+    return call.context.ledger.native.minimum_balance(size)
 
 
 @method("getFeeForMessage")
@@ -60,7 +60,7 @@ async def get_recent_prioritization_fees(call: Call) -> Any:
     if call.params.get(0) is not None:
         for value in call.params.items(0, _MOST_ADDRESSES):
             to_pubkey(value)
-    snapshot = await call.services.reader.read()
+    snapshot = await call.context.ledger.reader.read()
     first = max(1, snapshot.slot - _FEE_SLOTS)
     return [{"slot": slot, "prioritizationFee": 0} for slot in range(first, snapshot.slot)]
 

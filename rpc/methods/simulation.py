@@ -42,7 +42,7 @@ async def simulate_transaction(call: Call) -> Any:
     if wanted is not None:
         value["accounts"] = await _accounts(call, wanted, asked, done)
     if replace:
-        snapshot = await call.services.reader.read()
+        snapshot = await call.context.ledger.reader.read()
         value["replacementBlockhash"] = {
             "blockhash": str(Hash.from_bytes(snapshot.blockhash)),
             "lastValidBlockHeight": snapshot.slot + MAX_BLOCKHASH_AGE,
@@ -53,7 +53,7 @@ async def simulate_transaction(call: Call) -> Any:
 async def run(call: Call, wire: WireTransaction, *, check_blockhash: bool = True) -> Simulation:
     """Simulate in the simulator's thread. Raises Overloaded."""
     try:
-        return await call.services.simulator.simulate(wire, check_blockhash=check_blockhash)
+        return await call.context.sending.simulator.simulate(wire, check_blockhash=check_blockhash)
     except asyncio.QueueFull:
         raise Overloaded("Too many simulations are waiting") from None
 

@@ -35,7 +35,7 @@ class Scene:
         self.moved = move_tokens(node, self.tokens, 1_500_000)
         self.signature = signature_of(self.wire)
         node.seal(3)
-        node.services.performance.samples.append(Sample(10, 9, 8, 60))
+        node.rpc.context.node.performance.samples.append(Sample(10, 9, 8, 60))
         self.raw = base64_of(node.transfer(node.world.faucet, self.target, 1))
 
 
