@@ -97,9 +97,7 @@ def uvicorn_config(app: Starlette, settings: Settings) -> uvicorn.Config:
     )
 
 
-async def serve(
-    settings: Settings, sockets: list[socket.socket], *, ready: Callable[[], None] | None = None
-) -> None:
+async def serve(settings: Settings, sockets: list[socket.socket], *, ready: Callable[[], None] | None = None) -> None:
     """Serve on `sockets` until a signal; `ready` is called once requests are answered."""
     config = uvicorn_config(RpcNode(settings, default_collaborators(settings)).application(), settings)
     server = _Server(config)
