@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from rpc.ending import end
+from rpc.cancellation import end
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")

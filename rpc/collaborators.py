@@ -25,8 +25,8 @@ from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.connections import connect
 from recovery.protocols import GateProtocol
 from rpc.context import HealthProtocol
-from rpc.fault_tolerance import AsyncBreakerProtocol
-from rpc.ledger_blocks import BlockSource
+from rpc.jsonrpc.fault_tolerance import AsyncBreakerProtocol
+from rpc.ledger_access.blocks import BlockSource
 from tasks.modes import open_modes
 
 logger = logging.getLogger(__name__)

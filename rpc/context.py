@@ -9,20 +9,20 @@ from typing import Protocol
 from solders.keypair import Keypair
 
 from config.settings import Settings
-from rpc.chain import Chain
-from rpc.faucet import Faucet
-from rpc.follower import Follower
 from rpc.index.accounts import AccountIndex
 from rpc.index.history import History
 from rpc.index.largest import LargestAccounts
-from rpc.ledger_blocks import BlockReader
-from rpc.limits import Limits
-from rpc.mints import MintDecimals
-from rpc.native import NativeAccounts
-from rpc.performance import Performance
-from rpc.reader import LedgerReader
-from rpc.sender import Sender
-from rpc.simulator import Simulator
+from rpc.jsonrpc.limits import Limits
+from rpc.ledger_access.blocks import BlockReader
+from rpc.ledger_access.chain import Chain
+from rpc.ledger_access.follower import Follower
+from rpc.ledger_access.mints import MintDecimals
+from rpc.ledger_access.native import NativeAccounts
+from rpc.ledger_access.performance import Performance
+from rpc.ledger_access.reader import LedgerReader
+from rpc.sandbox.faucet import Faucet
+from rpc.sending.sender import Sender
+from rpc.sending.simulator import Simulator
 
 
 class HealthProtocol(Protocol):

@@ -16,28 +16,28 @@ from config.app import app as default_app
 from config.settings import Profile, Settings
 from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.connections import connect
-from rpc.answer_cache import LastGood
-from rpc.chain import Chain
 from rpc.collaborators import Collaborators
 from rpc.context import Context, Indexes, LedgerAccess, NodeInfo, Sending
-from rpc.dispatch import Dispatcher
-from rpc.faucet import Faucet
-from rpc.fault_tolerance import FaultTolerance
-from rpc.follower import Follower
+from rpc.http.server import create_app
 from rpc.index.accounts import AccountIndex
 from rpc.index.backfill import Backfill
 from rpc.index.history import History
 from rpc.index.largest import LargestAccounts
-from rpc.ledger_blocks import BlockReader, BlockSource
-from rpc.limits import Limits
-from rpc.mints import MintDecimals
-from rpc.native import NativeAccounts
-from rpc.performance import Performance
-from rpc.reader import LedgerReader, async_client
-from rpc.room import Room
-from rpc.sender import Sender
-from rpc.server import create_app
-from rpc.simulator import Simulator
+from rpc.jsonrpc.answer_budget import Room
+from rpc.jsonrpc.answer_cache import LastGood
+from rpc.jsonrpc.dispatch import Dispatcher
+from rpc.jsonrpc.fault_tolerance import FaultTolerance
+from rpc.jsonrpc.limits import Limits
+from rpc.ledger_access.blocks import BlockReader, BlockSource
+from rpc.ledger_access.chain import Chain
+from rpc.ledger_access.follower import Follower
+from rpc.ledger_access.mints import MintDecimals
+from rpc.ledger_access.native import NativeAccounts
+from rpc.ledger_access.performance import Performance
+from rpc.ledger_access.reader import LedgerReader, async_client
+from rpc.sandbox.faucet import Faucet
+from rpc.sending.sender import Sender
+from rpc.sending.simulator import Simulator
 from rpc.websocket.hub import Hub
 from tasks.submission import Submitter
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from banking.ledger.records import lamports_of
 from recovery.clock import SYSTEM_CLOCK, Clock
-from rpc.reader import LedgerReader
+from rpc.ledger_access.reader import LedgerReader
 
 _MAX_LISTED = 20
 #: Agave keeps the answer for hours; a scan of all accounts is worth some seconds of age.

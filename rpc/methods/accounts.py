@@ -10,12 +10,12 @@ import msgspec
 from solders.pubkey import Pubkey
 
 from banking.ledger.records import lamports_of
-from rpc.account_search import Page
-from rpc.account_view import records_at, require_slot, with_context
 from rpc.encoding.accounts import AccountEncoding
-from rpc.mints import mints_in
-from rpc.params import to_pubkey
-from rpc.registry import Call, method
+from rpc.jsonrpc.params import to_pubkey
+from rpc.jsonrpc.registry import Call, method
+from rpc.ledger_access.mints import mints_in
+from rpc.methods.account_search import Page
+from rpc.methods.account_view import records_at, require_slot, with_context
 
 _MOST_ACCOUNTS = 100
 _ENCODED_TOGETHER = 500

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rpc.account_view import require_slot, slot_at, with_context
 from rpc.encoding.blocks import encode_block, read_shape
-from rpc.errors import block_not_available, invalid_params
-from rpc.params import Commitment, Config
-from rpc.registry import Call, method
+from rpc.jsonrpc.errors import block_not_available, invalid_params
+from rpc.jsonrpc.params import Commitment, Config
+from rpc.jsonrpc.registry import Call, method
+from rpc.methods.account_view import require_slot, slot_at, with_context
 
 _MOST_SLOTS = 500_000
 #: A block of more transactions makes a large answer.

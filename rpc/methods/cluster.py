@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rpc.account_view import API_VERSION, read_at
-from rpc.errors import NO_SNAPSHOT, RpcError, invalid_params
+from rpc.jsonrpc.errors import NO_SNAPSHOT, RpcError, invalid_params
+from rpc.jsonrpc.params import to_pubkey
+from rpc.jsonrpc.registry import Call, method
+from rpc.methods.account_view import API_VERSION, read_at
 from rpc.methods.status import FEATURE_SET, SLOTS_IN_EPOCH
-from rpc.params import to_pubkey
-from rpc.registry import Call, method
 
 _MOST_SAMPLES = 720
 _MOST_LEADERS = 5000

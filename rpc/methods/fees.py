@@ -10,10 +10,10 @@ from solders.message import from_bytes_versioned
 
 from banking.execution.fees import fee_of
 from banking.ledger.ledger import MAX_BLOCKHASH_AGE
-from rpc.account_view import read_at, with_context
-from rpc.errors import invalid_params
-from rpc.params import to_pubkey
-from rpc.registry import Call, method
+from rpc.jsonrpc.errors import invalid_params
+from rpc.jsonrpc.params import to_pubkey
+from rpc.jsonrpc.registry import Call, method
+from rpc.methods.account_view import read_at, with_context
 
 _MOST_MESSAGE_TEXT = 1644
 _MOST_ACCOUNT_BYTES = 10 * 1024 * 1024

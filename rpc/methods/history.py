@@ -7,13 +7,13 @@ from typing import Any
 from solders.signature import Signature
 
 from banking.ledger.records import Outcome, unpack_outcome
-from rpc.account_view import require_slot, with_context
 from rpc.encoding.transactions import ENCODINGS, encode_with_meta, error_value, executed
-from rpc.errors import history_not_available, invalid_params, node_unhealthy
 from rpc.index.history import Past
+from rpc.jsonrpc.errors import history_not_available, invalid_params, node_unhealthy
+from rpc.jsonrpc.params import Config, to_signature
+from rpc.jsonrpc.registry import Call, method
+from rpc.methods.account_view import require_slot, with_context
 from rpc.methods.blocks import settled
-from rpc.params import Config, to_signature
-from rpc.registry import Call, method
 
 _MOST_STATUSES = 256
 _MOST_LISTED = 1000

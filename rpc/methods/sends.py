@@ -7,12 +7,12 @@ from solders.signature import Signature
 
 from banking.intake.reasons import Reason
 from banking.transaction import VerifiedTransaction
-from rpc.account_view import require_slot, slot_at
-from rpc.errors import Overloaded, RpcError, invalid_params, invalid_request, node_unhealthy
+from rpc.jsonrpc.errors import Overloaded, RpcError, invalid_params, invalid_request, node_unhealthy
+from rpc.jsonrpc.params import Commitment, to_hash
+from rpc.jsonrpc.registry import Call, Operation, method
+from rpc.methods.account_view import require_slot, slot_at
 from rpc.methods.simulation import preflight_failure, run
-from rpc.params import Commitment, to_hash
-from rpc.registry import Call, Operation, method
-from rpc.transaction_input import decode_text, verified
+from rpc.sending.transaction_input import decode_text, verified
 from tasks.receipts import Receipt, Verdict
 
 #: Told as HTTP 429: there is room again soon.

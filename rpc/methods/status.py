@@ -9,10 +9,10 @@ from solders.hash import Hash
 from solders.pubkey import Pubkey
 
 from banking.ledger.ledger import MAX_BLOCKHASH_AGE
-from rpc.account_view import API_VERSION, read_at, with_context
-from rpc.errors import node_unhealthy
-from rpc.params import to_hash
-from rpc.registry import Call, Operation, method
+from rpc.jsonrpc.errors import node_unhealthy
+from rpc.jsonrpc.params import to_hash
+from rpc.jsonrpc.registry import Call, Operation, method
+from rpc.methods.account_view import API_VERSION, read_at, with_context
 
 SLOTS_IN_EPOCH = 432_000
 #: First four bytes of the feature set that the VM implements; told as an opaque number, as Agave does.

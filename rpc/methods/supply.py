@@ -6,8 +6,8 @@ from typing import Any
 
 from solders.pubkey import Pubkey
 
-from rpc.account_view import read_at, slot_at, with_context
-from rpc.registry import Call, method
+from rpc.jsonrpc.registry import Call, method
+from rpc.methods.account_view import read_at, slot_at, with_context
 
 
 @method("getSupply")

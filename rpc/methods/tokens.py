@@ -8,12 +8,12 @@ from typing import Any
 from solders.pubkey import Pubkey
 
 from banking.ledger.records import HEADER_SIZE
-from rpc.account_search import find_accounts
-from rpc.account_view import records_at, with_context
 from rpc.encoding.token_layout import is_mint, is_token_account, read_mint, read_token_account, token_amount
-from rpc.errors import invalid_params
-from rpc.params import Config
-from rpc.registry import Call, method
+from rpc.jsonrpc.errors import invalid_params
+from rpc.jsonrpc.params import Config
+from rpc.jsonrpc.registry import Call, method
+from rpc.methods.account_search import find_accounts
+from rpc.methods.account_view import records_at, with_context
 
 _MOST_LISTED = 20
 

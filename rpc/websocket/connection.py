@@ -9,10 +9,10 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from rpc.dispatch import Dispatcher, Id, encode_error, encode_result, parse
-from rpc.errors import Overloaded, RpcError, invalid_params, invalid_request
-from rpc.params import Params, to_uint
-from rpc.registry import Operation
+from rpc.jsonrpc.dispatch import Dispatcher, Id, encode_error, encode_result, parse
+from rpc.jsonrpc.errors import Overloaded, RpcError, invalid_params, invalid_request
+from rpc.jsonrpc.params import Params, to_uint
+from rpc.jsonrpc.registry import Operation
 from rpc.websocket.hub import Hub
 from rpc.websocket.outgoing import Outgoing
 from rpc.websocket.subscription import KINDS, Subscription

@@ -9,14 +9,14 @@ from collections import deque
 
 from banking.ledger.records import HEADER_SIZE, OWNER_AT, unpack_outcome
 from recovery.clock import Clock
-from rpc.chain import Tip
+from rpc.cancellation import end
 from rpc.context import LedgerAccess
-from rpc.ending import end
-from rpc.filters import passes
-from rpc.follower import Followed
+from rpc.index.filters import passes
 from rpc.index.history import addresses_of
-from rpc.mints import mints_in
-from rpc.reader import AWAY
+from rpc.ledger_access.chain import Tip
+from rpc.ledger_access.follower import Followed
+from rpc.ledger_access.mints import mints_in
+from rpc.ledger_access.reader import AWAY
 from rpc.websocket.notify import (
     AccountPayloads,
     logs_payload,

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from recovery.clock import Clock
-from rpc.chain import Tip
 from rpc.context import LedgerAccess
 from rpc.encoding.blocks import encode_block
 from rpc.encoding.transactions import executed
-from rpc.errors import RpcError, invalid_request
-from rpc.follower import Followed
 from rpc.index.history import addresses_of
-from rpc.ledger_blocks import ChainBlock
+from rpc.jsonrpc.errors import RpcError, invalid_request
+from rpc.ledger_access.blocks import ChainBlock
+from rpc.ledger_access.chain import Tip
+from rpc.ledger_access.follower import Followed
 from rpc.websocket.notify import in_slot, payload, post
 from rpc.websocket.subscription import Subscription
 from rpc.websocket.table import Table

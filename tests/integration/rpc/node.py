@@ -21,7 +21,7 @@ from banking.transaction import WireTransaction, verify
 from config.celery_settings import celery_settings
 from config.settings import Settings
 from rpc.collaborators import ArchivedBlocks, Collaborators
-from rpc.dispatch import Reply
+from rpc.jsonrpc.dispatch import Reply
 from rpc.node import RpcNode
 from tests.ledgers import World, new_world, transfer_transaction
 

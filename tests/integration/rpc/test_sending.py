@@ -17,7 +17,7 @@ from solders.transaction import VersionedTransaction
 from banking.intake.dead_letters import Burial
 from banking.intake.reasons import Reason
 from config.queues import TRANSACTIONS
-from rpc.transaction_input import unverified
+from rpc.sending.transaction_input import unverified
 from tasks.receipts import Receipt, Verdict
 from tests.integration.rpc.conftest import MakeNode
 from tests.integration.rpc.node import Node, base64_of, signature_of

@@ -12,8 +12,8 @@ import solders.rpc.responses as typed
 from solders.keypair import Keypair
 
 from rpc.encoding.token_layout import TOKEN_PROGRAM
-from rpc.performance import Sample
-from rpc.registry import METHODS
+from rpc.jsonrpc.registry import METHODS
+from rpc.ledger_access.performance import Sample
 from tests.integration.rpc.node import Node, base64_of, signature_of
 from tests.integration.rpc.tokens import Tokens, make_tokens, move_tokens
 

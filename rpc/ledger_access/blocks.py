@@ -9,10 +9,10 @@ from typing import Protocol
 
 from banking.blocks.block import Block
 from banking.ledger.journal import JournalEntry
-from rpc.chain import Chain
-from rpc.errors import block_cleaned_up, block_not_available
-from rpc.follower import journal_entry
-from rpc.reader import LedgerReader
+from rpc.jsonrpc.errors import block_cleaned_up, block_not_available
+from rpc.ledger_access.chain import Chain
+from rpc.ledger_access.follower import journal_entry
+from rpc.ledger_access.reader import LedgerReader
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ from typing import Any
 
 import msgspec
 
-from rpc.answer_cache import LastGood
 from rpc.context import Context
-from rpc.errors import (
+from rpc.jsonrpc.answer_budget import Allowance, Room
+from rpc.jsonrpc.answer_cache import LastGood
+from rpc.jsonrpc.errors import (
     INTERNAL_ERROR,
     Overloaded,
     RpcError,
@@ -22,11 +23,10 @@ from rpc.errors import (
     method_not_found,
     parse_error,
 )
-from rpc.fault_tolerance import FaultTolerance, ModeRefused, RedisAway
-from rpc.limits import Limits
-from rpc.params import Params
-from rpc.registry import METHODS, Call, Method
-from rpc.room import Allowance, Room
+from rpc.jsonrpc.fault_tolerance import FaultTolerance, ModeRefused, RedisAway
+from rpc.jsonrpc.limits import Limits
+from rpc.jsonrpc.params import Params
+from rpc.jsonrpc.registry import METHODS, Call, Method
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from banking.intake.intake import MOST_AT_ONCE
 from banking.transaction import VerifiedTransaction
 from rpc.batching import Batcher
-from rpc.errors import Overloaded
+from rpc.jsonrpc.errors import Overloaded
 from tasks.receipts import Receipt
 from tasks.submission import Submitter
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from banking.ledger.records import HEADER_SIZE
 from rpc.encoding.token_layout import is_mint, is_token_account, read_mint
-from rpc.reader import LedgerReader
+from rpc.ledger_access.reader import LedgerReader
 
 _MAX_KEPT = 100_000
 

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
 from banking.ledger.records import HEADER_SIZE, OWNER_AT
-from rpc.account_view import Records, Sizes, read_accounts, settled_slot, slot_at
 from rpc.encoding.token_layout import delegate_of, is_token_account
-from rpc.errors import KEY_EXCLUDED_FROM_SECONDARY_INDEX, RpcError, invalid_params, node_unhealthy
-from rpc.filters import Filter, passes
-from rpc.params import Commitment
-from rpc.registry import Call
+from rpc.index.filters import Filter, passes
+from rpc.jsonrpc.errors import KEY_EXCLUDED_FROM_SECONDARY_INDEX, RpcError, invalid_params, node_unhealthy
+from rpc.jsonrpc.params import Commitment
+from rpc.jsonrpc.registry import Call
+from rpc.methods.account_view import Records, Sizes, read_accounts, settled_slot, slot_at
 
 _PAGE = 2000
 _PAGE_BYTES = 4 * 1024 * 1024

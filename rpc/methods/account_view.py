@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from banking.ledger.versions import sequence
-from rpc.errors import min_context_slot_not_reached, node_unhealthy
-from rpc.params import Commitment, Config
-from rpc.reader import ACCOUNTS, Command, Snapshot
-from rpc.registry import Call
+from rpc.jsonrpc.errors import min_context_slot_not_reached, node_unhealthy
+from rpc.jsonrpc.params import Commitment, Config
+from rpc.jsonrpc.registry import Call
+from rpc.ledger_access.reader import ACCOUNTS, Command, Snapshot
 
 
 def response_context(slot: int) -> dict[str, Any]:

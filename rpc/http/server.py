@@ -15,9 +15,9 @@ from starlette.types import Lifespan, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from config.settings import Settings
-from rpc.dispatch import Dispatcher, Reply, encode_error, parse
-from rpc.door import Door, allowed_hosts
-from rpc.errors import Overloaded, RpcError, invalid_request
+from rpc.http.host_check import Door, allowed_hosts
+from rpc.jsonrpc.dispatch import Dispatcher, Reply, encode_error, parse
+from rpc.jsonrpc.errors import Overloaded, RpcError, invalid_request
 from rpc.websocket.connection import Connection
 from rpc.websocket.hub import Hub
 

@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 from rpc.context import Context
-from rpc.params import Params
-from rpc.room import Claim
+from rpc.jsonrpc.answer_budget import Claim
+from rpc.jsonrpc.params import Params
 
 
 class Operation(StrEnum):
