@@ -11,7 +11,7 @@ from solders.hash import Hash, ParseHashError
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from rpc.errors import RpcError, invalid_params
+from rpc.jsonrpc.errors import RpcError, invalid_params
 
 U64_MAX = 2**64 - 1
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from banking.errors import StaleEpoch, VmPanic
 from banking.execution.executor import SvmExecutor
@@ -14,15 +13,15 @@ from banking.execution.stage import BankingStage, Simulation
 from banking.ledger.ledger import Ledger
 from banking.transaction import WireTransaction
 from recovery.errors import TransientError
+from rpc.batching import Batcher
 
-_MOST_TOGETHER = 32
+_MAX_GROUP = 32
 
 
-@dataclass(slots=True)
-class _Waiting:
+@dataclass(frozen=True, slots=True)
+class _Request:
     wire: WireTransaction
     check_blockhash: bool
-    future: asyncio.Future[Simulation] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class Simulator:
@@ -31,48 +30,28 @@ class Simulator:
     def __init__(self, make_ledger: Callable[[], Ledger], *, queue_limit: int) -> None:
         self._make_ledger = make_ledger
         self._stage: BankingStage | None = None
-        self._queue: deque[_Waiting] = deque()
-        self._queue_limit = queue_limit
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rpc-simulate")
-        self._task: asyncio.Task[None] | None = None
+        self._batcher: Batcher[_Request, Simulation] = Batcher(
+            self._serve, max_group=_MAX_GROUP, queue_limit=queue_limit
+        )
 
     async def simulate(self, wire: WireTransaction, *, check_blockhash: bool = True) -> Simulation:
         """What `wire` would come to now. Raises LedgerUnavailable, StaleEpoch, and asyncio.QueueFull."""
-        if len(self._queue) >= self._queue_limit:
-            raise asyncio.QueueFull
-        waiting = _Waiting(wire, check_blockhash)
-        self._queue.append(waiting)
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._serve())
-        return await waiting.future
+        return await self._batcher.ask(_Request(wire, check_blockhash))
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def _serve(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._queue:
-            taken = [self._queue.popleft() for _ in range(min(len(self._queue), _MOST_TOGETHER))]
-            # Whoever gave up waiting needs no answer.
-            group = [one for one in taken if not one.future.done()]
-            if not group:
-                continue
-            try:
-                answers = await loop.run_in_executor(self._thread, self._run, group)
-            except asyncio.CancelledError:
-                raise
-            except BaseException as error:  # noqa: BLE001 - a panic is no Exception, and must not end this loop
-                self._stage = None
-                answers = [VmPanic(f"the simulation broke down: {error!r}")] * len(group)
-            for one, answer in zip(group, answers, strict=True):
-                if one.future.done():
-                    continue
-                if isinstance(answer, BaseException):
-                    one.future.set_exception(answer)
-                else:
-                    one.future.set_result(answer)
+    async def _serve(self, group: Sequence[_Request]) -> Sequence[Simulation | BaseException]:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, group)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a panic is no Exception, and must not end the batcher's loop
+            self._stage = None
+            return [VmPanic(f"the simulation broke down: {error!r}")] * len(group)
 
-    def _run(self, group: list[_Waiting]) -> list[Simulation | Exception]:
+    def _run(self, group: Sequence[_Request]) -> list[Simulation | Exception]:
         try:
             return list(self._simulate([(one.wire, one.check_blockhash) for one in group]))
         except TransientError as error:

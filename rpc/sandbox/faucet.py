@@ -14,7 +14,7 @@ from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
-from rpc.errors import RpcError, invalid_params, invalid_request
+from rpc.jsonrpc.errors import RpcError, invalid_params, invalid_request
 
 #: Blockhashes are valid for 150 slots; an airdrop remembered longer cannot clash any more.
 _REMEMBERED = 100_000

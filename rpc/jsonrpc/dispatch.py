@@ -10,7 +10,10 @@ from typing import Any
 
 import msgspec
 
-from rpc.errors import (
+from rpc.context import Context
+from rpc.jsonrpc.answer_budget import Allowance, Room
+from rpc.jsonrpc.answer_cache import LastGood
+from rpc.jsonrpc.errors import (
     INTERNAL_ERROR,
     Overloaded,
     RpcError,
@@ -20,11 +23,10 @@ from rpc.errors import (
     method_not_found,
     parse_error,
 )
-from rpc.fault_tolerance import ModeRefused, RedisAway
-from rpc.params import Params
-from rpc.registry import METHODS, Call, Method
-from rpc.room import Allowance
-from rpc.services import Services
+from rpc.jsonrpc.fault_tolerance import FaultTolerance, ModeRefused, RedisAway
+from rpc.jsonrpc.limits import Limits
+from rpc.jsonrpc.params import Params
+from rpc.jsonrpc.registry import METHODS, Call, Method
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +73,7 @@ class Reply:
 class _Asked:
     """Who asks in one request, what its answers may take, and what its calls said beside their answers."""
 
-    services: Services
+    dispatcher: Dispatcher
     address: str
     allowance: Allowance
     stale: bool = False
@@ -94,33 +96,45 @@ def encode_result(result: Any, id: Id) -> bytes:
     return _encoder.encode({"jsonrpc": "2.0", "result": result, "id": id})
 
 
-async def answer(services: Services, body: bytes, address: str) -> Reply:
-    """Answer an HTTP body: one call or a batch. Close the reply once it is sent."""
-    asked = _Asked(services, address, Allowance(services.room, services.settings.rpc_answer_limit))
-    try:
-        message = parse(body)
-        if isinstance(message, list):
-            parts = await _answer_batch(asked, message)
-        else:
-            parts = await _answer_one(asked, message)
-    except RpcError as error:
-        asked.errors.append(error)
-        parts = [encode_error(error, None)]
-    except BaseException:
-        asked.allowance.close()
-        raise
-    return _reply(parts, asked)
+class Dispatcher:
+    """Answers requests, whichever way they came."""
 
+    def __init__(
+        self, context: Context, *, limits: Limits, room: Room, fault_tolerance: FaultTolerance, last_good: LastGood
+    ) -> None:
+        self.context = context
+        self.settings = context.settings
+        self.limits = limits
+        self.room = room
+        self.fault_tolerance = fault_tolerance
+        self.last_good = last_good
 
-async def answer_value(services: Services, message: Any, address: str) -> Reply:
-    """Answer one call that was parsed already: for websockets. Close the reply once it is sent."""
-    limit = min(services.settings.rpc_answer_limit, _MOST_WEBSOCKET_BYTES)
-    asked = _Asked(services, address, Allowance(services.room, limit))
-    try:
-        return _reply(await _answer_one(asked, message), asked)
-    except BaseException:
-        asked.allowance.close()
-        raise
+    async def answer(self, body: bytes, address: str) -> Reply:
+        """Answer an HTTP body: one call or a batch. Close the reply once it is sent."""
+        asked = _Asked(self, address, Allowance(self.room, self.settings.rpc_answer_limit))
+        try:
+            message = parse(body)
+            if isinstance(message, list):
+                parts = await _answer_batch(asked, message)
+            else:
+                parts = await _answer_one(asked, message)
+        except RpcError as error:
+            asked.errors.append(error)
+            parts = [encode_error(error, None)]
+        except BaseException:
+            asked.allowance.close()
+            raise
+        return _reply(parts, asked)
+
+    async def answer_value(self, message: Any, address: str) -> Reply:
+        """Answer one call that was parsed already: for websockets. Close the reply once it is sent."""
+        limit = min(self.settings.rpc_answer_limit, _MOST_WEBSOCKET_BYTES)
+        asked = _Asked(self, address, Allowance(self.room, limit))
+        try:
+            return _reply(await _answer_one(asked, message), asked)
+        except BaseException:
+            asked.allowance.close()
+            raise
 
 
 def _reply(parts: list[bytes], asked: _Asked) -> Reply:
@@ -139,7 +153,7 @@ def _reply(parts: list[bytes], asked: _Asked) -> Reply:
 
 
 async def _answer_batch(asked: _Asked, messages: list[Any]) -> list[bytes]:
-    limit = asked.services.settings.rpc_batch_limit
+    limit = asked.dispatcher.settings.rpc_batch_limit
     if not messages:
         raise invalid_request()
     if len(messages) > limit:
@@ -163,7 +177,7 @@ async def _answer_one(asked: _Asked, message: Any) -> list[bytes]:
         found = METHODS.get(method)
         if found is None:
             raise method_not_found()
-        asked.services.limits.spend(asked.address)
+        asked.dispatcher.limits.spend(asked.address)
         return _envelope(await _call(asked, found, values), id)
     except RpcError as error:
         asked.errors.append(error)
@@ -171,9 +185,9 @@ async def _answer_one(asked: _Asked, message: Any) -> list[bytes]:
 
 
 async def _call(asked: _Asked, method: Method, values: list[Any]) -> bytes:
-    services = asked.services
+    dispatcher = asked.dispatcher
     async with asked.allowance.call() as claim:
-        call = Call(services, Params(values), asked.address, claim)
+        call = Call(dispatcher.context, Params(values), asked.address, claim)
 
         def run() -> Awaitable[Any]:
             # It may be asked again when Redis was away.
@@ -181,13 +195,13 @@ async def _call(asked: _Asked, method: Method, values: list[Any]) -> bytes:
             return method.handler(call)
 
         try:
-            result = await services.fault_tolerance.execute_with_fault_tolerance(
+            result = await dispatcher.fault_tolerance.execute_with_fault_tolerance(
                 run, method.name, method.operation, local=method.local, timeout=method.timeout
             )
             content = _encoder.encode(result)
             claim.settle(len(content))
         except RedisAway as error:
-            kept = services.last_good.recall(method.name, values) if method.cacheable else None
+            kept = dispatcher.last_good.recall(method.name, values) if method.cacheable else None
             if kept is None:
                 raise
             asked.stale = True
@@ -201,7 +215,7 @@ async def _call(asked: _Asked, method: Method, values: list[Any]) -> bytes:
             logger.exception("%s failed", method.name)
             raise internal_error() from error
     if method.cacheable:
-        services.last_good.remember(method.name, values, content)
+        dispatcher.last_good.remember(method.name, values, content)
     return content
 
 

@@ -17,7 +17,7 @@ from banking.execution.sysvars import (
 )
 from banking.ledger.records import pack_account
 from banking.ledger.slot_context import slot_context
-from rpc.reader import Snapshot
+from rpc.ledger_access.reader import Snapshot
 
 _CLOCK = bytes(CLOCK)
 

@@ -15,11 +15,11 @@ from solders.transaction import VersionedTransaction
 from banking.blocks.block import Block
 from banking.ledger.journal import JournalEntry, image_record, written_by
 from banking.ledger.ledger import BLOCKHASH_HISTORY
-from rpc.ending import end
+from rpc.cancellation import end
 from rpc.index.accounts import AccountIndex
 from rpc.index.backfill import Backfill
 from rpc.index.history import History
-from rpc.reader import AWAY, Command, LedgerReader, Snapshot
+from rpc.ledger_access.reader import AWAY, Command, LedgerReader, Snapshot
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 
 from recovery.clock import SYSTEM_CLOCK, Clock
-from rpc.errors import Overloaded
+from rpc.jsonrpc.errors import Overloaded
 
 _MOST_ADDRESSES = 10_000
 

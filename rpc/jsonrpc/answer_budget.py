@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from types import TracebackType
 
-from rpc.errors import Overloaded, invalid_request
+from rpc.jsonrpc.errors import Overloaded, invalid_request
 
 #: Seconds that a request with a large answer waits for room.
 _PATIENCE = 2.0

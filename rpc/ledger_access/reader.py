@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,7 @@ from redis.backoff import NoBackoff
 from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable
 from banking.ledger.keys import LedgerKeys
 from banking.ledger.layout import served_epoch
-from rpc.ending import end
+from rpc.batching import Batcher
 
 #: (Redis command, name of a key in `EpochKeys` or `LedgerKeys`, further arguments).
 Command = tuple[str, str, *tuple[Any, ...]]
@@ -26,7 +23,7 @@ Command = tuple[str, str, *tuple[Any, ...]]
 #: How a ledger that cannot be read now says so.
 AWAY = (LedgerUnavailable, LedgerMissing, LedgerRestoring)
 
-_MOST_TOGETHER = 512
+_MAX_GROUP = 512
 #: A command of ours: `lua/accounts.lua` with its arguments. (EVAL: a MULTI cannot fall back when a hash is unknown.)
 ACCOUNTS = "ACCOUNTS"
 _READ_ACCOUNTS = (Path(__file__).parent / "lua" / "accounts.lua").read_text()
@@ -91,12 +88,6 @@ class Snapshot:
         return self.number("processed") + self.number("failed")
 
 
-@dataclass(slots=True)
-class _Waiting:
-    commands: Sequence[Command]
-    future: asyncio.Future[Snapshot] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-
-
 def async_client(url: str, *, timeout: float, connections: int = 32) -> Redis:
     """A client for the event loop whose every reply comes within `timeout` seconds or raises.
 
@@ -125,56 +116,34 @@ class LedgerReader:
         self.client = client
         self.keys = LedgerKeys(name)
         self._epoch: int | None = None
-        self._queue: deque[_Waiting] = deque()
-        self._task: asyncio.Task[None] | None = None
+        self._batcher: Batcher[Sequence[Command], Snapshot] = Batcher(self._serve, max_group=_MAX_GROUP)
         #: Epoch and finalized slot of the newest snapshot.
         self._newest = (0, 0)
 
     async def read(self, *commands: Command) -> Snapshot:
         """The answers to `commands`, all of one moment. Raises what is in `AWAY`."""
-        waiting = _Waiting(commands)
-        self._queue.append(waiting)
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._serve())
-        return await waiting.future
+        return await self._batcher.ask(commands)
 
     async def read_alone(self, *commands: Command) -> Snapshot:
         """As `read`, on a connection of its own: for large answers that must not hold up the small ones."""
         return (await self._read([commands]))[0]
 
     async def close(self) -> None:
-        await end(self._task)
+        await self._batcher.close()
         await self.client.aclose()
 
-    async def _serve(self) -> None:
-        group: list[_Waiting] = []
+    async def _serve(self, group: Sequence[Sequence[Command]]) -> Sequence[Snapshot | BaseException]:
         try:
-            while self._queue:
-                group = [self._queue.popleft() for _ in range(min(len(self._queue), _MOST_TOGETHER))]
-                await self._serve_group(group)
-        except asyncio.CancelledError:
-            for one in (*group, *self._queue):
-                one.future.cancel()
-            raise
-
-    async def _serve_group(self, group: Sequence[_Waiting]) -> None:
-        try:
-            answers: Sequence[Snapshot | Exception] = await self._read([one.commands for one in group])
+            return await self._read(group)
         except redis.ResponseError:
-            await self._serve_singly(group)
-            return
-        except Exception as error:  # noqa: BLE001 - handed to those who asked
-            answers = [error] * len(group)
-        for one, answer in zip(group, answers, strict=True):
-            _settle(one, answer)
+            # One command that Redis refuses must not spoil its neighbours' answers.
+            return [await self._read_one(commands) for commands in group]
 
-    async def _serve_singly(self, group: Iterable[_Waiting]) -> None:
-        # One command that Redis refuses must not spoil its neighbours' answers.
-        for one in group:
-            try:
-                _settle(one, (await self._read([one.commands]))[0])
-            except (*AWAY, redis.ResponseError) as error:
-                _settle(one, error)
+    async def _read_one(self, commands: Sequence[Command]) -> Snapshot | BaseException:
+        try:
+            return (await self._read([commands]))[0]
+        except (*AWAY, redis.ResponseError) as error:
+            return error
 
     async def _read(self, groups: Sequence[Sequence[Command]]) -> list[Snapshot]:
         try:
@@ -225,12 +194,3 @@ class LedgerReader:
         if snapshot.epoch == known[0] and snapshot.finalized < known[1]:
             raise LedgerUnavailable(f"Redis is back at slot {snapshot.finalized}, and {known[1]} was final")
         self._newest = max(self._newest, (snapshot.epoch, snapshot.finalized))
-
-
-def _settle(one: _Waiting, answer: Snapshot | Exception) -> None:
-    if one.future.done():  # whoever asked has given up
-        return
-    if isinstance(answer, Exception):
-        one.future.set_exception(answer)
-    else:
-        one.future.set_result(answer)

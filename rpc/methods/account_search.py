@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
 from banking.ledger.records import HEADER_SIZE, OWNER_AT
-from rpc.account_view import Records, Sizes, read_accounts, settled_slot, slot_at
 from rpc.encoding.token_layout import delegate_of, is_token_account
-from rpc.errors import KEY_EXCLUDED_FROM_SECONDARY_INDEX, RpcError, invalid_params, node_unhealthy
-from rpc.filters import Filter, passes
-from rpc.params import Commitment
-from rpc.registry import Call
+from rpc.index.filters import Filter, passes
+from rpc.jsonrpc.errors import KEY_EXCLUDED_FROM_SECONDARY_INDEX, RpcError, invalid_params, node_unhealthy
+from rpc.jsonrpc.params import Commitment
+from rpc.jsonrpc.registry import Call
+from rpc.methods.account_view import Records, Sizes, read_accounts, settled_slot, slot_at
 
 _PAGE = 2000
 _PAGE_BYTES = 4 * 1024 * 1024
@@ -35,26 +35,26 @@ async def find_accounts(
     There is at least one page, and each holds a bounded number of bytes: use it up before the next one. Raises -32005
     while the index is being built, -32010 when the ledger holds more accounts than it may.
     """
-    services = call.services
-    snapshot = await services.reader.read()
-    if not await services.follower.wait_for(snapshot, _CATCH_UP_SECONDS):
+    context = call.context
+    snapshot = await context.ledger.reader.read()
+    if not await context.indexes.follower.wait_for(snapshot, _CATCH_UP_SECONDS):
         raise node_unhealthy("Node is unhealthy: the account index is being built")
-    if services.accounts.overflowed:
+    if context.indexes.accounts.overflowed:
         raise RpcError(
             KEY_EXCLUDED_FROM_SECONDARY_INDEX,
-            f"The ledger holds more than {services.settings.rpc_indexed_accounts} accounts, the most that "
+            f"The ledger holds more than {context.settings.rpc_indexed_accounts} accounts, the most that "
             "this node indexes; this RPC method is unavailable",
         )
-    candidates = services.accounts.find(by, value)
+    candidates = context.indexes.accounts.find(by, value)
     yield Page(slot_at(snapshot, commitment), [], [])
     if not candidates:
         return
     if len(candidates) > _PAGE:
         await call.claim.heavy()
-    most, count = services.settings.rpc_listed_accounts, 0
+    most, count = context.settings.rpc_listed_accounts, 0
     for first in range(0, len(candidates), _PAGE):
         async for read in _read_page(call, candidates[first : first + _PAGE]):
-            slot = await settled_slot(services, read, commitment)
+            slot = await settled_slot(call, read, commitment)
             keys = [
                 key
                 for key, record in read.records.items()

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from banking.ledger.versions import sequence
-from rpc.errors import min_context_slot_not_reached, node_unhealthy
-from rpc.params import Commitment, Config
-from rpc.reader import ACCOUNTS, Command, Snapshot
-from rpc.registry import Call
-
-if TYPE_CHECKING:
-    from rpc.services import Services
+from rpc.jsonrpc.errors import min_context_slot_not_reached, node_unhealthy
+from rpc.jsonrpc.params import Commitment, Config
+from rpc.jsonrpc.registry import Call
+from rpc.ledger_access.reader import ACCOUNTS, Command, Snapshot
 
 
-def context(slot: int) -> dict[str, Any]:
+def response_context(slot: int) -> dict[str, Any]:
     """The `context` member of an answer."""
     return {"apiVersion": API_VERSION, "slot": slot}
 
@@ -40,7 +37,7 @@ def require_slot(slot: int, config: Config) -> None:
 
 async def read_at(call: Call, config: Config, *commands: Command) -> tuple[int, Snapshot]:
     """Answers to `commands`, with the slot to tell: the newest at the commitment in `config`."""
-    snapshot = await call.services.reader.read(*commands)
+    snapshot = await call.context.ledger.reader.read(*commands)
     slot = slot_at(snapshot, config.commitment())
     require_slot(slot, config)
     return slot, snapshot
@@ -53,9 +50,9 @@ async def records_at(call: Call, keys: Sequence[bytes], commitment: Commitment) 
     this waits until it is, so that what is told as finalized cannot be lost. Raises -32005 when sealing stalls, and
     when together they are larger than an answer may be.
     """
-    services = call.services
+    context = call.context
     if not keys:
-        snapshot = await services.reader.read()
+        snapshot = await context.ledger.reader.read()
         return slot_at(snapshot, commitment), []
     distinct = list(dict.fromkeys(keys))
     read = await read_accounts(call, distinct, _SMALL_BYTES)
@@ -63,7 +60,7 @@ async def records_at(call: Call, keys: Sequence[bytes], commitment: Commitment) 
         # Large: not together with everybody else's, and only with room for it. It may grow meanwhile.
         await call.claim.heavy(read.total)
         read = await read_accounts(call, distinct, read.total, alone=True)
-    slot = await settled_slot(services, read, commitment)
+    slot = await settled_slot(call, read, commitment)
     return slot, [read.records[key] for key in keys]
 
 
@@ -89,33 +86,33 @@ class Records:
 
 async def read_accounts(call: Call, keys: Sequence[bytes], most_bytes: int, *, alone: bool = False) -> Records | Sizes:
     """The newest records of `keys` if they have no more than `most_bytes` together."""
-    services = call.services
-    read = services.reader.read_alone if alone else services.reader.read
+    context = call.context
+    read = context.ledger.reader.read_alone if alone else context.ledger.reader.read
     arguments: tuple[Any, ...] = (most_bytes, *keys)
     commands: list[Command] = [(ACCOUNTS, "accounts", *arguments)]
-    if services.native.needs_blockhashes(keys):
+    if context.ledger.native.needs_blockhashes(keys):
         commands.append(("HGETALL", "blockhashes"))
     snapshot = await read(*commands)
     hashes = snapshot.answers[1] if len(commands) > 1 else None
     sizes, *found = snapshot.answers[0]
     if not found:
         return Sizes(sizes)
-    native = services.native
+    native = context.ledger.native
     records = {key: record or native.record(key, snapshot, hashes) for key, record in zip(keys, found[0], strict=True)}
     return Records(snapshot, records, found[1])
 
 
-async def settled_slot(services: Services, read: Records, commitment: Commitment) -> int:
+async def settled_slot(call: Call, read: Records, commitment: Commitment) -> int:
     """The slot that `read` is true at, once it is as settled as `commitment` asks for. Raises -32005."""
-    snapshot = read.snapshot
+    context, snapshot = call.context, read.snapshot
     if not commitment.settled:
         return snapshot.slot
     newest = max((sequence(version) for version in read.versions if version), default=0)
     if newest <= snapshot.finalized_seq:
         return snapshot.finalized
-    wait = services.settings.rpc_commitment_wait
-    if not await services.chain.wait_finalized(snapshot.slot, wait):
-        tip = services.chain.tip
+    wait = context.settings.rpc_commitment_wait
+    if not await context.ledger.chain.wait_finalized(snapshot.slot, wait):
+        tip = context.ledger.chain.tip
         behind = snapshot.slot - (snapshot.finalized if tip is None else tip.finalized)
         raise node_unhealthy(f"Node is behind by {behind} slots", behind)
     return snapshot.slot
@@ -123,4 +120,4 @@ async def settled_slot(services: Services, read: Records, commitment: Commitment
 
 def with_context(value: Any, slot: int) -> dict[str, Any]:
     """An answer with its context."""
-    return {"context": context(slot), "value": value}
+    return {"context": response_context(slot), "value": value}

@@ -6,8 +6,8 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
-from rpc.ending import end
-from rpc.reader import AWAY, LedgerReader, Snapshot
+from rpc.cancellation import end
+from rpc.ledger_access.reader import AWAY, LedgerReader, Snapshot
 
 SAMPLE_SECONDS = 60
 #: Agave keeps twelve hours of them.

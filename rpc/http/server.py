@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -13,16 +11,15 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.types import Receive, Scope, Send
+from starlette.types import Lifespan, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-import rpc.methods  # noqa: F401 - importing registers the methods
-from config.settings import Settings, get_settings
-from rpc.dispatch import Reply, answer, encode_error, parse
-from rpc.door import Door, allowed_hosts
-from rpc.errors import Overloaded, RpcError, invalid_request
-from rpc.services import Services
+from config.settings import Settings
+from rpc.http.host_check import Door, allowed_hosts
+from rpc.jsonrpc.dispatch import Dispatcher, Reply, encode_error, parse
+from rpc.jsonrpc.errors import Overloaded, RpcError, invalid_request
 from rpc.websocket.connection import Connection
+from rpc.websocket.hub import Hub
 
 _JSON = "application/json; charset=utf-8"
 #: Tells that an answer was true at its `context.slot` but could not be renewed.
@@ -38,30 +35,15 @@ _PIECE_BYTES = 64 * 1024
 _SLOWEST_READER = 512 * 1024
 
 
-def create_app(settings: Settings | None = None, *, services: Services | None = None, **plugs: Any) -> Starlette:
-    """The application of one ledger. `plugs` are those of `Services`: gate, breaker, blocks, health, identity.
-
-    Its lifespan starts and stops the services. Raises ConfigurationError when no Redis is known.
-    """
-    parts = services or Services(settings or get_settings(), **plugs)
-    endpoints = _Endpoints(parts)
+def create_app(dispatcher: Dispatcher, hub: Hub, lifespan: Lifespan[Starlette]) -> Starlette:
+    """The application that answers with `dispatcher` and notifies with `hub`, both started and ended in `lifespan`."""
+    endpoints = _Endpoints(dispatcher, hub)
     routes = [
         Route("/", endpoints.post, methods=["POST"]),
         Route("/health", endpoints.health, methods=["GET"]),
         WebSocketRoute("/", endpoints.websocket),
     ]
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        await parts.start()
-        try:
-            yield
-        finally:
-            await parts.stop()
-
-    app = Starlette(routes=routes, lifespan=lifespan, middleware=_middleware(parts.settings))
-    app.state.services = parts
-    return app
+    return Starlette(routes=routes, lifespan=lifespan, middleware=_middleware(dispatcher.settings))
 
 
 def _middleware(settings: Settings) -> list[Middleware]:
@@ -83,8 +65,9 @@ def _middleware(settings: Settings) -> list[Middleware]:
 
 
 class _Endpoints:
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, dispatcher: Dispatcher, hub: Hub) -> None:
+        self._dispatcher = dispatcher
+        self._hub = hub
 
     async def post(self, request: Request) -> Response:
         """One JSON-RPC request."""
@@ -102,16 +85,16 @@ class _Endpoints:
         except ClientDisconnect:
             return Response(status_code=400)
         try:
-            self._services.limits.begin()
+            self._dispatcher.limits.begin()
         except Overloaded as error:
             return _refused(error, 429)
         try:
-            return _response(await answer(self._services, body, address_of(request)))
+            return _response(await self._dispatcher.answer(body, address_of(request)))
         finally:
-            self._services.limits.end()
+            self._dispatcher.limits.end()
 
     async def _body(self, request: Request) -> bytes:
-        limit = self._services.settings.rpc_body_limit
+        limit = self._dispatcher.settings.rpc_body_limit
         parts, size = [], 0
         async for part in request.stream():
             size += len(part)
@@ -122,7 +105,7 @@ class _Endpoints:
 
     async def health(self, _: Request) -> Response:
         """As Agave: `ok`, `behind` or `unknown` in plain text."""
-        reply = await answer(self._services, b'{"jsonrpc":"2.0","id":1,"method":"getHealth"}', "")
+        reply = await self._dispatcher.answer(b'{"jsonrpc":"2.0","id":1,"method":"getHealth"}', "")
         health = parse(reply.body or b"{}")
         if health.get("result") == "ok":
             return PlainTextResponse("ok")
@@ -131,13 +114,13 @@ class _Endpoints:
 
     async def websocket(self, socket: WebSocket) -> None:
         address = address_of(socket)
-        if not self._services.limits.connect(address):
+        if not self._dispatcher.limits.connect(address):
             await socket.close(_TOO_MANY, "too many connections from your address")
             return
         try:
-            await Connection(self._services, socket, address).serve()
+            await Connection(self._dispatcher, self._hub, socket, address).serve()
         finally:
-            self._services.limits.disconnect(address)
+            self._dispatcher.limits.disconnect(address)
 
 
 def address_of(source: Request | WebSocket) -> str:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rpc.params import Params
-from rpc.room import Claim
-
-if TYPE_CHECKING:
-    from rpc.services import Services
+from rpc.context import Context
+from rpc.jsonrpc.answer_budget import Claim
+from rpc.jsonrpc.params import Params
 
 
 class Operation(StrEnum):
@@ -27,7 +25,7 @@ class Operation(StrEnum):
 class Call:
     """One call: what it may use, its parameters, the network address it came from, the bytes it may take."""
 
-    services: Services
+    context: Context
     params: Params
     address: str
     claim: Claim

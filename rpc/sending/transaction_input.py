@@ -12,8 +12,8 @@ from solders.transaction import SanitizeError, VersionedTransaction
 from banking.errors import InvalidTransaction
 from banking.intake.reasons import Reason
 from banking.transaction import PACKET_BYTES, VerifiedTransaction, WireTransaction, verify
-from rpc.errors import RpcError, invalid_params, signature_verification_failure
-from rpc.params import Config
+from rpc.jsonrpc.errors import RpcError, invalid_params, signature_verification_failure
+from rpc.jsonrpc.params import Config
 
 _TYPE = "solana_transaction::versioned::VersionedTransaction"
 #: Characters that 1,232 bytes need at most.

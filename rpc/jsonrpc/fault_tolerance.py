@@ -14,8 +14,8 @@ from recovery.errors import Refused
 from recovery.protocols import GateProtocol
 from recovery.retry.classification import retry_on
 from recovery.retry.policy import RetryPolicy
-from rpc.errors import RpcError
-from rpc.registry import Operation
+from rpc.jsonrpc.errors import RpcError
+from rpc.jsonrpc.registry import Operation
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from recovery.clock import SYSTEM_CLOCK, Clock
-from rpc.ending import end
-from rpc.reader import AWAY, LedgerReader, Snapshot
+from rpc.cancellation import end
+from rpc.ledger_access.reader import AWAY, LedgerReader, Snapshot
 
 logger = logging.getLogger(__name__)
 

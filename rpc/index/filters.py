@@ -11,8 +11,8 @@ import base58
 
 from banking.ledger.records import HEADER_SIZE
 from rpc.encoding.token_layout import is_token_account
-from rpc.errors import invalid_params
-from rpc.params import Config, wrong_type
+from rpc.jsonrpc.errors import invalid_params
+from rpc.jsonrpc.params import Config, wrong_type
 
 #: Whether an account record passes.
 Filter = Callable[[bytes], bool]
