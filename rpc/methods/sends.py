@@ -15,7 +15,7 @@ from rpc.methods.simulation import preflight_failure, run
 from rpc.sending.transaction_input import decode_text, verified
 from tasks.receipts import Receipt, Verdict
 
-#: Told as HTTP 429: there is room again soon.
+#: Answered with HTTP 429: a later attempt may be accepted.
 _OVERLOADS = frozenset({Reason.INTAKE_FULL, Reason.ARCHIVE_BEHIND})
 
 
@@ -63,7 +63,7 @@ async def _send(call: Call, wire: VerifiedTransaction) -> str:
 
 
 def _refusal(receipt: Receipt) -> RpcError:
-    # Its signatures are verified, so what speaks against it is not in it: no room, or a mode.
+    # Its signatures are verified, so the reason is the state of the ledger: a full intake, or a mode.
     if receipt.code in _OVERLOADS:
         return Overloaded(f"Node is unhealthy: {receipt.reason}")
     return node_unhealthy(f"Node is unhealthy: {receipt.reason}")
