@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from banking.intake.intake import MOST_AT_ONCE
+from banking.intake.intake import MAX_AT_ONCE
 from banking.transaction import VerifiedTransaction
 from rpc.errors import Overloaded
 from tasks.receipts import Receipt
@@ -17,7 +17,7 @@ from tasks.submission import Submitter
 
 @dataclass(slots=True)
 class _Waiting:
-    wire: VerifiedTransaction
+    transaction: VerifiedTransaction
     future: asyncio.Future[Receipt] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -33,11 +33,11 @@ class Sender:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rpc-send")
         self._task: asyncio.Task[None] | None = None
 
-    async def send(self, wire: VerifiedTransaction) -> Receipt:
+    async def send(self, transaction: VerifiedTransaction) -> Receipt:
         """The receipt for one transaction. Raises LedgerUnavailable, StaleEpoch, Overloaded."""
         if len(self._queue) >= self._queue_limit:
             raise Overloaded("Too many transactions are waiting to be accepted")
-        waiting = _Waiting(wire)
+        waiting = _Waiting(transaction)
         self._queue.append(waiting)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._serve())
@@ -51,12 +51,12 @@ class Sender:
         # Those who come at the same moment share a message; whoever comes later waits for the round trip anyway.
         await asyncio.sleep(self._window)
         while self._queue:
-            taken = [self._queue.popleft() for _ in range(min(len(self._queue), MOST_AT_ONCE))]
+            taken = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_AT_ONCE))]
             group = [one for one in taken if not one.future.done()]
             if not group:
                 continue
             try:
-                receipts = await loop.run_in_executor(self._thread, self._submit, [one.wire for one in group])
+                receipts = await loop.run_in_executor(self._thread, self._submit, [one.transaction for one in group])
             except Exception as error:  # noqa: BLE001 - handed to those who asked
                 for one in group:
                     if not one.future.done():
@@ -66,7 +66,7 @@ class Sender:
                 if not one.future.done():
                     one.future.set_result(receipt)
 
-    def _submit(self, wires: list[VerifiedTransaction]) -> list[Receipt]:
+    def _submit(self, transactions: list[VerifiedTransaction]) -> list[Receipt]:
         if self._submitter is None:
             self._submitter = self._make_submitter()
-        return self._submitter.submit_verified(wires)
+        return self._submitter.submit_verified(transactions)

@@ -12,7 +12,7 @@ from banking.errors import StaleEpoch, VmPanic
 from banking.execution.executor import SvmExecutor
 from banking.execution.stage import BankingStage, Simulation
 from banking.ledger.ledger import Ledger
-from banking.transaction import WireTransaction
+from banking.transaction import SignedTransaction
 from recovery.errors import TransientError
 
 _MOST_TOGETHER = 32
@@ -20,7 +20,7 @@ _MOST_TOGETHER = 32
 
 @dataclass(slots=True)
 class _Waiting:
-    wire: WireTransaction
+    transaction: SignedTransaction
     check_blockhash: bool
     future: asyncio.Future[Simulation] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
@@ -36,11 +36,11 @@ class Simulator:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rpc-simulate")
         self._task: asyncio.Task[None] | None = None
 
-    async def simulate(self, wire: WireTransaction, *, check_blockhash: bool = True) -> Simulation:
-        """What `wire` would come to now. Raises LedgerUnavailable, StaleEpoch, and asyncio.QueueFull."""
+    async def simulate(self, transaction: SignedTransaction, *, check_blockhash: bool = True) -> Simulation:
+        """What `transaction` would come to now. Raises LedgerUnavailable, StaleEpoch, and asyncio.QueueFull."""
         if len(self._queue) >= self._queue_limit:
             raise asyncio.QueueFull
-        waiting = _Waiting(wire, check_blockhash)
+        waiting = _Waiting(transaction, check_blockhash)
         self._queue.append(waiting)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._serve())
@@ -74,7 +74,7 @@ class Simulator:
 
     def _run(self, group: list[_Waiting]) -> list[Simulation | Exception]:
         try:
-            return list(self._simulate([(one.wire, one.check_blockhash) for one in group]))
+            return list(self._simulate([(one.transaction, one.check_blockhash) for one in group]))
         except TransientError as error:
             return [error] * len(group)
         except Exception as error:  # noqa: BLE001 - one of them has a transaction that the VM cannot stand
@@ -82,7 +82,7 @@ class Simulator:
                 return [error]
         return [answer for one in group for answer in self._run([one])]
 
-    def _simulate(self, asked: list[tuple[WireTransaction, bool]]) -> list[Simulation]:
+    def _simulate(self, asked: list[tuple[SignedTransaction, bool]]) -> list[Simulation]:
         if self._stage is None:
             self._stage = BankingStage(self._make_ledger(), SvmExecutor())
         try:
