@@ -1,4 +1,4 @@
-"""What keeps things alive: retry, circuit breaker, degradation, checkpoints, dead letters. No Solana in sight.
+"""Fault tolerance for any Python or Celery project: retry, breaker, degradation, dead letters, checkpoints.
 
 A name is imported when it is first asked for: the breaker needs redis-py alone, only `FaultTolerantTask` needs Celery,
 only checkpoints and the archive need what hashes, signs and packs.

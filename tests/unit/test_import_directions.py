@@ -104,3 +104,32 @@ def test_banking_is_layered() -> None:
                     found.append(f"{path.relative_to(ROOT)}:{line} imports {module}")
     assert not found
     assert {path.parent.name for path in ROOT.glob("banking/*/*.py")} == set(BANKING_MAY_IMPORT)
+
+
+def file_imports(room: str) -> dict[str, set[str]]:
+    """Module to the modules of the same room that it imports, TYPE_CHECKING included."""
+    names = {path.relative_to(ROOT).with_suffix("").as_posix().replace("/", "."): path for path in modules(room)}
+    found: dict[str, set[str]] = {}
+    for name, path in names.items():
+        nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+        wanted = {node.module or "" for node in nodes}
+        wanted |= {f"{node.module}.{alias.name}" for node in nodes for alias in node.names}
+        found[name] = wanted & set(names)
+    return found
+
+
+def circle(imports: dict[str, set[str]]) -> set[str]:
+    """What is left when modules that import none of the others are taken away: circles, and who imports them."""
+    left = dict(imports)
+    while free := [name for name, wanted in left.items() if not wanted & set(left)]:
+        for name in free:
+            del left[name]
+    return set(left)
+
+
+def test_files_import_in_no_circle() -> None:
+    assert not circle(file_imports("rpc"))
+
+
+def test_a_circle_of_files_is_found() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"e"}, "e": set()}) == {"a", "b", "c"}

@@ -1,0 +1,1 @@
+"""The archive in a directory: durable files, created by hard links."""
