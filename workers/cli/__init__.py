@@ -1,1 +1,1 @@
-"""The commands of `trunkline`, a module for each group of them; `workers.cli.program` puts them together."""
+"""The command line: the commands in `commands/`, and what they share."""
