@@ -19,7 +19,7 @@ RUN /opt/trunkline/bin/pip install --no-cache-dir -c constraints.txt .
 # What lacks a dependency must fail here, not when a container starts. From a folder without our sources.
 WORKDIR /
 RUN /opt/trunkline/bin/trunkline --version \
-    && /opt/trunkline/bin/python -c 'import workers.app, rpc.server, flower.command, kombu.transport.redis'
+    && /opt/trunkline/bin/python -c 'import workers.app, rpc.node, flower.command, kombu.transport.redis'
 
 FROM python:3.11-slim
 # A fixed number, so that a host can grant it access to a mounted folder.

@@ -1,1 +1,1 @@
-
+"""The ledger and what is done with it: intake, execution, blocks, restore, audit."""

@@ -1,4 +1,4 @@
-"""Settings, presets, Celery configuration: what every other room may import."""
+"""Settings, Celery's configuration, queue names and logs: what every other package may import."""
 
 from config.settings import Settings, get_settings
 

@@ -1,4 +1,4 @@
-"""The oracle: a second opinion on what the archive says happened.
+"""The oracle: a second, independent execution of what the archive says happened.
 
 It shares nothing with the pipeline but solders and the written format of blocks; `docs/oracle.md` says what it can see.
 """

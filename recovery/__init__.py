@@ -1,4 +1,4 @@
-"""What keeps things alive: retry, circuit breaker, degradation, checkpoints, dead letters. No Solana in sight.
+"""Fault tolerance for any Python or Celery project: retry, breaker, degradation, dead letters, checkpoints.
 
 A name is imported when it is first asked for: the breaker needs redis-py alone, only `FaultTolerantTask` needs Celery,
 only checkpoints and the archive need what hashes, signs and packs.
@@ -24,17 +24,21 @@ if TYPE_CHECKING:
     from recovery.degradation import DegradationManager, DegradationMode, OperationRefused, OperationType
     from recovery.errors import ConfigurationError, RecoveryError, Refused, TerminalError, TransientError
     from recovery.identity import Identity
-    from recovery.retry.backoff import Jitter
-    from recovery.retry.budget import RetryBudget
-    from recovery.retry.classification import is_retryable, retry_on
-    from recovery.retry.events import RetryEvent, Verdict, set_retry_hooks
-    from recovery.retry.policy import RetryPolicy
-    from recovery.task.fault_tolerant_task import FaultTolerantTask
+    from recovery.retry import (
+        Jitter,
+        RetryBudget,
+        RetryEvent,
+        RetryPolicy,
+        Verdict,
+        is_retryable,
+        retry_on,
+        set_retry_hooks,
+    )
+    from recovery.task import FaultTolerantTask
 
 #: Module to the names it gives, as in the imports above (a test compares them).
 _HOMES = {
     "archive": ("Archive", "open_archive"),
-    "retry.backoff": ("Jitter",),
     "breaker": (
         "CircuitBreaker",
         "CircuitBreakerConfig",
@@ -43,8 +47,7 @@ _HOMES = {
         "configure_breakers",
         "get_breaker",
     ),
-    "retry.budget": ("RetryBudget",),
-    "task.fault_tolerant_task": ("FaultTolerantTask",),
+    "task": ("FaultTolerantTask",),
     "checkpoints": ("Checkpoint", "CheckpointStore", "Component", "Part"),
     "connections": ("connect",),
     "dead_letters": ("DeadLetter", "DeadLetters"),
@@ -52,14 +55,21 @@ _HOMES = {
     "errors": ("ConfigurationError", "RecoveryError", "Refused", "TerminalError", "TransientError"),
     "identity": ("Identity",),
     "checkpoints.recovery_manager": ("RecoveryManager", "RecoveryStatus"),
-    "retry.policy": ("RetryPolicy",),
-    "retry.events": ("RetryEvent", "Verdict", "set_retry_hooks"),
-    "retry.classification": ("is_retryable", "retry_on"),
+    "retry": (
+        "Jitter",
+        "RetryBudget",
+        "RetryEvent",
+        "RetryPolicy",
+        "Verdict",
+        "is_retryable",
+        "retry_on",
+        "set_retry_hooks",
+    ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 #: The extra of `trunkline-recovery` that a module needs.
 _EXTRAS = {
-    "task.fault_tolerant_task": "celery",
+    "task": "celery",
     "archive": "checkpoints",
     "checkpoints": "checkpoints",
     "identity": "checkpoints",

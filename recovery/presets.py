@@ -19,11 +19,11 @@ class BreakerPreset(TypedDict):
     success_threshold: int
 
 
-def _retry(attempts: int, initial: float, longest: float, multiplier: float, jitter: float) -> RetryPreset:
+def _retry(attempts: int, initial: float, max_delay: float, multiplier: float, jitter: float) -> RetryPreset:
     return RetryPreset(
         max_attempts=attempts,
         initial_delay=initial,
-        max_delay=longest,
+        max_delay=max_delay,
         backoff_multiplier=multiplier,
         jitter_factor=jitter,
     )

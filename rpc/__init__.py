@@ -1,1 +1,1 @@
-
+"""Solana's JSON-RPC and websocket server over the ledger."""

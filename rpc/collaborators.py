@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import logging
 from collections import OrderedDict
+from dataclasses import dataclass
 from threading import Lock
-from typing import Any
 
 import redis
 from solders.keypair import Keypair
@@ -23,6 +23,10 @@ from recovery.breaker import CircuitBreaker, CircuitBreakerConfig
 from recovery.breaker.events import BreakerEvent
 from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.connections import connect
+from recovery.protocols import GateProtocol
+from rpc.context import HealthProtocol
+from rpc.jsonrpc.fault_tolerance import AsyncBreakerProtocol
+from rpc.ledger_access.blocks import BlockSource
 from tasks.modes import open_modes
 
 logger = logging.getLogger(__name__)
@@ -37,17 +41,29 @@ _CACHED_BYTES = 256 * 1024 * 1024
 _FIRST_SLOT_AGE = 10.0
 
 
-def default_plugs(settings: Settings) -> dict[str, Any]:
-    """Gate, breaker, blocks, health and the node's identity for `rpc.services.Services`, from `settings`.
+@dataclass(frozen=True, slots=True)
+class Collaborators:
+    """What stands around a server; without one of them the server does without what it is for."""
+
+    gate: GateProtocol | None = None
+    breaker: AsyncBreakerProtocol | None = None
+    blocks: BlockSource | None = None
+    health: HealthProtocol | None = None
+    #: None: a new one.
+    identity: Keypair | None = None
+
+
+def default_collaborators(settings: Settings) -> Collaborators:
+    """All of them, as `settings` say.
 
     Raises ConfigurationError, ArchiveError.
     """
     prefix = LedgerKeys(settings.ledger).prefix
     url = settings.ledger_url()
     blocks = open_blocks(settings)
-    return {
-        "gate": open_modes(settings),
-        "breaker": CircuitBreaker(
+    return Collaborators(
+        gate=open_modes(settings),
+        breaker=CircuitBreaker(
             RPC_BREAKER,
             # The seed's ten seconds would be most of an outage: clients are to be served again within five.
             CircuitBreakerConfig.preset("rpc", timeout=_OPEN_SECONDS),
@@ -56,10 +72,10 @@ def default_plugs(settings: Settings) -> dict[str, Any]:
             failure=is_outage,
             listeners=(_log,),
         ),
-        "blocks": ArchivedBlocks(blocks),
-        "identity": Keypair.from_json(blocks.identity.to_json()),
-        "health": WorkerHealth(connect(url, timeout=min(1.0, settings.redis_timeout)), settings.ledger),
-    }
+        blocks=ArchivedBlocks(blocks),
+        identity=Keypair.from_json(blocks.identity.to_json()),
+        health=WorkerHealth(connect(url, timeout=min(1.0, settings.redis_timeout)), settings.ledger),
+    )
 
 
 def is_outage(error: BaseException) -> bool:

@@ -15,8 +15,8 @@ from starlette.applications import Starlette
 
 from config.errors import ConfigurationError
 from config.settings import Settings, get_settings
-from rpc.collaborators import default_plugs
-from rpc.server import create_app
+from rpc.collaborators import default_collaborators
+from rpc.node import RpcNode
 
 #: Connections that may wait to be accepted.
 _BACKLOG = 1024
@@ -41,11 +41,10 @@ def run_rpc(
     ws_port: int | None = None,
     *,
     settings: Settings | None = None,
-    **plugs: Any,
 ) -> None:
     """Serve until SIGINT or SIGTERM: HTTP and websockets on `http_port`, websockets on `ws_port` as well.
 
-    What is None comes from the settings; port 0 picks a free one. `plugs` are those of `rpc.services.Services`.
+    What is None comes from the settings; port 0 picks a free one.
     Raises ConfigurationError when a port is taken.
     """
     known = settings or get_settings()
@@ -56,7 +55,7 @@ def run_rpc(
         listen(host or known.rpc_host, known.rpc_ws_port if ws_port is None else ws_port),
     ]
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve(known, sockets, **plugs))
+        runner.run(serve(known, sockets))
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -98,11 +97,9 @@ def uvicorn_config(app: Starlette, settings: Settings) -> uvicorn.Config:
     )
 
 
-async def serve(
-    settings: Settings, sockets: list[socket.socket], *, ready: Callable[[], None] | None = None, **plugs: Any
-) -> None:
+async def serve(settings: Settings, sockets: list[socket.socket], *, ready: Callable[[], None] | None = None) -> None:
     """Serve on `sockets` until a signal; `ready` is called once requests are answered."""
-    config = uvicorn_config(create_app(settings, **{**default_plugs(settings), **plugs}), settings)
+    config = uvicorn_config(RpcNode(settings, default_collaborators(settings)).application(), settings)
     server = _Server(config)
     loop = asyncio.get_running_loop()
 

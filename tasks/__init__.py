@@ -1,4 +1,4 @@
-"""The Celery tasks, and `submit()` for those who produce transactions."""
+"""The Celery tasks, and `submit()` for producers of transactions."""
 
 from importlib.util import find_spec as _find_spec
 from pathlib import Path as _Path

@@ -1,4 +1,4 @@
-"""What runs: the Celery app with its boot steps, the launcher, the command line."""
+"""What runs: the Celery app of the workers, the launcher of an instance, the command line."""
 
 from workers.rooms import claim
 

@@ -1,0 +1,1 @@
+"""Making ledgers: genesis blocks, forks, exports and account fixtures."""

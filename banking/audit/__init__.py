@@ -1,0 +1,1 @@
+"""The audit: whether a ledger keeps its invariants, checked beside the load."""

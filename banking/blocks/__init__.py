@@ -1,0 +1,1 @@
+"""Blocks: closing a slot, and writing it to the archive, chained and signed."""

@@ -1,0 +1,1 @@
+"""Accepted transactions that have no outcome yet, and the dead letters of those that were given up."""

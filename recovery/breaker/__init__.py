@@ -1,4 +1,4 @@
-"""A circuit breaker that a whole fleet shares through one Redis key, and that costs nothing while it is closed."""
+"""A circuit breaker that a fleet shares through one Redis key, and that costs nothing while it is closed."""
 
 from recovery.breaker.breaker import CircuitBreaker
 from recovery.breaker.config import CircuitBreakerConfig

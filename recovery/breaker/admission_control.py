@@ -31,7 +31,7 @@ class Admission:
 Announce = Callable[[Snapshot, Snapshot], None]
 
 
-class Gate:
+class AdmissionControl:
     """Answers from the view while that is fresh; otherwise one caller exchanges with the store.
 
     Successes and refusals are tallied and go along with the next exchange; failures and probes are told at once.
@@ -47,7 +47,7 @@ class Gate:
         self._random = random.Random()
         self.view: View | None = None
         self._start_afresh()
-        _gates.add(self)
+        _controls.add(self)
 
     def _start_afresh(self) -> None:
         """Begin as a new process does: nothing pending, the view old, leases under names of its own."""
@@ -65,7 +65,7 @@ class Gate:
             self.view = View(self.view.snapshot, self._config, -inf)
 
     def after_fork(self) -> None:
-        """Make this copy of the gate safe to use in the child of a fork."""
+        """Make this copy of the control safe to use in the child of a fork."""
         self.store.after_fork()
         self._start_afresh()
 
@@ -120,7 +120,7 @@ class Gate:
         """Tell what is pending and fetch the state now."""
         with self._lock:
             before, view = self.view, self._sync()
-        self._tell(before, view)
+        self._notify(before, view)
         return view
 
     def override(self, action: str, *, for_ms: int, reason: str, by: str) -> None:
@@ -128,7 +128,7 @@ class Gate:
         with self._lock:
             before, sent = self.view, self.now()
             view = self._adopt(self.store.override(action, for_ms=for_ms, reason=reason, by=by), sent)
-        self._tell(before, view)
+        self._notify(before, view)
 
     def _must_exchange(self, now: float) -> bool:
         view = self.view
@@ -153,7 +153,7 @@ class Gate:
             view = self._sync(acquire=lease)
         finally:
             self._lock.release()
-        self._tell(before, view)
+        self._notify(before, view)
         return view, lease if view.snapshot.granted else ""
 
     def _settle(self, admission: Admission, verdict: Verdict, slow: bool, *, failed: bool = False) -> None:
@@ -172,7 +172,7 @@ class Gate:
                 view = self._sync(lease=admission.lease)
             else:
                 return
-        self._tell(before, view)
+        self._notify(before, view)
 
     def _sync(
         self,
@@ -214,7 +214,7 @@ class Gate:
         self.fast_until = view.fast_until
         return view
 
-    def _tell(self, before: View | None, after: View) -> None:
+    def _notify(self, before: View | None, after: View) -> None:
         self._announce(before.snapshot if before else Snapshot(), after.snapshot)
 
     def _give_back(self, asking: asyncio.Future[Admission]) -> None:
@@ -223,12 +223,12 @@ class Gate:
             asyncio.get_running_loop().run_in_executor(None, self.voided, asking.result())
 
 
-_gates: weakref.WeakSet[Gate] = weakref.WeakSet()
+_controls: weakref.WeakSet[AdmissionControl] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    for gate in list(_gates):
-        gate.after_fork()
+    for control in list(_controls):
+        control.after_fork()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import redis
 
-from recovery.breaker.admission_control import Gate
+from recovery.breaker.admission_control import AdmissionControl
 from recovery.breaker.config import CircuitBreakerConfig
 from recovery.breaker.errors import CircuitOpenError
 from recovery.breaker.events import Announcer, BreakerListener
@@ -72,7 +72,7 @@ class CircuitBreaker:
             place = {"namespace": namespace, "node": _node_name(node)}
             remote = RedisStore(name, self.config, link.client, clock, server_time=server_time, **place)
             store = SharedStore(remote, link, self.config, clock)
-        self._gate = Gate(name, self.config, store, clock, self._announcer.announce)
+        self._control = AdmissionControl(name, self.config, store, clock, self._announcer.announce)
 
     def __repr__(self) -> str:
         return f"<CircuitBreaker {self.name!r}>"
@@ -81,24 +81,24 @@ class CircuitBreaker:
 
     def call(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`fn(*args, **kwargs)`, if the breaker lets it through; else the fallback, or CircuitOpenError."""
-        gate = self._gate
+        control = self._control
         try:
-            admission = gate.admit()
+            admission = control.admit()
         except CircuitOpenError as refused:
             return cast(T, self._fall_back(refused, fn, args, kwargs))
-        started = gate.now()
+        started = control.now()
         try:
             result = fn(*args, **kwargs)
         except BaseException as error:
             if self._failure(error):
-                gate.failed(admission, started)
+                control.failed(admission, started)
             else:
-                gate.voided(admission)
+                control.voided(admission)
             raise
         if self._failure_result is not None and self._failure_result(result):
-            gate.failed(admission, started)
+            control.failed(admission, started)
         else:
-            gate.succeeded(admission, started)
+            control.succeeded(admission, started)
             if self._memory is not None:
                 self._memory.remember(fn, args, kwargs, result)
         return result
@@ -124,7 +124,7 @@ class CircuitBreaker:
 
     def permit(self) -> Permit:
         """A context manager around the use of the dependency: `with breaker.permit(): ...` (or `async with`)."""
-        return Permit(self._gate, self._failure)
+        return Permit(self._control, self._failure)
 
     def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
         """Decorate `fn`, a function or a coroutine function, so that its calls go through the breaker."""
@@ -150,9 +150,9 @@ class CircuitBreaker:
 
     def snapshot(self) -> Snapshot:
         """Everything known about the state, at most `snapshot_age` old."""
-        view = self._gate.view
-        if view is None or self._gate.now() >= view.fresh_until:
-            view = self._gate.exchange()
+        view = self._control.view
+        if view is None or self._control.now() >= view.fresh_until:
+            view = self._control.exchange()
         return view.snapshot
 
     def ready(self) -> bool:
@@ -163,8 +163,8 @@ class CircuitBreaker:
         snapshot = self.snapshot()
         if snapshot.state is CircuitState.CLOSED or snapshot.override is Override.DISABLED:
             return True
-        view = self._gate.view
-        return view is None or view.wants_probe(self._gate.now())
+        view = self._control.view
+        return view is None or view.wants_probe(self._control.now())
 
     def add_listener(self, listener: BreakerListener) -> None:
         """Tell `listener` of every change that this process comes to see from now on."""
@@ -172,7 +172,7 @@ class CircuitBreaker:
 
     def flush(self) -> None:
         """Report the successes that wait for the next exchange (before a process ends, say)."""
-        self._gate.exchange()
+        self._control.exchange()
 
     # -- an operator's word ----------------------------------------------------------------------------------
 
@@ -198,7 +198,7 @@ class CircuitBreaker:
 
     def _override(self, action: str, reason: str, for_: float | None, by: str) -> None:
         for_ms = -1 if for_ is None else max(1, int(for_ * 1000))
-        self._gate.override(action, for_ms=for_ms, reason=reason, by=by)
+        self._control.override(action, for_ms=for_ms, reason=reason, by=by)
 
     # -- inside ----------------------------------------------------------------------------------------------
 

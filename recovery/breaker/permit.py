@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from recovery.breaker.admission_control import Admission, Gate
+from recovery.breaker.admission_control import Admission, AdmissionControl
 from recovery.breaker.predicates import FailurePredicate
 
 
@@ -17,16 +17,16 @@ class Permit:
     Entering raises CircuitOpenError when the breaker refuses. A permit serves one block at a time.
     """
 
-    __slots__ = ("_admission", "_gate", "_is_failure", "_started")
+    __slots__ = ("_admission", "_control", "_is_failure", "_started")
 
-    def __init__(self, gate: Gate, is_failure: FailurePredicate) -> None:
-        self._gate = gate
+    def __init__(self, control: AdmissionControl, is_failure: FailurePredicate) -> None:
+        self._control = control
         self._is_failure = is_failure
         self._admission: Admission | None = None
 
     def __enter__(self) -> Self:
-        self._admission = self._gate.admit()
-        self._started = self._gate.now()
+        self._admission = self._control.admit()
+        self._started = self._control.now()
         return self
 
     def __exit__(
@@ -36,15 +36,15 @@ class Permit:
         settle(admission)
 
     async def __aenter__(self) -> Self:
-        self._admission = await self._gate.admit_async()
-        self._started = self._gate.now()
+        self._admission = await self._control.admit_async()
+        self._started = self._control.now()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         settle, admission = self._settle(error)
-        if self._gate.store.remote and (error is not None or admission.lease):
+        if self._control.store.remote and (error is not None or admission.lease):
             await asyncio.shield(asyncio.to_thread(settle, admission))
         else:
             settle(admission)
@@ -54,7 +54,7 @@ class Permit:
         assert admission is not None, "a permit is left without having been entered"
         started = self._started
         if error is None:
-            return lambda it: self._gate.succeeded(it, started), admission
+            return lambda it: self._control.succeeded(it, started), admission
         if self._is_failure(error):
-            return lambda it: self._gate.failed(it, started), admission
-        return self._gate.voided, admission
+            return lambda it: self._control.failed(it, started), admission
+        return self._control.voided, admission

@@ -1,4 +1,4 @@
-"""The short-tempered connection of breakers to Redis: it may never cost a call more than a moment."""
+"""The connection of breakers to Redis, with short timeouts and pauses after errors, so that a call waits briefly."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 #: Seconds to wait for a connection or a reply. A call does at most one exchange that fails: below 50 ms in all.
 TIMEOUT = 0.04
 #: Seconds without a new attempt after a failure; doubled with each failure in a row.
-FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
+MIN_PAUSE, MAX_PAUSE = 0.02, 0.5
 #: What counts as "Redis is away": also its refusals (LOADING, READONLY, OOM), since no caller may suffer from them.
 LINK_ERRORS = (redis.RedisError, OSError)
 
@@ -43,7 +43,7 @@ class RedisLink:
         """An exchange failed: leave Redis alone for a while."""
         if not self.away:
             logger.warning("Redis is away (%s); circuit breakers use this process's own view.", error)
-        self._pause = min(max(FIRST_PAUSE, self._pause * 2), LONGEST_PAUSE)
+        self._pause = min(max(MIN_PAUSE, self._pause * 2), MAX_PAUSE)
         self._retry_at = self._clock.monotonic() + self._pause
 
     def worked(self) -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints: signed, hashed, complete or not there at all. Generic over what is stored."""
+"""Checkpoints of any component: signed, hashed, complete or absent."""
 
 from recovery.checkpoints.components import Component, ComponentLayer
 from recovery.checkpoints.errors import (

@@ -1,4 +1,4 @@
-"""Graceful degradation: four modes per component, shared by a fleet through Redis."""
+"""Four degradation modes per component, shared by a fleet through Redis."""
 
 from recovery.degradation.audit import AuditEntry
 from recovery.degradation.entries import SYSTEM

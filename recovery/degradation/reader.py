@@ -18,8 +18,8 @@ from recovery.degradation.store import Reply, Store
 logger = logging.getLogger(__name__)
 
 #: Seconds between attempts while the store is away: first, and at most.
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 0.5
+MIN_PAUSE = 0.1
+MAX_PAUSE = 0.5
 #: Seconds between two warnings of the same outage.
 WARN_EVERY = 10.0
 
@@ -128,7 +128,7 @@ class SnapshotReader:
 
     def _note_away(self, error: redis.RedisError) -> None:
         now = self._clock.monotonic()
-        self._pause = min(self._pause * 2 or FIRST_PAUSE, LONGEST_PAUSE)
+        self._pause = min(self._pause * 2 or MIN_PAUSE, MAX_PAUSE)
         self._next_poll = now + self._pause
         if self._away_since is None:
             self._away_since = now

@@ -26,24 +26,24 @@ class Jitter(StrEnum):
     DECORRELATED = "decorrelated"
 
 
-def exponential(attempt: int, *, initial: float, multiplier: float, longest: float) -> float:
-    """Seconds after failed attempt number `attempt` (1 is the first): `min(initial * multiplier^n, longest)`."""
+def exponential(attempt: int, *, initial: float, multiplier: float, max_delay: float) -> float:
+    """Seconds after failed attempt number `attempt` (1 is the first): `min(initial * multiplier^n, max_delay)`."""
     try:
         grown = initial * multiplier ** (attempt - 1)
     except OverflowError:
-        return longest
-    return min(grown, longest)
+        return max_delay
+    return min(grown, max_delay)
 
 
 def proportional(delay: float, factor: float, rng: Uniform) -> float:
-    """`delay ± delay * factor`, never below 0. It may so exceed the longest delay, by `factor` at most."""
+    """`delay ± delay * factor`, never below 0. It may so exceed `max_delay`, by `factor` at most."""
     return max(0.0, delay + delay * rng.uniform(-factor, factor))
 
 
-def decorrelated(previous: float | None, *, initial: float, longest: float, rng: Uniform) -> float:
-    """Uniform from `initial` to three times the `previous` delay (None: there was none), at most `longest`."""
+def decorrelated(previous: float | None, *, initial: float, max_delay: float, rng: Uniform) -> float:
+    """Uniform from `initial` to three times the `previous` delay (None: there was none), at most `max_delay`."""
     ceiling = 3 * max(initial, previous if previous is not None else initial)
-    return min(longest, rng.uniform(initial, ceiling))
+    return min(max_delay, rng.uniform(initial, ceiling))
 
 
 def retry_after_seconds(error: BaseException) -> float | None:

@@ -104,15 +104,15 @@ class RetryBudget:
             )
         except redis.RedisError as error:
             # The deposit may have been applied: to count it again could exceed the budget, to drop it cannot.
-            self._say_away(error)
+            self._log_away(error)
             return None
-        self._say_back()
+        self._log_back()
         return bool(granted)
 
     def _may_ask(self) -> bool:
         return not self._away or self._clock.monotonic() >= self._ask_again_at
 
-    def _say_away(self, error: redis.RedisError) -> None:
+    def _log_away(self, error: redis.RedisError) -> None:
         self._ask_again_at = self._clock.monotonic() + REST_AFTER_ERROR
         if not self._away:
             self._away = True
@@ -122,7 +122,7 @@ class RetryBudget:
                 error,
             )
 
-    def _say_back(self) -> None:
+    def _log_back(self) -> None:
         if self._away:
             self._away = False
             logger.warning("Retry budget %r: Redis answers again; the budget is shared again", self.name)

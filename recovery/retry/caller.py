@@ -7,15 +7,13 @@ import functools
 import inspect
 import random
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 from recovery.clock import Clock, SystemClock
 from recovery.protocols import RetryBudgetProtocol
 from recovery.retry.backoff import Uniform
-from recovery.retry.events import RetryEvent, RetryHook, Verdict, get_retry_hooks, tell
-
-if TYPE_CHECKING:
-    from recovery.retry.policy import RetryPolicy
+from recovery.retry.decision import RetryDecider
+from recovery.retry.events import RetryEvent, RetryHook, Verdict, get_retry_hooks, notify
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -26,7 +24,7 @@ class Retrying:
 
     def __init__(
         self,
-        policy: RetryPolicy,
+        policy: RetryDecider,
         *,
         name: str | None = None,
         clock: Clock | None = None,
@@ -127,7 +125,7 @@ class _Attempts:
         if budget is not None and not budget.try_retry():
             self._give_up(error, Verdict.BUDGET_EXHAUSTED)
             return None
-        self._tell(error, Verdict.RETRY, decision.delay)
+        self._notify(error, Verdict.RETRY, decision.delay)
         self._previous = decision.delay
         self._attempt += 1
         return decision.delay
@@ -146,9 +144,9 @@ class _Attempts:
     def _give_up(self, error: Exception, verdict: Verdict) -> None:
         if self._attempt > 1 or verdict is not Verdict.NOT_RETRYABLE:
             error.add_note(f"{self._name}: gave up after {self._attempt} attempt(s): {verdict}")
-        self._tell(error, verdict, 0.0)
+        self._notify(error, verdict, 0.0)
 
-    def _tell(self, error: Exception, verdict: Verdict, delay: float) -> None:
+    def _notify(self, error: Exception, verdict: Verdict, delay: float) -> None:
         hooks = get_retry_hooks() if self._with.hooks is None else self._with.hooks
         if not hooks:
             return
@@ -161,7 +159,7 @@ class _Attempts:
             delay=delay,
             elapsed=self._elapsed(),
         )
-        tell(hooks, event)
+        notify(hooks, event)
 
 
 def _name_of(fn: object) -> str:

@@ -70,7 +70,7 @@ def get_retry_hooks() -> tuple[RetryHook, ...]:
     return _hooks
 
 
-def tell(hooks: Iterable[RetryHook], event: RetryEvent) -> None:
+def notify(hooks: Iterable[RetryHook], event: RetryEvent) -> None:
     """Give `event` to each hook; a hook that fails must not fail the work it watches."""
     for hook in hooks:
         try:

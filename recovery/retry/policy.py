@@ -15,19 +15,12 @@ from recovery.retry import backoff
 from recovery.retry.backoff import Jitter, Uniform
 from recovery.retry.caller import Retrying
 from recovery.retry.classification import Predicate, is_never_retried, is_retryable
+from recovery.retry.decision import Decision
 from recovery.retry.events import RetryHook, Verdict
 from recovery.retry.options import RetryOverrides
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What to do after a failed attempt: `verdict`, and the seconds to wait when it is RETRY."""
-
-    verdict: Verdict
-    delay: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +74,9 @@ class RetryPolicy:
         if attempt < 1:
             raise ValueError(f"attempts count from 1, not {attempt!r}")
         if self.jitter is Jitter.DECORRELATED:
-            return backoff.decorrelated(previous, initial=self.initial_delay, longest=self.max_delay, rng=rng)
+            return backoff.decorrelated(previous, initial=self.initial_delay, max_delay=self.max_delay, rng=rng)
         delay = backoff.exponential(
-            attempt, initial=self.initial_delay, multiplier=self.backoff_multiplier, longest=self.max_delay
+            attempt, initial=self.initial_delay, multiplier=self.backoff_multiplier, max_delay=self.max_delay
         )
         if self.jitter is Jitter.FULL:
             return rng.uniform(0.0, delay)

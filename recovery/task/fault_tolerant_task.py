@@ -28,9 +28,9 @@ from celery.exceptions import Retry, TaskPredicate
 from recovery.errors import ConfigurationError, RecoveryError, Refused, TerminalError
 from recovery.protocols import BreakerProtocol, GateProtocol, RetryBudgetProtocol
 from recovery.retry.backoff import retry_after_seconds
-from recovery.retry.events import RetryEvent, Verdict, get_retry_hooks, tell
+from recovery.retry.events import RetryEvent, Verdict, get_retry_hooks, notify
 from recovery.retry.policy import RetryPolicy
-from recovery.task.publishing import WorkKeeper, words
+from recovery.task.publishing import RepublishingTask, describe
 from recovery.task.state import TaskState
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class GivenUpError(RecoveryError):
     """The task was given up earlier; only its dead letter was missing."""
 
 
-class FaultTolerantTask(WorkKeeper):
+class FaultTolerantTask(RepublishingTask):
     """See the module. Everything below may be set on a subclass or in `@app.task(base=..., name=value)`."""
 
     abstract = True
@@ -64,8 +64,8 @@ class FaultTolerantTask(WorkKeeper):
     budget: RetryBudgetProtocol | None = None
     #: Seconds to park when the budget is exhausted, and bounds of every parking.
     park_delay: float = 5.0
-    shortest_park: ClassVar[float] = 0.05
-    longest_park: float = 300.0
+    min_park: ClassVar[float] = 0.05
+    max_park: float = 300.0
     #: Runs cut short (a killed worker, a broker that came back) before a task counts as the killer of its workers;
     #: then it becomes a dead letter. None: never; without `dead_letters` nobody counts.
     max_redeliveries: int | None = 5
@@ -143,21 +143,21 @@ class FaultTolerantTask(WorkKeeper):
         verdict = decision.verdict
         if verdict is Verdict.RETRY and self.budget is not None and not self.budget.try_retry():
             verdict = Verdict.BUDGET_EXHAUSTED
-        self._tell(error, verdict, decision.delay, elapsed)
+        self._notify(error, verdict, decision.delay, elapsed)
         if verdict is Verdict.RETRY:
             return self._retried(error, decision.delay, state)
         if verdict is Verdict.BUDGET_EXHAUSTED:
-            exhausted = RetryBudgetExhausted(f"Retry budget exhausted after {words(error)}")
-            owing = replace(state, owes_retry=True, error=words(error))
+            exhausted = RetryBudgetExhausted(f"Retry budget exhausted after {describe(error)}")
+            owing = replace(state, owes_retry=True, error=describe(error))
             return self._parked(max(self.park_delay, decision.delay), exhausted, owing, retries=attempt)
         if isinstance(error, TerminalError):
             self.on_terminal(error)
         else:
-            self.bury(f"{verdict}: {words(error)}", state, attempt)
+            self.bury(f"{verdict}: {describe(error)}", state, attempt)
         return error
 
     def _retried(self, error: Exception, delay: float, state: TaskState) -> Retry:
-        state = replace(state, previous=delay, error=words(error))
+        state = replace(state, previous=delay, error=describe(error))
         return self.retry(
             exc=error,
             countdown=min(delay, self.longest_countdown),
@@ -168,8 +168,8 @@ class FaultTolerantTask(WorkKeeper):
 
     def _parked(self, delay: float, error: Exception, state: TaskState, retries: int | None = None) -> Retry:
         # Parked together must not mean back together: spread over a tenth of the wait.
-        delay = min(max(delay, self.shortest_park), self.longest_park) * random.uniform(1.0, 1.1)
-        state = replace(state, parked_at=self.clock.time(), error=state.error or words(error))
+        delay = min(max(delay, self.min_park), self.max_park) * random.uniform(1.0, 1.1)
+        state = replace(state, parked_at=self.clock.time(), error=state.error or describe(error))
         self.set_next(state, delay, self.request.retries if retries is None else retries)
         logger.info("Task %s[%s] parked for %.3f s: %s", self.name, self.request.id, delay, error)
         self.park(delay, error)
@@ -221,7 +221,7 @@ class FaultTolerantTask(WorkKeeper):
     def _signature(self) -> inspect.Signature:
         return inspect.signature(self.run)
 
-    def _tell(self, error: Exception, verdict: Verdict, delay: float, elapsed: float) -> None:
+    def _notify(self, error: Exception, verdict: Verdict, delay: float, elapsed: float) -> None:
         hooks = get_retry_hooks()
         if hooks:
             event = RetryEvent(
@@ -233,4 +233,4 @@ class FaultTolerantTask(WorkKeeper):
                 delay=delay if verdict is Verdict.RETRY else 0.0,
                 elapsed=elapsed,
             )
-            tell(hooks, event)
+            notify(hooks, event)

@@ -28,7 +28,7 @@ REQUEUE_PAUSE = 1.0
 COUNTDOWN_SHARE = 0.5
 
 
-class WorkKeeper(Task[..., Any]):
+class RepublishingTask(Task[..., Any]):
     """Publishes a task again without losing it, and keeps what is given up as a dead letter."""
 
     abstract = True
@@ -141,6 +141,6 @@ class WorkKeeper(Task[..., Any]):
         return True
 
 
-def words(error: Exception) -> str:
+def describe(error: Exception) -> str:
     """The error as one line, bounded."""
     return f"{type(error).__name__}: {error}"[:500]

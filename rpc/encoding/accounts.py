@@ -12,8 +12,8 @@ from solders.pubkey import Pubkey
 
 from banking.ledger.records import AccountView, unpack_account
 from rpc.encoding.parsed_accounts import parse_account
-from rpc.errors import RpcError, invalid_request
-from rpc.params import Config, DataSlice
+from rpc.jsonrpc.errors import RpcError, invalid_request
+from rpc.jsonrpc.params import Config, DataSlice
 
 ENCODINGS = ("base58", "base64", "base64+zstd", "jsonParsed", "binary")
 #: Base58 costs quadratic time, so Agave refuses it beyond this many bytes.

@@ -18,9 +18,9 @@ from rpc.encoding.transactions import (
     executed,
     token_balances,
 )
-from rpc.errors import unsupported_transaction_version
-from rpc.ledger_blocks import ChainBlock
-from rpc.params import Config
+from rpc.jsonrpc.errors import unsupported_transaction_version
+from rpc.jsonrpc.params import Config
+from rpc.ledger_access.blocks import ChainBlock
 
 _encoder = msgspec.json.Encoder()
 

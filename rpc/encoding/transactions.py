@@ -19,7 +19,7 @@ from banking.execution.transaction_meta import Detail, InnerCall, TokenBalance, 
 from banking.ledger.journal import JournalEntry
 from rpc.encoding.parsed_instructions import Instruction, parse_instruction
 from rpc.encoding.token_layout import token_amount
-from rpc.errors import unsupported_transaction_version
+from rpc.jsonrpc.errors import unsupported_transaction_version
 
 _RESERVED = frozenset(str(Pubkey(key)) for key in RESERVED)
 ENCODINGS = ("base58", "base64", "json", "jsonParsed", "binary")

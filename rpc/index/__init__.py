@@ -1,1 +1,1 @@
-"""Secondary indexes, in the memory of the RPC process: off the path of the commits."""
+"""Secondary indexes in the memory of the RPC process, off the path of the commits."""

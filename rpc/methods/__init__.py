@@ -1,4 +1,4 @@
-"""The JSON-RPC methods, a file for each group. Importing this package fills the registry."""
+"""The JSON-RPC methods, a module for each group; importing this package fills the registry."""
 
 from rpc.methods import (
     accounts,

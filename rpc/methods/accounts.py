@@ -10,12 +10,12 @@ import msgspec
 from solders.pubkey import Pubkey
 
 from banking.ledger.records import lamports_of
-from rpc.account_search import Page
-from rpc.account_view import records_at, require_slot, with_context
 from rpc.encoding.accounts import AccountEncoding
-from rpc.mints import decimals_of, mints_in
-from rpc.params import to_pubkey
-from rpc.registry import Call, method
+from rpc.jsonrpc.params import to_pubkey
+from rpc.jsonrpc.registry import Call, method
+from rpc.ledger_access.mints import mints_in
+from rpc.methods.account_search import Page
+from rpc.methods.account_view import records_at, require_slot, with_context
 
 _MOST_ACCOUNTS = 100
 _ENCODED_TOGETHER = 500
@@ -58,7 +58,7 @@ async def encode_all(
     call: Call, encoding: AccountEncoding, keys: list[bytes], records: list[bytes]
 ) -> list[msgspec.Raw | None]:
     """Accounts as JSON, None for those that are absent. Raises RpcError when they are more than an answer may hold."""
-    decimals = await decimals_of(call.services, mints_in(records)) if encoding.parsed else {}
+    decimals = await call.context.ledger.decimals.of(mints_in(records)) if encoding.parsed else {}
     made: dict[bytes, msgspec.Raw] = {}
     values: list[msgspec.Raw | None] = []
     for key, record in zip(keys, records, strict=True):

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rpc.account_view import require_slot, slot_at, with_context
 from rpc.encoding.blocks import encode_block, read_shape
-from rpc.errors import block_not_available, invalid_params
-from rpc.ledger_blocks import block_time, first_available, read_block
-from rpc.mints import decimals_of
-from rpc.params import Commitment, Config
-from rpc.registry import Call, method
+from rpc.jsonrpc.errors import block_not_available, invalid_params
+from rpc.jsonrpc.params import Commitment, Config
+from rpc.jsonrpc.registry import Call, method
+from rpc.methods.account_view import require_slot, slot_at, with_context
 
 _MOST_SLOTS = 500_000
 #: A block of more transactions makes a large answer.
@@ -32,10 +30,10 @@ async def get_block(call: Call) -> Any:
     config = Config({"encoding": raw}) if isinstance(raw, str) else call.params.config(1)
     settled(config)
     shape = read_shape(config)
-    block = await read_block(call.services, slot)
+    block = await call.context.ledger.blocks.read(slot)
     if len(block.entries) > _MANY_ENTRIES:
         await call.claim.heavy()
-    return encode_block(block, shape, await decimals_of(call.services, shape.mints(block)), call.claim.make)
+    return encode_block(block, shape, await call.context.ledger.decimals.of(shape.mints(block)), call.claim.make)
 
 
 @method("getBlocks")
@@ -68,28 +66,28 @@ async def get_blocks_with_limit(call: Call) -> Any:
 
 
 async def _range(call: Call, config: Config) -> tuple[int, int]:
-    snapshot = await call.services.reader.read()
+    snapshot = await call.context.ledger.reader.read()
     require_slot(snapshot.finalized, config)
-    return await first_available(call.services), snapshot.finalized
+    return await call.context.ledger.blocks.first_available(), snapshot.finalized
 
 
 @method("getBlockTime")
 async def get_block_time(call: Call) -> Any:
     slot = call.params.uint(0)
-    snapshot = await call.services.reader.read()
+    snapshot = await call.context.ledger.reader.read()
     if slot > snapshot.finalized:
         raise block_not_available(slot)
-    return await block_time(call.services, slot)
+    return await call.context.ledger.blocks.time_of(slot)
 
 
 @method("getFirstAvailableBlock")
 async def get_first_available_block(call: Call) -> int:
-    return await first_available(call.services)
+    return await call.context.ledger.blocks.first_available()
 
 
 @method("minimumLedgerSlot")
 async def minimum_ledger_slot(call: Call) -> int:
-    return await first_available(call.services)
+    return await call.context.ledger.blocks.first_available()
 
 
 @method("getBlockCommitment")
@@ -102,7 +100,7 @@ async def get_block_commitment(call: Call) -> Any:
 @method("getBlockProduction")
 async def get_block_production(call: Call) -> Any:
     config = call.params.config(0)
-    snapshot = await call.services.reader.read()
+    snapshot = await call.context.ledger.reader.read()
     slot = slot_at(snapshot, config.commitment())
     part = config.sub("range")
     first = (part.uint("firstSlot") or 0) if part is not None else 0
@@ -111,7 +109,7 @@ async def get_block_production(call: Call) -> Any:
     if last > slot or first > last:
         raise invalid_params(f"firstSlot, {first}, and lastSlot, {last}, must lie within 0 and {slot}")
     slots = last - first + 1
-    identity = str(call.services.identity.pubkey())
+    identity = str(call.context.node.identity.pubkey())
     wanted = config.text("identity")
     by_identity = {identity: [slots, slots]} if wanted in (None, identity) else {}
     return with_context({"byIdentity": by_identity, "range": {"firstSlot": first, "lastSlot": last}}, slot)

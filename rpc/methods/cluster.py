@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rpc.account_view import API_VERSION, read_at
-from rpc.errors import NO_SNAPSHOT, RpcError, invalid_params
+from rpc.jsonrpc.errors import NO_SNAPSHOT, RpcError, invalid_params
+from rpc.jsonrpc.params import to_pubkey
+from rpc.jsonrpc.registry import Call, method
+from rpc.methods.account_view import API_VERSION, read_at
 from rpc.methods.status import FEATURE_SET, SLOTS_IN_EPOCH
-from rpc.params import to_pubkey
-from rpc.registry import Call, method
 
 _MOST_SAMPLES = 720
 _MOST_LEADERS = 5000
@@ -16,10 +16,10 @@ _MOST_LEADERS = 5000
 
 @method("getClusterNodes", local=True)
 async def get_cluster_nodes(call: Call) -> Any:
-    settings = call.services.settings
+    settings = call.context.settings
     return [
         {
-            "pubkey": str(call.services.identity.pubkey()),
+            "pubkey": str(call.context.node.identity.pubkey()),
             "gossip": None,
             "tvu": None,
             "tpu": None,
@@ -59,7 +59,7 @@ async def get_leader_schedule(call: Call) -> Any:
     first = call.params.get(0)
     config = call.params.config(0 if isinstance(first, dict) else 1)
     await read_at(call, config)
-    identity = str(call.services.identity.pubkey())
+    identity = str(call.context.node.identity.pubkey())
     wanted = config.text("identity")
     if wanted is not None and str(to_pubkey(wanted)) != identity:
         return {}
@@ -68,7 +68,7 @@ async def get_leader_schedule(call: Call) -> Any:
 
 @method("getSlotLeader", local=True)
 async def get_slot_leader(call: Call) -> str:
-    return str(call.services.identity.pubkey())
+    return str(call.context.node.identity.pubkey())
 
 
 @method("getSlotLeaders", local=True)
@@ -77,7 +77,7 @@ async def get_slot_leaders(call: Call) -> Any:
     limit = call.params.uint(1)
     if not 1 <= limit <= _MOST_LEADERS:
         raise invalid_params(f"Invalid limit; max {_MOST_LEADERS}")
-    return [str(call.services.identity.pubkey())] * limit
+    return [str(call.context.node.identity.pubkey())] * limit
 
 
 @method("getInflationGovernor", local=True)
@@ -87,7 +87,7 @@ async def get_inflation_governor(_: Call) -> Any:
 
 @method("getInflationRate")
 async def get_inflation_rate(call: Call) -> Any:
-    snapshot = await call.services.reader.read()
+    snapshot = await call.context.ledger.reader.read()
     return {"total": 0.0, "validator": 0.0, "foundation": 0.0, "epoch": snapshot.slot // SLOTS_IN_EPOCH}
 
 
@@ -110,18 +110,18 @@ async def get_recent_performance_samples(call: Call) -> Any:
             "numSlots": sample.slots,
             "samplePeriodSecs": sample.seconds,
         }
-        for sample in list(call.services.performance.samples)[:limit]
+        for sample in list(call.context.node.performance.samples)[:limit]
     ]
 
 
 @method("getMaxRetransmitSlot")
 async def get_max_retransmit_slot(call: Call) -> int:
-    return (await call.services.reader.read()).slot
+    return (await call.context.ledger.reader.read()).slot
 
 
 @method("getMaxShredInsertSlot")
 async def get_max_shred_insert_slot(call: Call) -> int:
-    return (await call.services.reader.read()).slot
+    return (await call.context.ledger.reader.read()).slot
 
 
 @method("getHighestSnapshotSlot", local=True)

@@ -10,10 +10,10 @@ from solders.message import from_bytes_versioned
 
 from banking.execution.fees import fee_of
 from banking.ledger.ledger import MAX_BLOCKHASH_AGE
-from rpc.account_view import read_at, with_context
-from rpc.errors import invalid_params
-from rpc.params import to_pubkey
-from rpc.registry import Call, method
+from rpc.jsonrpc.errors import invalid_params
+from rpc.jsonrpc.params import to_pubkey
+from rpc.jsonrpc.registry import Call, method
+from rpc.methods.account_view import read_at, with_context
 
 _MOST_MESSAGE_TEXT = 1644
 _MOST_ACCOUNT_BYTES = 10 * 1024 * 1024
@@ -27,7 +27,7 @@ async def get_minimum_balance(call: Call) -> int:
     call.params.config(1).commitment()
     if size > _MOST_ACCOUNT_BYTES:
         raise invalid_params(f"Invalid params: an account has at most {_MOST_ACCOUNT_BYTES} bytes of data.")
-    return call.services.native.minimum_balance(size)
+    return call.context.ledger.native.minimum_balance(size)
 
 
 @method("getFeeForMessage")
@@ -60,7 +60,7 @@ async def get_recent_prioritization_fees(call: Call) -> Any:
     if call.params.get(0) is not None:
         for value in call.params.items(0, _MOST_ADDRESSES):
             to_pubkey(value)
-    snapshot = await call.services.reader.read()
+    snapshot = await call.context.ledger.reader.read()
     first = max(1, snapshot.slot - _FEE_SLOTS)
     return [{"slot": slot, "prioritizationFee": 0} for slot in range(first, snapshot.slot)]
 

@@ -7,15 +7,13 @@ from typing import Any
 from solders.signature import Signature
 
 from banking.ledger.records import Outcome, unpack_outcome
-from rpc.account_view import require_slot, with_context
 from rpc.encoding.transactions import ENCODINGS, encode_with_meta, error_value, executed
-from rpc.errors import history_not_available, invalid_params, node_unhealthy
 from rpc.index.history import Past
-from rpc.ledger_blocks import block_time, find_entry
+from rpc.jsonrpc.errors import history_not_available, invalid_params, node_unhealthy
+from rpc.jsonrpc.params import Config, to_signature
+from rpc.jsonrpc.registry import Call, method
+from rpc.methods.account_view import require_slot, with_context
 from rpc.methods.blocks import settled
-from rpc.mints import decimals_of
-from rpc.params import Config, to_signature
-from rpc.registry import Call, method
 
 _MOST_STATUSES = 256
 _MOST_LISTED = 1000
@@ -27,12 +25,12 @@ async def get_signature_statuses(call: Call) -> Any:
     signatures = [bytes(to_signature(value)) for value in call.params.items(0, _MOST_STATUSES)]
     search = call.params.config(1).flag("searchTransactionHistory")
     if not signatures:
-        snapshot = await call.services.reader.read()
+        snapshot = await call.context.ledger.reader.read()
         return with_context([], snapshot.slot)
-    snapshot = await call.services.reader.read(("HMGET", "status", *signatures))
+    snapshot = await call.context.ledger.reader.read(("HMGET", "status", *signatures))
     values: list[dict[str, Any] | None] = []
     for signature, status in zip(signatures, snapshot.answers[0], strict=True):
-        past = call.services.history.find(signature) if status is None and search else None
+        past = call.context.indexes.history.find(signature) if status is None and search else None
         if status is not None:
             outcome = unpack_outcome(status)
             values.append(status_of(outcome.slot, outcome.err, snapshot.finalized))
@@ -62,20 +60,20 @@ async def get_transaction(call: Call) -> Any:
     settled(config)
     encoding = config.choice("encoding", ENCODINGS, "json")
     most_version = config.uint("maxSupportedTransactionVersion", most=255)
-    services = call.services
-    snapshot = await services.reader.read(("HGET", "status", signature))
+    context = call.context
+    snapshot = await context.ledger.reader.read(("HGET", "status", signature))
     status = snapshot.answers[0]
-    place: Outcome | Past | None = unpack_outcome(status) if status else services.history.find(signature)
+    place: Outcome | Past | None = unpack_outcome(status) if status else context.indexes.history.find(signature)
     if place is None or place.slot > snapshot.finalized:
         return None
-    entry = await find_entry(services, place.slot, place.seq)
+    entry = await context.ledger.blocks.find_entry(place.slot, place.seq)
     # Without a fee it was refused, and never stood in a block.
     if entry is None or not entry.included:
         return None
     item = executed(entry)
-    decimals = await decimals_of(services, item.mints)
+    decimals = await context.ledger.decimals.of(item.mints)
     body = encode_with_meta(item, encoding, most_version, decimals)
-    return {"slot": entry.slot, "blockTime": await block_time(services, entry.slot)} | body
+    return {"slot": entry.slot, "blockTime": await context.ledger.blocks.time_of(entry.slot)} | body
 
 
 @method("getSignaturesForAddress")
@@ -87,10 +85,10 @@ async def get_signatures_for_address(call: Call) -> Any:
     if not 1 <= limit <= _MOST_LISTED:
         raise invalid_params(f"Invalid limit; max {_MOST_LISTED}")
     before, until = _signature(config, "before"), _signature(config, "until")
-    services = call.services
-    snapshot = await services.reader.read()
+    context = call.context
+    snapshot = await context.ledger.reader.read()
     require_slot(snapshot.finalized, config)
-    if not await services.follower.wait_for(snapshot, _CATCH_UP_SECONDS):
+    if not await context.indexes.follower.wait_for(snapshot, _CATCH_UP_SECONDS):
         raise node_unhealthy("Node is unhealthy: the history of addresses is being built")
     found = _page(call, address, snapshot.finalized, limit, (before, until))
     return [await _listed(call, past) for past in found]
@@ -99,7 +97,7 @@ async def get_signatures_for_address(call: Call) -> Any:
 def _page(
     call: Call, address: bytes, finalized: int, limit: int, between: tuple[bytes | None, bytes | None]
 ) -> list[Past]:
-    history = call.services.history
+    history = call.context.indexes.history
     before, until = between
     below = _seq_of(call, before)
     above = history.find(until) if until is not None else None
@@ -118,11 +116,11 @@ def _page(
 def _seq_of(call: Call, before: bytes | None) -> int | None:
     if before is None:
         return None
-    past = call.services.history.find(before)
+    past = call.context.indexes.history.find(before)
     if past is None:
         raise history_not_available(
             "Transaction history is not available: this node remembers the addresses of the newest "
-            f"{call.services.settings.rpc_history} transactions, and the one in `before` is not among them"
+            f"{call.context.settings.rpc_history} transactions, and the one in `before` is not among them"
         )
     return past.seq
 
@@ -138,6 +136,6 @@ async def _listed(call: Call, past: Past) -> dict[str, Any]:
         "slot": past.slot,
         "err": error_value(past.err),
         "memo": past.memo,
-        "blockTime": await block_time(call.services, past.slot),
+        "blockTime": await call.context.ledger.blocks.time_of(past.slot),
         "confirmationStatus": "finalized",
     }

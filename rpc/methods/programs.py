@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from rpc.account_search import find_accounts
-from rpc.account_view import require_slot, with_context
 from rpc.encoding.accounts import AccountEncoding
-from rpc.filters import read_filters
+from rpc.index.filters import read_filters
+from rpc.jsonrpc.registry import Call, method
+from rpc.methods.account_search import find_accounts
+from rpc.methods.account_view import require_slot, with_context
 from rpc.methods.accounts import list_all
-from rpc.registry import Call, method
 
 
 @method("getProgramAccounts", timeout=30.0)

@@ -7,12 +7,12 @@ from solders.signature import Signature
 
 from banking.intake.reasons import Reason
 from banking.transaction import VerifiedTransaction
-from rpc.account_view import require_slot, slot_at
-from rpc.errors import Overloaded, RpcError, invalid_params, invalid_request, node_unhealthy
+from rpc.jsonrpc.errors import Overloaded, RpcError, invalid_params, invalid_request, node_unhealthy
+from rpc.jsonrpc.params import Commitment, to_hash
+from rpc.jsonrpc.registry import Call, Operation, method
+from rpc.methods.account_view import require_slot, slot_at
 from rpc.methods.simulation import preflight_failure, run
-from rpc.params import Commitment, to_hash
-from rpc.registry import Call, Operation, method
-from rpc.transaction_input import decode_text, verified
+from rpc.sending.transaction_input import decode_text, verified
 from tasks.receipts import Receipt, Verdict
 
 #: Told as HTTP 429: there is room again soon.
@@ -29,7 +29,7 @@ async def send_transaction(call: Call) -> str:
     config.uint("maxRetries")
     wire = verified(raw)
     if "minContextSlot" in config:
-        require_slot(slot_at(await call.services.reader.read(), commitment), config)
+        require_slot(slot_at(await call.context.ledger.reader.read(), commitment), config)
     if not skip:
         done = await run(call, wire)
         failure = preflight_failure(done)
@@ -40,25 +40,25 @@ async def send_transaction(call: Call) -> str:
 
 @method("requestAirdrop", Operation.WRITE)
 async def request_airdrop(call: Call) -> str:
-    services = call.services
-    if services.faucet is None:
+    context = call.context
+    if context.sending.faucet is None:
         raise invalid_request("Airdrops are off on this node")
     target, lamports, config = call.params.pubkey(0), call.params.uint(1), call.params.config(2)
     config.commitment(Commitment.FINALIZED)
-    services.limits.spend_airdrop(call.address)
+    context.sending.limits.spend_airdrop(call.address)
     given = config.text("recentBlockhash")
-    blockhash = to_hash(given) if given is not None else Hash((await services.reader.read()).blockhash)
-    transaction = services.faucet.sign(target, lamports, blockhash)
+    blockhash = to_hash(given) if given is not None else Hash((await context.ledger.reader.read()).blockhash)
+    transaction = context.sending.faucet.sign(target, lamports, blockhash)
     return await _send(call, verified(bytes(transaction)))
 
 
 async def _send(call: Call, wire: VerifiedTransaction) -> str:
-    receipt = await call.services.sender.send(wire)
+    receipt = await call.context.sending.sender.send(wire)
     if receipt.verdict is Verdict.REJECTED:
         raise _refusal(receipt)
     if receipt.code is Reason.DEAD_LETTER:
         raise invalid_params(f"Transaction was given up before: {receipt.reason}")
-    call.services.hub.on_received(wire.signature)
+    call.context.sending.accepted(wire.signature)
     return str(Signature.from_bytes(wire.signature))
 
 

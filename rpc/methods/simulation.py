@@ -12,15 +12,15 @@ from banking.execution.account_access import static_accounts
 from banking.execution.stage import Simulation
 from banking.ledger.ledger import MAX_BLOCKHASH_AGE
 from banking.transaction import WireTransaction
-from rpc.account_view import records_at, require_slot, with_context
 from rpc.encoding.accounts import AccountEncoding
 from rpc.encoding.error_text import transaction_error_text
 from rpc.encoding.transactions import error_value, inner_instructions, return_data
-from rpc.errors import SEND_TRANSACTION_PREFLIGHT_FAILURE, Overloaded, RpcError, invalid_params
+from rpc.jsonrpc.errors import SEND_TRANSACTION_PREFLIGHT_FAILURE, Overloaded, RpcError, invalid_params
+from rpc.jsonrpc.params import Commitment, Config, to_pubkey
+from rpc.jsonrpc.registry import Call, method
+from rpc.methods.account_view import records_at, require_slot, with_context
 from rpc.methods.accounts import encode_all
-from rpc.params import Commitment, Config, to_pubkey
-from rpc.registry import Call, method
-from rpc.transaction_input import decode_text, unverified, verified
+from rpc.sending.transaction_input import decode_text, unverified, verified
 
 _ALREADY_PROCESSED = "AlreadyProcessed"
 
@@ -42,7 +42,7 @@ async def simulate_transaction(call: Call) -> Any:
     if wanted is not None:
         value["accounts"] = await _accounts(call, wanted, asked, done)
     if replace:
-        snapshot = await call.services.reader.read()
+        snapshot = await call.context.ledger.reader.read()
         value["replacementBlockhash"] = {
             "blockhash": str(Hash.from_bytes(snapshot.blockhash)),
             "lastValidBlockHeight": snapshot.slot + MAX_BLOCKHASH_AGE,
@@ -53,7 +53,7 @@ async def simulate_transaction(call: Call) -> Any:
 async def run(call: Call, wire: WireTransaction, *, check_blockhash: bool = True) -> Simulation:
     """Simulate in the simulator's thread. Raises Overloaded."""
     try:
-        return await call.services.simulator.simulate(wire, check_blockhash=check_blockhash)
+        return await call.context.sending.simulator.simulate(wire, check_blockhash=check_blockhash)
     except asyncio.QueueFull:
         raise Overloaded("Too many simulations are waiting") from None
 

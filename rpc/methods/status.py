@@ -9,10 +9,10 @@ from solders.hash import Hash
 from solders.pubkey import Pubkey
 
 from banking.ledger.ledger import MAX_BLOCKHASH_AGE
-from rpc.account_view import API_VERSION, read_at, with_context
-from rpc.errors import node_unhealthy
-from rpc.params import to_hash
-from rpc.registry import Call, Operation, method
+from rpc.jsonrpc.errors import node_unhealthy
+from rpc.jsonrpc.params import to_hash
+from rpc.jsonrpc.registry import Call, Operation, method
+from rpc.methods.account_view import API_VERSION, read_at, with_context
 
 SLOTS_IN_EPOCH = 432_000
 #: First four bytes of the feature set that the VM implements; told as an opaque number, as Agave does.
@@ -80,30 +80,30 @@ async def get_version(_: Call) -> Any:
 
 @method("getIdentity", Operation.STATUS, local=True)
 async def get_identity(call: Call) -> Any:
-    return {"identity": str(call.services.identity.pubkey())}
+    return {"identity": str(call.context.node.identity.pubkey())}
 
 
 @method("getGenesisHash", Operation.STATUS)
 async def get_genesis_hash(call: Call) -> str:
-    snapshot = await call.services.reader.read()
+    snapshot = await call.context.ledger.reader.read()
     # The ledger's id is 16 random bytes in hex, made at genesis; shown as a 32-byte hash.
     return str(Pubkey(snapshot.ledger_id.encode()[:32].ljust(32, b"\0")))
 
 
 @method("getHealth", Operation.HEALTH_CHECK, cacheable=False)
 async def get_health(call: Call) -> str:
-    services = call.services
-    snapshot = await services.reader.read()
-    late = services.chain.slot_age(snapshot)
-    interval = services.settings.slot_interval
+    context = call.context
+    snapshot = await context.ledger.reader.read()
+    late = context.ledger.chain.slot_age(snapshot)
+    interval = context.settings.slot_interval
     if late > _SLOTS_LATE * interval + 1.0:
         behind = int(late / interval)
         raise node_unhealthy(f"Node is behind by {behind} slots", behind)
     behind = snapshot.slot - 1 - snapshot.finalized
     if behind > _SLOTS_LATE:
         raise node_unhealthy(f"Node is behind by {behind} slots", behind)
-    if services.health is not None:
-        problem = await asyncio.to_thread(services.health.problem)
+    if context.node.health is not None:
+        problem = await asyncio.to_thread(context.node.health.problem)
         if problem is not None:
             raise node_unhealthy(f"Node is unhealthy: {problem}")
     return "ok"

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from banking.ledger.records import HEADER_SIZE, OWNER_AT
-from rpc.account_search import find_accounts
-from rpc.account_view import records_at, require_slot, with_context
 from rpc.encoding.accounts import AccountEncoding
 from rpc.encoding.token_layout import TOKEN_PROGRAMS, is_mint
-from rpc.errors import invalid_params
-from rpc.filters import Filter
+from rpc.index.filters import Filter
+from rpc.jsonrpc.errors import invalid_params
+from rpc.jsonrpc.params import to_pubkey, wrong_type
+from rpc.jsonrpc.registry import Call, method
+from rpc.methods.account_search import find_accounts
+from rpc.methods.account_view import records_at, require_slot, with_context
 from rpc.methods.accounts import list_all
-from rpc.params import to_pubkey, wrong_type
-from rpc.registry import Call, method
 
 
 @method("getTokenAccountsByOwner", timeout=30.0)

@@ -8,13 +8,12 @@ from typing import Any
 from solders.pubkey import Pubkey
 
 from banking.ledger.records import HEADER_SIZE
-from rpc.account_search import find_accounts
-from rpc.account_view import records_at, with_context
 from rpc.encoding.token_layout import is_mint, is_token_account, read_mint, read_token_account, token_amount
-from rpc.errors import invalid_params
-from rpc.mints import decimals_of
-from rpc.params import Config
-from rpc.registry import Call, method
+from rpc.jsonrpc.errors import invalid_params
+from rpc.jsonrpc.params import Config
+from rpc.jsonrpc.registry import Call, method
+from rpc.methods.account_search import find_accounts
+from rpc.methods.account_view import records_at, with_context
 
 _MOST_LISTED = 20
 
@@ -28,7 +27,7 @@ async def get_token_account_balance(call: Call) -> Any:
     if not is_token_account(record):
         raise invalid_params("Invalid param: not a Token account")
     account = read_token_account(record[HEADER_SIZE:])
-    decimals = await decimals_of(call.services, [account.mint])
+    decimals = await call.context.ledger.decimals.of([account.mint])
     if account.mint not in decimals:
         raise invalid_params("Invalid param: could not find mint")
     return with_context(token_amount(account.amount, decimals[account.mint]), slot)

@@ -9,11 +9,11 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from rpc.dispatch import Id, answer_value, encode_error, encode_result, parse
-from rpc.errors import Overloaded, RpcError, invalid_params, invalid_request
-from rpc.params import Params, to_uint
-from rpc.registry import Operation
-from rpc.services import Services
+from rpc.jsonrpc.dispatch import Dispatcher, Id, encode_error, encode_result, parse
+from rpc.jsonrpc.errors import Overloaded, RpcError, invalid_params, invalid_request
+from rpc.jsonrpc.params import Params, to_uint
+from rpc.jsonrpc.registry import Operation
+from rpc.websocket.hub import Hub
 from rpc.websocket.outgoing import Outgoing
 from rpc.websocket.subscription import KINDS, Subscription
 
@@ -26,11 +26,12 @@ _SUBSCRIBE, _UNSUBSCRIBE = "Subscribe", "Unsubscribe"
 class Connection:
     """Serves one client until it leaves or reads too slowly."""
 
-    def __init__(self, services: Services, socket: WebSocket, address: str) -> None:
-        self._services = services
+    def __init__(self, dispatcher: Dispatcher, hub: Hub, socket: WebSocket, address: str) -> None:
+        self._dispatcher = dispatcher
+        self._hub = hub
         self._socket = socket
         self._address = address
-        self._outgoing = Outgoing(services.room, services.settings.rpc_write_limit)
+        self._outgoing = Outgoing(dispatcher.room, dispatcher.settings.rpc_write_limit)
         self._too_slow = False
         self._writing: asyncio.Task[None] | None = None
         self._subscriptions: dict[int, Subscription] = {}
@@ -47,7 +48,7 @@ class Connection:
             await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for subscription in self._subscriptions.values():
-                self._services.hub.remove(subscription)
+                self._hub.remove(subscription)
             self._outgoing.close()
             for task in (reading, writing):
                 task.cancel()
@@ -80,11 +81,11 @@ class Connection:
 
     async def _take(self, body: bytes) -> None:
         try:
-            if len(body) > self._services.settings.rpc_body_limit:
+            if len(body) > self._dispatcher.settings.rpc_body_limit:
                 raise invalid_request("The message is too large")
             message = parse(body)
             if isinstance(message, list):
-                if not 0 < len(message) <= self._services.settings.rpc_batch_limit:
+                if not 0 < len(message) <= self._dispatcher.settings.rpc_batch_limit:
                     raise invalid_request()
                 for one in message:
                     await self._take_one(one)
@@ -103,14 +104,14 @@ class Connection:
         name = message.get("method")
         kind, action = _split(name) if isinstance(name, str) else ("", "")
         if not action:
-            reply = await answer_value(self._services, message, self._address)
+            reply = await self._dispatcher.answer_value(message, self._address)
             reply.close()
             if reply.body is not None:
                 self._outgoing.answer(reply.body.decode())
             return
         id: Id = message["id"] if isinstance(message["id"], str | int | float) else None
         try:
-            self._services.limits.spend(self._address)
+            self._dispatcher.limits.spend(self._address)
             values = message.get("params") or []
             if not isinstance(values, list):
                 raise invalid_params("Invalid params: invalid type: map, expected a sequence.")
@@ -122,19 +123,18 @@ class Connection:
             self._outgoing.answer(encode_error(error, id).decode())
 
     async def _subscribe(self, kind: str, params: Params, id: Id) -> None:
-        hub = self._services.hub
-        await self._services.fault_tolerance.check(Operation.READ)
-        most = self._services.settings.rpc_subscriptions
+        await self._dispatcher.fault_tolerance.check(Operation.READ)
+        most = self._dispatcher.settings.rpc_subscriptions
         self._forget_finished()
         if len(self._subscriptions) >= most:
             raise Overloaded(f"At most {most} subscriptions on one connection")
-        subscription = Subscription(hub.next_id(), kind, self)
+        subscription = Subscription(self._hub.next_id(), kind, self)
         KINDS[kind](params, subscription)
         self._subscriptions[subscription.id] = subscription
         # The answer must come before the first notification, so nothing is awaited in between.
         self._outgoing.answer(encode_result(subscription.id, id).decode())
-        hub.add(subscription)
-        await self._services.fault_tolerance.quietly(hub.catch_up(subscription))
+        self._hub.add(subscription)
+        await self._dispatcher.fault_tolerance.quietly(self._hub.catch_up(subscription))
 
     def _unsubscribe(self, kind: str, params: Params, id: Id) -> None:
         number = to_uint(params.need(0))
@@ -143,7 +143,7 @@ class Connection:
             self._subscriptions.pop(number, None)
             raise invalid_params("Invalid subscription id.")
         del self._subscriptions[number]
-        self._services.hub.remove(subscription)
+        self._hub.remove(subscription)
         self._outgoing.answer(encode_result(True, id).decode())
 
     def _forget_finished(self) -> None:

@@ -6,16 +6,17 @@ import asyncio
 import itertools
 import logging
 from collections import deque
-from typing import TYPE_CHECKING
 
 from banking.ledger.records import HEADER_SIZE, OWNER_AT, unpack_outcome
-from rpc.chain import Tip
-from rpc.ending import end
-from rpc.filters import passes
-from rpc.follower import Followed
+from recovery.clock import Clock
+from rpc.cancellation import end
+from rpc.context import LedgerAccess
+from rpc.index.filters import passes
 from rpc.index.history import addresses_of
-from rpc.mints import decimals_of, mints_in
-from rpc.reader import AWAY
+from rpc.ledger_access.chain import Tip
+from rpc.ledger_access.follower import Followed
+from rpc.ledger_access.mints import mints_in
+from rpc.ledger_access.reader import AWAY
 from rpc.websocket.notify import (
     AccountPayloads,
     logs_payload,
@@ -27,9 +28,6 @@ from rpc.websocket.slots import SlotNews
 from rpc.websocket.subscription import Subscription
 from rpc.websocket.table import Table
 
-if TYPE_CHECKING:
-    from rpc.services import Services
-
 logger = logging.getLogger(__name__)
 
 #: Entries that wait to be finalized; beyond this the oldest are dropped, loudly.
@@ -39,8 +37,8 @@ _MOST_UNSETTLED = 100_000
 class Hub:
     """Knows all subscriptions and what is to be told to them, in order."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, ledger: LedgerAccess, *, clock: Clock, answer_limit: int) -> None:
+        self._ledger = ledger
         self.table = Table()
         self._ids = itertools.count(1)
         self._events: deque[list[Followed] | tuple[Tip | None, Tip]] = deque()
@@ -48,7 +46,7 @@ class Hub:
         self._unsettled: deque[Followed] = deque()
         self._finalized = 0
         self._epoch = 0
-        self._slots = SlotNews(services, self.table)
+        self._slots = SlotNews(ledger, self.table, clock=clock, answer_limit=answer_limit)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -86,7 +84,7 @@ class Hub:
         """Tell a new signature subscription what happened before it. Other kinds begin with what comes next."""
         if subscription.kind != "signature":
             return
-        snapshot = await self._services.reader.read(
+        snapshot = await self._ledger.reader.read(
             ("HGET", "status", subscription.topic), ("HEXISTS", "intake", subscription.topic)
         )
         status, waiting = snapshot.answers
@@ -189,7 +187,7 @@ class Hub:
         if not wanted:
             return
         parsed = any(one.encoding.parsed for *_, subscribed in wanted for one in subscribed)
-        decimals = await decimals_of(self._services, mints_in([w[2] for w in wanted])) if parsed else {}
+        decimals = await self._ledger.decimals.of(mints_in([w[2] for w in wanted])) if parsed else {}
         for slot, key, record, subscribed in wanted:
             payloads = AccountPayloads(key, record, slot, decimals)
             for subscription in subscribed:
@@ -199,7 +197,7 @@ class Hub:
         if not subscription.tell_received or subscription.received_told or subscription.done:
             return
         subscription.received_told = True
-        tip = self._services.chain.tip
+        tip = self._ledger.chain.tip
         post(subscription, received_payload(slot or (tip.slot if tip is not None else 0)))
 
     def _tell_signature(self, subscription: Subscription, slot: int, err: str | None) -> None:

@@ -13,8 +13,8 @@ from solders.signature import Signature
 from banking.ledger.records import pack_account
 from rpc.encoding.accounts import AccountEncoding
 from rpc.encoding.transactions import error_value
-from rpc.errors import RpcError
-from rpc.follower import Followed
+from rpc.jsonrpc.errors import RpcError
+from rpc.ledger_access.follower import Followed
 from rpc.websocket.subscription import NOTIFICATIONS, Subscription
 
 _encoder = msgspec.json.Encoder()

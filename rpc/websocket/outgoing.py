@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from rpc.room import Room
+from rpc.jsonrpc.answer_budget import Room
 
 #: Answers of so many bytes may wait before no more calls are read.
 _MOST_ANSWERS = 64 * 1024

@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rpc.chain import Tip
+from recovery.clock import Clock
+from rpc.context import LedgerAccess
 from rpc.encoding.blocks import encode_block
 from rpc.encoding.transactions import executed
-from rpc.errors import RpcError, invalid_request
-from rpc.follower import Followed
 from rpc.index.history import addresses_of
-from rpc.ledger_blocks import ChainBlock, read_block
-from rpc.mints import decimals_of
+from rpc.jsonrpc.errors import RpcError, invalid_request
+from rpc.ledger_access.blocks import ChainBlock
+from rpc.ledger_access.chain import Tip
+from rpc.ledger_access.follower import Followed
 from rpc.websocket.notify import in_slot, payload, post
+from rpc.websocket.subscription import Subscription
 from rpc.websocket.table import Table
-
-if TYPE_CHECKING:
-    from rpc.services import Services
-    from rpc.websocket.subscription import Subscription
 
 _MOST_COUNTED = 64
 #: After a pause only the newest slots are told one by one.
@@ -36,8 +34,10 @@ class _Counts:
 class SlotNews:
     """Tells slot, root, slotsUpdates and block subscriptions how the chain moved on."""
 
-    def __init__(self, services: Services, table: Table) -> None:
-        self._services = services
+    def __init__(self, ledger: LedgerAccess, table: Table, *, clock: Clock, answer_limit: int) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._answer_limit = answer_limit
         self._table = table
         self._counts: OrderedDict[int, _Counts] = OrderedDict()
 
@@ -86,7 +86,7 @@ class SlotNews:
                 self._update(updates, slot, "root")
 
     def _update(self, subscribed: list[Subscription], slot: int, kind: str, **more: Any) -> None:
-        timestamp = int(self._services.clock.time() * 1000)
+        timestamp = int(self._clock.time() * 1000)
         text = payload({"slot": slot, "timestamp": timestamp, "type": kind, **more})
         for one in subscribed:
             post(one, text)
@@ -103,7 +103,7 @@ class SlotNews:
 
     async def _tell_block(self, slot: int) -> None:
         try:
-            block = await read_block(self._services, slot)
+            block = await self._ledger.blocks.read(slot)
         except RpcError:
             block = None
         for one in list(self._table.all("block")):
@@ -118,7 +118,7 @@ class SlotNews:
             return
         value: dict[str, Any] = {"slot": block.slot, "err": None, "block": None}
         try:
-            decimals = await decimals_of(self._services, shape.mints(wanted))
+            decimals = await self._ledger.decimals.of(shape.mints(wanted))
             value["block"] = encode_block(wanted, shape, decimals, self._bounded())
         except RpcError as error:
             value["err"] = error.message
@@ -126,7 +126,7 @@ class SlotNews:
 
     def _bounded(self) -> Callable[[int], None]:
         """Refuses a block whose notification would be larger than an answer may be."""
-        made, limit = 0, self._services.settings.rpc_answer_limit
+        made, limit = 0, self._answer_limit
 
         def make(count: int) -> None:
             nonlocal made

@@ -8,9 +8,9 @@ from typing import Protocol
 
 from rpc.encoding.accounts import AccountEncoding
 from rpc.encoding.blocks import BlockShape, read_shape
-from rpc.errors import invalid_params, invalid_request
-from rpc.filters import Filter, read_filters
-from rpc.params import Commitment, Params, to_pubkey, wrong_type
+from rpc.index.filters import Filter, read_filters
+from rpc.jsonrpc.errors import invalid_params, invalid_request
+from rpc.jsonrpc.params import Commitment, Params, to_pubkey, wrong_type
 
 
 class Outbox(Protocol):

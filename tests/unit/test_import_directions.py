@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -104,3 +104,59 @@ def test_banking_is_layered() -> None:
                     found.append(f"{path.relative_to(ROOT)}:{line} imports {module}")
     assert not found
     assert {path.parent.name for path in ROOT.glob("banking/*/*.py")} == set(BANKING_MAY_IMPORT)
+
+
+def import_graph(sources: Mapping[str, str]) -> dict[str, set[str]]:
+    """Module to the modules that its source names in an import, `TYPE_CHECKING` and functions included.
+
+    What Python imports along the way (the `__init__` of a folder whose module is imported) does not count: such an
+    `__init__` exports what its modules define.
+    """
+    graph: dict[str, set[str]] = {}
+    for module, source in sources.items():
+        targets = set()
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Import):
+                targets |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                members = {f"{node.module}.{alias.name}" for alias in node.names}
+                targets |= members & sources.keys() or {node.module or ""}
+        graph[module] = targets & sources.keys()
+    return graph
+
+
+def circles(graph: Mapping[str, set[str]]) -> list[set[str]]:
+    """The groups of modules each of which imports, by way of others, all of its group."""
+    reached = {module: reachable(graph, module) for module in graph}
+    found: list[set[str]] = []
+    for module in graph:
+        group = {other for other in reached[module] if module in reached[other]}
+        if group and group not in found:
+            found.append(group)
+    return found
+
+
+def reachable(graph: Mapping[str, set[str]], start: str) -> set[str]:
+    seen: set[str] = set()
+    pending = list(graph[start])
+    while pending:
+        if (module := pending.pop()) not in seen:
+            seen.add(module)
+            pending += graph[module]
+    return seen
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def test_no_circle_of_files() -> None:
+    sources = {module_name(path): path.read_text() for room in MAY_IMPORT for path in modules(room)}
+    assert [sorted(group) for group in circles(import_graph(sources))] == []
+
+
+def test_a_circle_is_found() -> None:
+    late = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from a.one import One"
+    sources = {"a.one": "from a.two import Two", "a.two": late, "a.three": "import a.one"}
+    assert circles(import_graph(sources)) == [{"a.one", "a.two"}]
+    assert circles(import_graph({**sources, "a.two": "import json"})) == []

@@ -18,15 +18,15 @@ from solders.token.state import Mint, TokenAccount, TokenAccountState
 
 from banking.ledger.records import pack_account
 from recovery.clock import ManualClock
-from rpc.answer_cache import LastGood
 from rpc.encoding.accounts import AccountEncoding
 from rpc.encoding.error_text import transaction_error_text
 from rpc.encoding.instruction import Instruction
 from rpc.encoding.parsed_instructions import parse_instruction
 from rpc.encoding.token_layout import TOKEN_PROGRAM, read_mint, read_token_account, token_amount
-from rpc.errors import Overloaded, RpcError
-from rpc.limits import Limits
-from rpc.params import Config, DataSlice
+from rpc.jsonrpc.answer_cache import LastGood
+from rpc.jsonrpc.errors import Overloaded, RpcError
+from rpc.jsonrpc.limits import Limits
+from rpc.jsonrpc.params import Config, DataSlice
 
 _A, _B, _C = (Pubkey.new_unique() for _ in range(3))
 

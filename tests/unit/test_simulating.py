@@ -10,7 +10,7 @@ import pytest
 from solders.keypair import Keypair
 
 from banking.errors import VmPanic
-from rpc.simulator import Simulator
+from rpc.sending.simulator import Simulator
 from tests.ledgers import SOL, new_world
 
 

@@ -1,0 +1,1 @@
+"""Boot steps of a worker: verify the ledger before the first message, pause queues that are gated."""

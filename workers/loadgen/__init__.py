@@ -1,0 +1,1 @@
+"""The load generator: signed transfers among funded accounts, and every outcome counted."""

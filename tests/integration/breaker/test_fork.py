@@ -34,7 +34,7 @@ def test_children_count_their_own_calls_on_their_own_connections(redis_url: str,
         breaker.call(int)  # 10 pending in the parent; a child must not report them again
 
     def child() -> None:
-        assert breaker._gate._pid == os.getpid()
+        assert breaker._control._pid == os.getpid()
         for _ in range(100):
             breaker.call(int)
         breaker.flush()

@@ -16,14 +16,13 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
-import rpc.methods  # noqa: F401 - importing registers the methods
 from banking.intake.intake import Intake
 from banking.transaction import WireTransaction, verify
 from config.celery_settings import celery_settings
 from config.settings import Settings
-from rpc.collaborators import ArchivedBlocks
-from rpc.dispatch import Reply, answer
-from rpc.services import Services
+from rpc.collaborators import ArchivedBlocks, Collaborators
+from rpc.jsonrpc.dispatch import Reply
+from rpc.node import RpcNode
 from tests.ledgers import World, new_world, transfer_transaction
 
 T = TypeVar("T")
@@ -35,22 +34,22 @@ class Node:
     def __init__(self, client: redis.Redis, url: str, folder: Path, **options: Any) -> None:
         self.world: World = new_world(client, "main")
         (folder / "faucet.json").write_text(json.dumps(list(bytes(self.world.faucet))))
-        plugs: dict[str, Any] = {"blocks": ArchivedBlocks(self.world.blocks)}
-        plugs |= {name: options.pop(name) for name in ("gate", "breaker", "health") if name in options}
+        around: dict[str, Any] = {"blocks": ArchivedBlocks(self.world.blocks)}
+        around |= {name: options.pop(name) for name in ("gate", "breaker", "health") if name in options}
         self.settings = Settings(data_dir=folder, redis_url=url, **options)
         self._runner = asyncio.Runner()
-        self.services = self.run(self._make(plugs))
+        self.rpc = self.run(self._make(Collaborators(**around)))
 
-    async def _make(self, plugs: dict[str, Any]) -> Services:
+    async def _make(self, collaborators: Collaborators) -> RpcNode:
         app = Celery("test-rpc", set_as_current=False)
         app.conf.update(celery_settings(self.settings))
-        services = Services(self.settings, app=app, **plugs)
-        await services.start()
-        assert await services.follower.wait_for(await services.reader.read(), 10)
-        return services
+        made = RpcNode(self.settings, collaborators, app=app)
+        await made.start()
+        assert await made.context.indexes.follower.wait_for(await made.context.ledger.reader.read(), 10)
+        return made
 
     def close(self) -> None:
-        self.run(self.services.stop())
+        self.run(self.rpc.stop())
         self._runner.close()
 
     def run(self, work: Awaitable[T]) -> T:
@@ -61,7 +60,7 @@ class Node:
 
     def post(self, body: bytes) -> Reply:
         """The answer to the bytes of a request."""
-        reply = self.run(answer(self.services, body, "test"))
+        reply = self.run(self.rpc.dispatcher.answer(body, "test"))
         reply.close()
         return reply
 

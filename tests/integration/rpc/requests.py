@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from solders.keypair import Keypair
 
 import rpc.methods  # noqa: F401 - importing registers the methods
-from rpc.registry import METHODS
+from rpc.jsonrpc.registry import METHODS
 
 JSON_RPC_CODES = frozenset({-32700, -32600, -32601, -32602, -32603, *range(-32019, -32000)})
 

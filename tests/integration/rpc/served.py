@@ -17,10 +17,9 @@ from websockets.sync.client import ClientConnection, connect
 
 from config.celery_settings import celery_settings
 from config.settings import Settings
-from rpc.collaborators import ArchivedBlocks
+from rpc.collaborators import ArchivedBlocks, Collaborators
+from rpc.node import RpcNode
 from rpc.runner import uvicorn_config
-from rpc.server import create_app
-from rpc.services import Services
 from tests.ledgers import World, new_world
 
 
@@ -33,8 +32,8 @@ class Served:
         settings = Settings(data_dir=folder, redis_url=url, **options)
         app = Celery("test-rpc", set_as_current=False)
         app.conf.update(celery_settings(settings))
-        self.services = Services(settings, app=app, blocks=ArchivedBlocks(self.world.blocks))
-        self._server = uvicorn.Server(uvicorn_config(create_app(services=self.services), settings))
+        self.rpc = RpcNode(settings, Collaborators(blocks=ArchivedBlocks(self.world.blocks)), app=app)
+        self._server = uvicorn.Server(uvicorn_config(self.rpc.application(), settings))
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._socket.getsockname()[1])
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
@@ -50,7 +49,7 @@ class Served:
     def start(self) -> None:
         self._thread.start()
         deadline = time.monotonic() + 20
-        while not self._server.started or self.services.follower.seq < 0:
+        while not self._server.started or self.rpc.context.indexes.follower.seq < 0:
             assert time.monotonic() < deadline, "the server did not start"
             time.sleep(0.01)
 

@@ -9,7 +9,7 @@ from solders.pubkey import Pubkey
 from banking.execution.account_access import program_data_key
 from recovery.breaker import CircuitBreaker, CircuitBreakerConfig
 from recovery.breaker.errors import CircuitOpenError
-from rpc.cloning import UpstreamRefused, UpstreamUnavailable, clone_accounts, upstream_breaker
+from rpc.sandbox.cloning import UpstreamRefused, UpstreamUnavailable, clone_accounts, upstream_breaker
 from tests.clients.stack import free_port
 from tests.integration.rpc.served import Served
 

@@ -118,10 +118,10 @@ def test_health_says_when_sealing_is_late(make_node: MakeNode) -> None:
 
     node = make_node()
     assert node.call("getHealth") == "ok"
-    node.services.chain.slot_since -= 60
+    node.rpc.context.ledger.chain.slot_since -= 60
     error = node.error("getHealth")
     assert error["code"] == -32005
     assert error["data"]["numSlotsBehind"] >= 100
-    node.services.chain.slot_since += 60
-    node.services.health = Nobody()
+    node.rpc.context.ledger.chain.slot_since += 60
+    node.rpc.context.node.health = Nobody()
     assert "no worker consumes" in node.error("getHealth")["message"]

@@ -68,12 +68,12 @@ def test_a_new_server_builds_the_same_indexes(node: Node) -> None:
         node.pay(Keypair().pubkey(), 10**9)
     node.seal()
     node.call("getProgramAccounts", str(TOKEN_PROGRAM), _PROCESSED)
-    follower = node.services.follower
+    follower = node.rpc.context.indexes.follower
     seen = follower.accounts
     listed = node.call("getSignaturesForAddress", str(node.world.faucet.pubkey()))
     fresh = AccountIndex(1000)
     follower.accounts, follower.history = fresh, History(1000)
-    node.services.accounts, node.services.history = fresh, follower.history
+    node.rpc.context.indexes.accounts, node.rpc.context.indexes.history = fresh, follower.history
     node.run(follower._build())
     assert len(fresh) == len(seen)
     for by, value in (("program", bytes(TOKEN_PROGRAM)), ("mint", bytes(tokens.mint)), ("program", bytes(32))):
@@ -94,8 +94,8 @@ def test_a_new_server_finds_older_history_in_the_archive(node: Node) -> None:
     entries: Any = node.world.ledger.client.xrange(journal)
     names = [name for name, _ in entries]
     node.world.ledger.client.xdel(journal, *names[:5])
-    node.run(node.services.follower._build())
-    history = node.services.history
+    node.run(node.rpc.context.indexes.follower._build())
+    history = node.rpc.context.indexes.history
     while len(history) < 10:
         node.run(asyncio.sleep(0.01))
     assert node.call("getSignaturesForAddress", str(target)) == listed
@@ -138,7 +138,7 @@ def test_a_restored_ledger_is_indexed_anew_before_it_is_searched(node: Node) -> 
     client.delete(old.journal)
     found = node.call("getTokenAccountsByOwner", owner, mint, _PROCESSED)["value"]
     assert _keys(found) == {str(tokens.first)}
-    assert bytes(tokens.second) not in node.services.accounts.find("mint", bytes(tokens.mint))
+    assert bytes(tokens.second) not in node.rpc.context.indexes.accounts.find("mint", bytes(tokens.mint))
 
 
 def test_too_many_accounts_are_told_instead_of_half_an_answer(make_node: MakeNode) -> None:
@@ -152,7 +152,7 @@ def test_a_tail_that_redis_lost_is_not_told_although_its_numbers_were_handed_out
     lost, kept = Keypair().pubkey(), Keypair().pubkey()
     before = {key: client.dump(key) for key in client.keys("*")}
     _pay_unsealed(node, lost)
-    while node.services.follower.seq < node.world.ledger.state().seq:
+    while node.rpc.context.indexes.follower.seq < node.world.ledger.state().seq:
         node.run(asyncio.sleep(0.01))
     client.delete(*client.keys("*"))
     for key, value in before.items():

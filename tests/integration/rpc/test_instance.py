@@ -19,7 +19,7 @@ from solders.keypair import Keypair
 
 from recovery.connections import connect
 from recovery.degradation import DegradationManager
-from rpc.server import STALE_HEADER
+from rpc.http.server import STALE_HEADER
 from tests.clients.stack import Stack, running_stack
 from tests.integration.rpc.served import Subscriber
 from tests.integration.waiting import wait_until

@@ -17,8 +17,7 @@ from solders.transaction import VersionedTransaction
 from banking.intake.dead_letters import Burial
 from banking.intake.reasons import Reason
 from config.queues import TRANSACTIONS
-from rpc.dispatch import answer
-from rpc.transaction_input import unverified
+from rpc.sending.transaction_input import unverified
 from tasks.receipts import Receipt, Verdict
 from tests.integration.rpc.conftest import MakeNode
 from tests.integration.rpc.node import Node, base64_of, signature_of
@@ -128,7 +127,7 @@ def test_concurrent_sends_share_messages(make_node: MakeNode) -> None:
             ).encode()
             for one in transactions
         ]
-        replies = await asyncio.gather(*(answer(node.services, body, "test") for body in bodies))
+        replies = await asyncio.gather(*(node.rpc.dispatcher.answer(body, "test") for body in bodies))
         assert all(reply.body is not None and b'"result"' in reply.body for reply in replies)
 
     node.run(all_at_once())
@@ -207,7 +206,7 @@ def test_an_answer_follows_from_the_code_not_from_the_words(
         # The words of all the others at once.
         return Receipt(verdict, "s", "in the dead letters; intake is full; submit again later", code=code)
 
-    monkeypatch.setattr(node.services.sender, "send", send)
+    monkeypatch.setattr(node.rpc.context.sending.sender, "send", send)
     body = {"jsonrpc": "2.0", "id": 1, "method": "sendTransaction", "params": [base64_of(_good(node)), _SKIP]}
     reply = node.post(json.dumps(body).encode())
     assert reply.body is not None

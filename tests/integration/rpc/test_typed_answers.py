@@ -12,8 +12,8 @@ import solders.rpc.responses as typed
 from solders.keypair import Keypair
 
 from rpc.encoding.token_layout import TOKEN_PROGRAM
-from rpc.performance import Sample
-from rpc.registry import METHODS
+from rpc.jsonrpc.registry import METHODS
+from rpc.ledger_access.performance import Sample
 from tests.integration.rpc.node import Node, base64_of, signature_of
 from tests.integration.rpc.tokens import Tokens, make_tokens, move_tokens
 
@@ -35,7 +35,7 @@ class Scene:
         self.moved = move_tokens(node, self.tokens, 1_500_000)
         self.signature = signature_of(self.wire)
         node.seal(3)
-        node.services.performance.samples.append(Sample(10, 9, 8, 60))
+        node.rpc.context.node.performance.samples.append(Sample(10, 9, 8, 60))
         self.raw = base64_of(node.transfer(node.world.faucet, self.target, 1))
 
 

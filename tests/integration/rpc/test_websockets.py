@@ -177,7 +177,7 @@ def test_subscriptions_and_connections_are_limited(make_served: MakeServed) -> N
         assert client.ask("slotSubscribe")["error"]["code"] == -32005
         with pytest.raises(Exception, match=r"403|closed|1008"):
             Subscriber(served.ws_url).receive(2)
-    wait_until(lambda: not served.services.limits._open, "the server has seen the end of the first")
+    wait_until(lambda: not served.rpc.dispatcher.limits._open, "the server has seen the end of the first")
     with Subscriber(served.ws_url) as again:
         assert again.call("getVersion")
 
@@ -191,7 +191,7 @@ def test_a_client_that_does_not_read_is_cut_off_and_the_others_are_served(make_s
             slow.call("logsSubscribe", "all", _PROCESSED)
         good.call("logsSubscribe", "all", _PROCESSED)
         told, deadline = 0, time.monotonic() + 60
-        while len(served.services.hub.table) > 1:
+        while len(served.rpc.hub.table) > 1:
             assert time.monotonic() < deadline, "the slow client is still served"
             wires = [served.world.transfer(sender, Keypair().pubkey(), 10**6 + told) for sender in senders]
             served.world.stage.process(wires)

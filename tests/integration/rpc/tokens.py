@@ -93,7 +93,7 @@ def _create(node: Node, payer: Keypair, account: Keypair, space: int) -> Instruc
         CreateAccountParams(
             from_pubkey=payer.pubkey(),
             to_pubkey=account.pubkey(),
-            lamports=node.services.native.minimum_balance(space),
+            lamports=node.rpc.context.ledger.native.minimum_balance(space),
             space=space,
             owner=TOKEN_PROGRAM,
         )

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 )
 
 from recovery.breaker import CircuitBreakerConfig, CircuitOpenError, CircuitState
-from recovery.breaker.admission_control import Admission, Gate
+from recovery.breaker.admission_control import Admission, AdmissionControl
 from recovery.breaker.errors import BreakerStoreError
 from recovery.breaker.redis_health import RedisLink
 from recovery.breaker.redis_store import RedisStore, text
@@ -117,7 +117,7 @@ class Process:
         )
         self.store.server, self.store.node = server, node
         shared = SharedStore(self.store, self.link, server.config, clock)
-        self.gate = Gate("dep", server.config, shared, clock, lambda before, after: None)
+        self.gate = AdmissionControl("dep", server.config, shared, clock, lambda before, after: None)
         self.calls: list[InFlight] = []
 
     def start(self) -> bool:

@@ -183,7 +183,7 @@ def test_jitter_only_lengthens(world: World) -> None:
 def test_the_ramp_lets_a_growing_share_through(world: World) -> None:
     config = CircuitBreakerConfig(failure_threshold=1, timeout=1, success_threshold=1, ramp=10, ramp_start=0.1)
     breaker = world.breaker(config)
-    breaker._gate._random.seed(7)
+    breaker._control._random.seed(7)
     fail_times(breaker, 1)
     world.advance(1)
     breaker.call(work)

@@ -41,7 +41,7 @@ def init(account_dir: Path | None, clones: tuple[str, ...], url: str) -> None:
 def _extra_accounts(account_dir: Path | None, clones: tuple[str, ...], url: str) -> dict[bytes, bytes]:
     accounts = read_account_dir(account_dir) if account_dir is not None else {}
     if clones:
-        from rpc.cloning import clone_accounts
+        from rpc.sandbox.cloning import clone_accounts
 
         try:
             keys = [Pubkey.from_string(address) for address in clones]

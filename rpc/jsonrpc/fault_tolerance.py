@@ -1,0 +1,179 @@
+"""What stands around every method: the degradation gate, the breaker, retries and a time limit."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any, Protocol, TypeVar
+
+from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable, StaleEpoch
+from recovery.clock import SYSTEM_CLOCK, Clock
+from recovery.errors import Refused
+from recovery.protocols import GateProtocol
+from recovery.retry.classification import retry_on
+from recovery.retry.policy import RetryPolicy
+from rpc.jsonrpc.errors import RpcError
+from rpc.jsonrpc.registry import Operation
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+#: Whose modes rule an operation: the server's own, and for what is taken in also that of the intake.
+COMPONENTS = {"WRITE": ("rpc", "intake")}
+#: A verdict is looked up again after this long, and not used after twice that (seconds).
+_GATE_AGE = 0.1
+
+
+class AsyncBreakerProtocol(Protocol):
+    """A circuit breaker for an event loop."""
+
+    def permit(self) -> AbstractAsyncContextManager[Any]:
+        """The context in which to use what the breaker guards; entering raises `Refused` while it is open."""
+
+
+class RedisAway(RpcError):
+    """The ledger's Redis does not answer; reads may be answered from the last good answers instead."""
+
+    def __init__(self, reason: str, *, retry_after: float = 1.0) -> None:
+        super().__init__(-32005, f"Node is unhealthy: {reason}", {"numSlotsBehind": None}, retry_after=retry_after)
+
+
+class ModeRefused(RpcError):
+    """The degradation mode does not allow the operation. `offline`: nothing is allowed at all."""
+
+    def __init__(self, message: str, retry_after: float, *, offline: bool) -> None:
+        super().__init__(-32005, message, {"numSlotsBehind": None}, retry_after=retry_after)
+        self.offline = offline
+
+
+class _PolledGate:
+    """Verdicts of a gate, looked up in a thread so that the event loop never waits for one."""
+
+    def __init__(self, gate: GateProtocol, clock: Clock) -> None:
+        self._gate = gate
+        self._clock = clock
+        self._verdicts: dict[Operation, Refused | None] = {}
+        self._looked_at = float("-inf")
+        self._looking: asyncio.Task[None] | None = None
+
+    async def check(self, operation: Operation) -> None:
+        """Raises the gate's refusal."""
+        age = self._clock.monotonic() - self._looked_at
+        if age >= _GATE_AGE and self._looking is None:
+            self._looking = asyncio.create_task(self._look())
+        # Under load a verdict serves a little longer, while the next one is on its way; after a pause it does not.
+        if age >= 2 * _GATE_AGE and self._looking is not None:
+            await asyncio.shield(self._looking)
+        refusal = self._verdicts.get(operation)
+        if refusal is not None:
+            raise refusal
+
+    async def _look(self) -> None:
+        try:
+            # All at once, so that no two operations are judged by different modes.
+            self._verdicts = await asyncio.to_thread(lambda: {one: self._ask(one) for one in Operation})
+            self._looked_at = self._clock.monotonic()
+        finally:
+            self._looking = None
+
+    def _ask(self, operation: Operation) -> Refused | None:
+        try:
+            for component in COMPONENTS.get(operation.value, ("rpc",)):
+                self._gate.check(component, operation.value)
+        except Refused as refusal:
+            return refusal
+        return None
+
+
+class FaultTolerance:
+    """Runs operations; knows nothing of what they do."""
+
+    def __init__(
+        self,
+        *,
+        read_timeout: float,
+        write_timeout: float,
+        gate: GateProtocol | None = None,
+        breaker: AsyncBreakerProtocol | None = None,
+        retry: RetryPolicy | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._gate = _PolledGate(gate, clock) if gate is not None else None
+        self._breaker = breaker
+        policy = retry or RetryPolicy.preset("rpc", retryable=retry_on(LedgerUnavailable, StaleEpoch))
+        self._reads = policy.using(name="rpc")
+        self._timeouts = {Operation.WRITE: write_timeout}
+        self._read_timeout = read_timeout
+
+    async def execute_with_fault_tolerance(
+        self,
+        operation: Callable[[], Awaitable[T]],
+        name: str,
+        kind: Operation = Operation.READ,
+        *,
+        local: bool = False,
+        timeout: float | None = None,
+    ) -> T:
+        """The answer of `operation`; `name` is for the log, `local` operations need no Redis.
+
+        Raises RpcError: ModeRefused, RedisAway, or what the operation itself says. `timeout` is in seconds.
+        """
+        await self.check(kind)
+        if local:
+            return await operation()
+        limit = timeout or self._timeouts.get(kind, self._read_timeout)
+        try:
+            async with asyncio.timeout(limit):
+                return await self._guarded(operation, kind)
+        except TimeoutError:
+            logger.warning("%s took longer than %g s", name, limit)
+            raise RedisAway(f"no answer within {limit:g} s") from None
+        except (LedgerUnavailable, StaleEpoch) as error:
+            raise RedisAway("the ledger does not answer") from error
+        except (LedgerMissing, LedgerRestoring) as error:
+            raise RedisAway(str(error)) from error
+        except Refused as error:
+            raise RedisAway("the circuit to the ledger is open", retry_after=error.retry_after) from error
+
+    async def check(self, kind: Operation) -> None:
+        """Ask the degradation gate. Raises ModeRefused."""
+        if self._gate is None:
+            return
+        try:
+            await self._gate.check(kind)
+        except Refused as refusal:
+            mode = str(getattr(refusal, "mode", "degraded"))
+            raise ModeRefused(
+                f"Node is unhealthy: {kind.value} is refused, the RPC is in mode {mode}",
+                refusal.retry_after,
+                offline=mode == "OFFLINE",
+            ) from None
+
+    async def quietly(self, work: Awaitable[None]) -> None:
+        """Do `work`; a ledger that does not answer is only told to the log."""
+        try:
+            async with asyncio.timeout(self._read_timeout):
+                await work
+        except (LedgerUnavailable, LedgerMissing, LedgerRestoring, TimeoutError) as error:
+            logger.warning("The ledger does not answer: %s", error)
+
+    async def _guarded(self, operation: Callable[[], Awaitable[T]], kind: Operation) -> T:
+        # Sends are not repeated here: the client holds the signature and knows that it may ask again.
+        if kind is Operation.WRITE:
+            answer = await self._permitted(operation)
+        else:
+            answer = await self._reads.acall(self._permitted, operation)
+        if isinstance(answer, RpcError):
+            raise answer
+        return answer
+
+    async def _permitted(self, operation: Callable[[], Awaitable[T]]) -> T | RpcError:
+        context: AbstractAsyncContextManager[Any] = nullcontext() if self._breaker is None else self._breaker.permit()
+        async with context:
+            try:
+                return await operation()
+            except RpcError as error:
+                # The client's mistake says nothing about the ledger.
+                return error

@@ -1,0 +1,113 @@
+"""Blocks: recent ones from the journal in Redis, older ones from the archive."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from banking.blocks.block import Block
+from banking.ledger.journal import JournalEntry
+from rpc.jsonrpc.errors import block_cleaned_up, block_not_available
+from rpc.ledger_access.chain import Chain
+from rpc.ledger_access.follower import journal_entry
+from rpc.ledger_access.reader import LedgerReader
+
+
+@dataclass(frozen=True, slots=True)
+class ChainBlock:
+    """One finalized block; `time_ms` is None when nobody remembers it."""
+
+    slot: int
+    parent_hash: bytes
+    hash: bytes
+    time_ms: int | None
+    entries: Sequence[JournalEntry]
+
+
+class BlockSource(Protocol):
+    """The archive's blocks. Called in a thread."""
+
+    def read(self, slot: int) -> Block | None:
+        """The block of `slot`, None when there is none (any more)."""
+
+    def first_slot(self) -> int | None:
+        """The oldest slot that `read` can answer for."""
+
+
+class BlockReader:
+    """Reads finalized blocks and their entries; without an archive, only those that Redis still holds."""
+
+    def __init__(self, reader: LedgerReader, chain: Chain, archive: BlockSource | None) -> None:
+        self._reader = reader
+        self._chain = chain
+        self._archive = archive
+
+    async def first_available(self) -> int:
+        """The oldest slot whose block can be read."""
+        if self._archive is not None:
+            first = await asyncio.to_thread(self._archive.first_slot)
+            if first is not None:
+                return first
+        snapshot = await self._reader.read(("HVALS", "blockhashes"))
+        slots = [int(slot) for slot in snapshot.answers[0]]
+        # A block needs its own hash and its parent's.
+        return max(1, min(slots, default=1))
+
+    async def read(self, slot: int) -> ChainBlock:
+        """The block of a finalized slot. Raises -32004 when it is not finalized yet, -32001 when it is gone."""
+        snapshot = await self._reader.read()
+        if slot > snapshot.finalized:
+            raise block_not_available(slot)
+        block = await self._recent(slot)
+        if block is None and self._archive is not None:
+            found = await asyncio.to_thread(self._archive.read, slot)
+            if found is not None:
+                return ChainBlock(slot, found.header.parent, found.hash, found.header.time_ms, found.entries)
+        if block is None:
+            raise block_cleaned_up(slot, await self.first_available())
+        return block
+
+    async def _recent(self, slot: int) -> ChainBlock | None:
+        snapshot = await self._reader.read_alone(
+            ("XRANGE", "journal", f"{slot}-0", str(slot)),
+            ("HGETALL", "blockhashes"),
+            ("XRANGE", "journal", "-", "+", "COUNT", 1),
+        )
+        found, blockhashes, first = snapshot.answers
+        if self._archive is not None and (not first or int(first[0][0].partition(b"-")[0]) >= slot):
+            # The journal begins after it, or in the middle of it.
+            return None
+        closed_ms = self._chain.closed_ms(slot)
+        if self._archive is not None and closed_ms is None:
+            # Only its block tells when it was closed.
+            return None
+        by_slot = {int(at): blockhash for blockhash, at in blockhashes.items()}
+        own, parent = by_slot.get(slot + 1), by_slot.get(slot)
+        if own is None or parent is None:
+            return None
+        entries = [journal_entry(name, fields) for name, fields in found]
+        return ChainBlock(slot, parent, own, closed_ms, entries)
+
+    async def find_entry(self, slot: int, seq: int) -> JournalEntry | None:
+        """One journal entry, from Redis or from the archive."""
+        name = f"{slot}-{seq}"
+        snapshot = await self._reader.read(("XRANGE", "journal", name, name))
+        found = snapshot.answers[0]
+        if found:
+            return journal_entry(*found[0])
+        if self._archive is None:
+            return None
+        block = await asyncio.to_thread(self._archive.read, slot)
+        if block is None:
+            return None
+        return next((entry for entry in block.entries if entry.seq == seq), None)
+
+    async def time_of(self, slot: int) -> int | None:
+        """Unix seconds of a slot, None when nobody remembers them."""
+        known = self._chain.closed_ms(slot)
+        if known is None and self._archive is not None:
+            block = await asyncio.to_thread(self._archive.read, slot)
+            known = None if block is None else block.header.time_ms
+        return None if known is None else known // 1000

@@ -1,0 +1,123 @@
+"""Where the chain stands, followed by a short poll: what is finalized, and who waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from recovery.clock import SYSTEM_CLOCK, Clock
+from rpc.cancellation import end
+from rpc.ledger_access.reader import AWAY, LedgerReader, Snapshot
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.025
+_AFTER_FAILURE_SECONDS = 0.25
+#: Slots whose times are remembered here, for blocks that are not in the archive yet.
+_TIMES_KEPT = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """The chain's end. `finalized_seq` is the last sequence number in the slots up to `finalized`."""
+
+    epoch: int
+    slot: int
+    finalized: int
+    finalized_seq: int
+
+
+Listener = Callable[["Tip | None", Tip], None]
+
+
+class Chain:
+    """Polls the ledger's counters; tells listeners of every change; lets callers wait for finality."""
+
+    def __init__(self, reader: LedgerReader, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._reader = reader
+        self.tip: Tip | None = None
+        self._clock = clock
+        #: When the open slot was first seen, on the monotonic clock.
+        self.slot_since = clock.monotonic()
+        self.listeners: list[Listener] = []
+        #: Unix time (ms) of the slots that were seen to begin.
+        self.slot_times_ms: dict[int, int] = {}
+        self._time_order: deque[int] = deque()
+        self._waiting: set[tuple[int, asyncio.Future[None]]] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="rpc-chain")
+
+    async def stop(self) -> None:
+        await end(self._task)
+
+    def slot_age(self, snapshot: Snapshot) -> float:
+        """Seconds since this server saw `snapshot`'s open slot begin, by its monotonic clock: no time of day counts."""
+        known = self.tip is not None and (self.tip.epoch, self.tip.slot) == (snapshot.epoch, snapshot.slot)
+        return self._clock.monotonic() - self.slot_since if known else 0.0
+
+    def closed_ms(self, slot: int) -> int | None:
+        """When `slot` was closed (Unix ms), as its block says too; None when this server did not see it."""
+        return self.slot_times_ms.get(slot + 1)
+
+    async def wait_finalized(self, slot: int, timeout: float) -> bool:
+        """Return once `slot` is finalized; False when it is not within `timeout` seconds."""
+        if self.tip is not None and self.tip.finalized >= slot:
+            return True
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        entry = (slot, future)
+        self._waiting.add(entry)
+        try:
+            await asyncio.wait_for(future, timeout)
+        except TimeoutError:
+            return False
+        finally:
+            self._waiting.discard(entry)
+        return True
+
+    async def _run(self) -> None:
+        down = False
+        while True:
+            try:
+                await self._poll()
+                if down:
+                    logger.warning("Redis answers again")
+                down = False
+                await asyncio.sleep(POLL_SECONDS)
+            except AWAY as error:
+                if not down:
+                    logger.warning("Cannot follow the ledger: %s", error)
+                down = True
+                await asyncio.sleep(_AFTER_FAILURE_SECONDS)
+
+    async def _poll(self) -> None:
+        snapshot = await self._reader.read()
+        old = self.tip
+        if old is not None and (old.epoch, old.slot, old.finalized) == _place(snapshot):
+            return
+        if old is None or (old.epoch, old.slot) != (snapshot.epoch, snapshot.slot):
+            self.slot_since = self._clock.monotonic()
+        tip = Tip(snapshot.epoch, snapshot.slot, snapshot.finalized, snapshot.finalized_seq)
+        self._note_time(snapshot)
+        self.tip = tip
+        for slot, future in list(self._waiting):
+            if slot <= tip.finalized and not future.done():
+                future.set_result(None)
+        for listener in self.listeners:
+            listener(old, tip)
+
+    def _note_time(self, snapshot: Snapshot) -> None:
+        if snapshot.slot in self.slot_times_ms:
+            return
+        self.slot_times_ms[snapshot.slot] = snapshot.slot_time_ms
+        self._time_order.append(snapshot.slot)
+        while len(self._time_order) > _TIMES_KEPT:
+            self.slot_times_ms.pop(self._time_order.popleft(), None)
+
+
+def _place(snapshot: Snapshot) -> tuple[int, int, int]:
+    return snapshot.epoch, snapshot.slot, snapshot.finalized

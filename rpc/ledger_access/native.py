@@ -1,0 +1,52 @@
+"""Builtin programs and sysvars: accounts that live in the VM alone, shown as the VM has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from solders.litesvm import LiteSVM
+
+from banking.execution.native import NATIVE_LOADER, SYSVAR_OWNER
+from banking.execution.sysvars import (
+    CLOCK,
+    EPOCH_SCHEDULE,
+    EPOCH_SCHEDULE_DATA,
+    HASHED,
+    sysvar_account,
+    sysvar_data,
+)
+from banking.ledger.records import pack_account
+from banking.ledger.slot_context import slot_context
+from rpc.ledger_access.reader import Snapshot
+
+_CLOCK = bytes(CLOCK)
+
+
+class NativeAccounts:
+    """Records of the accounts that no ledger holds."""
+
+    def __init__(self) -> None:
+        vm = LiteSVM()
+        owned = [*vm.get_program_accounts(NATIVE_LOADER), *vm.get_program_accounts(SYSVAR_OWNER)]
+        self._records = {bytes(key): pack_account(account) for key, account in owned}
+        self._records[bytes(EPOCH_SCHEDULE)] = pack_account(sysvar_account(EPOCH_SCHEDULE_DATA))
+        self._rent = vm.get_rent()
+
+    def needs_blockhashes(self, keys: Iterable[bytes]) -> bool:
+        """Whether one of `keys` is a sysvar of recent blocks' hashes."""
+        return not HASHED.isdisjoint(keys)
+
+    def record(self, key: bytes, snapshot: Snapshot, blockhashes: Mapping[bytes, bytes] | None = None) -> bytes:
+        """The record of a native account as programs see it in the open slot, b"" when `key` is none.
+
+        `blockhashes` are the ledger's, for what needs them.
+        """
+        if key == _CLOCK or (key in HASHED and blockhashes is not None):
+            pairs = ((value, int(since)) for value, since in (blockhashes or {}).items())
+            data = sysvar_data(key, slot_context(snapshot.slot, snapshot.slot_time_ms, pairs))
+            return pack_account(sysvar_account(data or b""))
+        return self._records.get(key, b"")
+
+    def minimum_balance(self, size: int) -> int:
+        """Lamports that exempt an account of `size` bytes of data from rent."""
+        return self._rent.minimum_balance(size)

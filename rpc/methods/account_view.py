@@ -1,0 +1,123 @@
+"""Accounts as of a commitment, with the slot that the answer is true at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from banking.ledger.versions import sequence
+from rpc.jsonrpc.errors import min_context_slot_not_reached, node_unhealthy
+from rpc.jsonrpc.params import Commitment, Config
+from rpc.jsonrpc.registry import Call
+from rpc.ledger_access.reader import ACCOUNTS, Command, Snapshot
+
+
+def response_context(slot: int) -> dict[str, Any]:
+    """The `context` member of an answer."""
+    return {"apiVersion": API_VERSION, "slot": slot}
+
+
+API_VERSION = "3.1.0"
+#: Accounts of so many bytes together are read beside everybody else's, without asking for room.
+_SMALL_BYTES = 128 * 1024
+
+
+def slot_at(snapshot: Snapshot, commitment: Commitment) -> int:
+    """The newest slot at `commitment`."""
+    return snapshot.finalized if commitment.settled else snapshot.slot
+
+
+def require_slot(slot: int, config: Config) -> None:
+    """Raises -32016 when `slot` is before the client's `minContextSlot`."""
+    least = config.min_context_slot()
+    if least is not None and slot < least:
+        raise min_context_slot_not_reached(slot)
+
+
+async def read_at(call: Call, config: Config, *commands: Command) -> tuple[int, Snapshot]:
+    """Answers to `commands`, with the slot to tell: the newest at the commitment in `config`."""
+    snapshot = await call.context.ledger.reader.read(*commands)
+    slot = slot_at(snapshot, config.commitment())
+    require_slot(slot, config)
+    return slot, snapshot
+
+
+async def records_at(call: Call, keys: Sequence[bytes], commitment: Commitment) -> tuple[int, list[bytes]]:
+    """The records of `keys` (b"" = absent), all of one moment, and the slot they are true at.
+
+    Redis holds the newest state only. When that is not finalized for one of `keys` and the commitment asks for it,
+    this waits until it is, so that what is told as finalized cannot be lost. Raises -32005 when sealing stalls, and
+    when together they are larger than an answer may be.
+    """
+    context = call.context
+    if not keys:
+        snapshot = await context.ledger.reader.read()
+        return slot_at(snapshot, commitment), []
+    distinct = list(dict.fromkeys(keys))
+    read = await read_accounts(call, distinct, _SMALL_BYTES)
+    while isinstance(read, Sizes):
+        # Large: not together with everybody else's, and only with room for it. It may grow meanwhile.
+        await call.claim.heavy(read.total)
+        read = await read_accounts(call, distinct, read.total, alone=True)
+    slot = await settled_slot(call, read, commitment)
+    return slot, [read.records[key] for key in keys]
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The accounts are larger than there was room for: their sizes in bytes, in the order asked."""
+
+    sizes: list[int]
+
+    @property
+    def total(self) -> int:
+        return sum(self.sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Accounts by key (b"" = absent), their versions, and the moment they were read at."""
+
+    snapshot: Snapshot
+    records: dict[bytes, bytes]
+    versions: list[bytes | None]
+
+
+async def read_accounts(call: Call, keys: Sequence[bytes], most_bytes: int, *, alone: bool = False) -> Records | Sizes:
+    """The newest records of `keys` if they have no more than `most_bytes` together."""
+    context = call.context
+    read = context.ledger.reader.read_alone if alone else context.ledger.reader.read
+    arguments: tuple[Any, ...] = (most_bytes, *keys)
+    commands: list[Command] = [(ACCOUNTS, "accounts", *arguments)]
+    if context.ledger.native.needs_blockhashes(keys):
+        commands.append(("HGETALL", "blockhashes"))
+    snapshot = await read(*commands)
+    hashes = snapshot.answers[1] if len(commands) > 1 else None
+    sizes, *found = snapshot.answers[0]
+    if not found:
+        return Sizes(sizes)
+    native = context.ledger.native
+    records = {key: record or native.record(key, snapshot, hashes) for key, record in zip(keys, found[0], strict=True)}
+    return Records(snapshot, records, found[1])
+
+
+async def settled_slot(call: Call, read: Records, commitment: Commitment) -> int:
+    """The slot that `read` is true at, once it is as settled as `commitment` asks for. Raises -32005."""
+    context, snapshot = call.context, read.snapshot
+    if not commitment.settled:
+        return snapshot.slot
+    newest = max((sequence(version) for version in read.versions if version), default=0)
+    if newest <= snapshot.finalized_seq:
+        return snapshot.finalized
+    wait = context.settings.rpc_commitment_wait
+    if not await context.ledger.chain.wait_finalized(snapshot.slot, wait):
+        tip = context.ledger.chain.tip
+        behind = snapshot.slot - (snapshot.finalized if tip is None else tip.finalized)
+        raise node_unhealthy(f"Node is behind by {behind} slots", behind)
+    return snapshot.slot
+
+
+def with_context(value: Any, slot: int) -> dict[str, Any]:
+    """An answer with its context."""
+    return {"context": response_context(slot), "value": value}

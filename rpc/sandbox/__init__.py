@@ -1,0 +1,1 @@
+"""What only a sandbox has: airdrops out of the genesis account, and accounts cloned from another cluster."""

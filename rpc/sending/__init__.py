@@ -1,0 +1,1 @@
+"""The way of a transaction into the ledger's intake, or into the VM alone when it is only simulated."""
