@@ -27,15 +27,15 @@ async def send_transaction(call: Call) -> str:
     commitment = config.commitment(name="preflightCommitment")
     # A transaction stays in intake until it has its outcome, so there is nothing to re-broadcast.
     config.uint("maxRetries")
-    wire = verified(raw)
+    transaction = verified(raw)
     if "minContextSlot" in config:
         require_slot(slot_at(await call.context.ledger.reader.read(), commitment), config)
     if not skip:
-        done = await run(call, wire)
+        done = await run(call, transaction)
         failure = preflight_failure(done)
         if failure is not None:
             raise failure
-    return await _send(call, wire)
+    return await _send(call, transaction)
 
 
 @method("requestAirdrop", Operation.WRITE)
@@ -52,14 +52,14 @@ async def request_airdrop(call: Call) -> str:
     return await _send(call, verified(bytes(transaction)))
 
 
-async def _send(call: Call, wire: VerifiedTransaction) -> str:
-    receipt = await call.context.sending.sender.send(wire)
+async def _send(call: Call, transaction: VerifiedTransaction) -> str:
+    receipt = await call.context.sending.sender.send(transaction)
     if receipt.verdict is Verdict.REJECTED:
         raise _refusal(receipt)
     if receipt.code is Reason.DEAD_LETTER:
         raise invalid_params(f"Transaction was given up before: {receipt.reason}")
-    call.context.sending.accepted(wire.signature)
-    return str(Signature.from_bytes(wire.signature))
+    call.context.sending.accepted(transaction.signature)
+    return str(Signature.from_bytes(transaction.signature))
 
 
 def _refusal(receipt: Receipt) -> RpcError:

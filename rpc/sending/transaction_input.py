@@ -11,7 +11,7 @@ from solders.transaction import SanitizeError, VersionedTransaction
 
 from banking.errors import InvalidTransaction
 from banking.intake.reasons import Reason
-from banking.transaction import PACKET_BYTES, VerifiedTransaction, WireTransaction, verify
+from banking.transaction import PACKET_BYTES, SignedTransaction, VerifiedTransaction, verify
 from rpc.jsonrpc.errors import RpcError, invalid_params, signature_verification_failure
 from rpc.jsonrpc.params import Config
 
@@ -71,7 +71,7 @@ def verified(raw: bytes) -> VerifiedTransaction:
         raise invalid_params(f"failed to deserialize {_TYPE}: {error.reason}") from None
 
 
-def unverified(raw: bytes) -> WireTransaction:
+def unverified(raw: bytes) -> SignedTransaction:
     """A well-formed transaction whose signatures nobody has looked at: for simulation only. Raises -32602."""
     try:
         parsed = VersionedTransaction.from_bytes(raw)
@@ -86,4 +86,4 @@ def unverified(raw: bytes) -> WireTransaction:
         raise invalid_params(f"invalid transaction: {error}") from None
     # Nobody vouches for its signature, which may be another's: it goes by its message alone.
     message_hash = bytes(message.hash())
-    return WireTransaction(raw, parsed, 2 * message_hash, message_hash, bytes(message.recent_blockhash))
+    return SignedTransaction(raw, parsed, 2 * message_hash, message_hash, bytes(message.recent_blockhash))
