@@ -336,7 +336,7 @@ def test_what_never_was_a_transaction_cannot_be_replayed(shell: Shell, dead: str
 
 def test_a_given_up_task_is_sent_again(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[DeadLetter] = []
-    monkeypatch.setattr("workers.cli.deadletter.send_again", lambda app, letter: sent.append(letter))
+    monkeypatch.setattr("workers.cli.commands.deadletter.send_again", lambda app, letter: sent.append(letter))
     letter = DeadLetter(
         id=b"task-1", kind=queues.SWEEP, payload=b"{}", reason="bug", attempts=1, first_at=1.0, last_at=2.0
     )

@@ -13,13 +13,13 @@ from banking.from_settings import open_recovery, read_recovery
 from config.settings import get_settings
 from recovery.checkpoints import Manifest, UnknownCheckpoint
 from recovery.checkpoints.facade import Checkpoint
-from workers.cli.base import Group
 from workers.cli.errors import CommandFailed
+from workers.cli.root import trunkline
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="For scripts.")
 
 
-@click.group(cls=Group)
+@trunkline.group()
 def checkpoint() -> None:
     """Make, list, show, verify and restore checkpoints."""
 

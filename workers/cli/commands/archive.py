@@ -18,11 +18,11 @@ from banking.restore.ledger_recovery import LedgerRecovery
 from config.settings import get_settings
 from oracle import BadArchive, OracleError, Report
 from recovery.archive import MAX_OBJECT_BYTES, NotFound
-from workers.cli.base import Group
 from workers.cli.errors import CommandFailed
+from workers.cli.root import trunkline
 
 
-@click.group(cls=Group)
+@trunkline.group()
 def archive() -> None:
     """Look after the archive."""
 

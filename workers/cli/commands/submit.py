@@ -16,9 +16,9 @@ import click
 from banking.intake.intake import MAX_AT_ONCE
 from tasks.receipts import Receipt, Verdict
 from tasks.submission import Submitter
-from workers.cli.base import Command
 from workers.cli.connection import open_ledger, open_submitter
 from workers.cli.errors import CommandFailed
+from workers.cli.root import trunkline
 from workers.loadgen.lines import transaction_lines
 from workers.loadgen.tracking import OutcomeTracker, Resolved
 
@@ -39,7 +39,7 @@ class Tally:
     dead: int = 0
 
 
-@click.command(cls=Command)
+@trunkline.command()
 @click.argument("file", type=click.File("rb"))
 @click.option("--wait", is_flag=True, help="Wait for the outcomes.")
 @click.option(

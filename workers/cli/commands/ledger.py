@@ -21,9 +21,9 @@ from banking.restore.checkpointing import checkpoint_store
 from config.settings import get_settings
 from recovery.archive.names import unfold_segment
 from recovery.errors import ConfigurationError
-from workers.cli.base import Group
 from workers.cli.connection import open_board
 from workers.cli.errors import CommandFailed
+from workers.cli.root import trunkline
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="For scripts.")
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -35,7 +35,7 @@ def _check_name(_context: click.Context, _option: click.Parameter, name: str) ->
     return name
 
 
-@click.group(cls=Group)
+@trunkline.group()
 def ledger() -> None:
     """List, fork, export, import and drop ledgers."""
 

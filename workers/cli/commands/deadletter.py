@@ -16,15 +16,15 @@ from config.app import app
 from recovery.dead_letters import DeadLetter, DeadLetters
 from recovery.task.dead_letters import send_again
 from tasks.enqueue import enqueue
-from workers.cli.base import Group
 from workers.cli.connection import open_ledger
 from workers.cli.errors import CommandFailed
+from workers.cli.root import trunkline
 
 _PAGE = 500
 _SIGNATURE_BYTES = 64
 
 
-@click.group(cls=Group)
+@trunkline.group()
 def deadletter() -> None:
     """Look at the dead letters, run them again, or drop them."""
 
