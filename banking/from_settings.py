@@ -7,7 +7,7 @@ from solders.pubkey import Pubkey
 from banking.blocks.store import BlockStore
 from banking.ledger.connections import ledger_client
 from banking.ledger.ledger import Ledger
-from banking.restore.ledger_recovery import LedgerKeeper
+from banking.restore.ledger_recovery import LedgerRecovery
 from config.errors import ConfigurationError
 from config.settings import Settings
 from recovery.archive import open_archive, read_archive
@@ -45,15 +45,15 @@ def read_blocks(settings: Settings, *, ledger: str | None = None) -> BlockStore:
     return BlockStore(archive, ledger or settings.ledger, identity, trusted_keys(settings))
 
 
-def read_keeper(settings: Settings) -> LedgerKeeper:
+def read_recovery(settings: Settings) -> LedgerRecovery:
     """The keeper of the settings' ledger for reading only. Raises ConfigurationError, ArchiveError."""
-    return LedgerKeeper(open_ledger(settings), read_blocks(settings))
+    return LedgerRecovery(open_ledger(settings), read_blocks(settings))
 
 
-def open_keeper(settings: Settings, *, ledger: str | None = None) -> LedgerKeeper:
+def open_recovery(settings: Settings, *, ledger: str | None = None) -> LedgerRecovery:
     """The keeper of the settings' ledger (or of `ledger`). Raises ConfigurationError, ArchiveError."""
     name = ledger or settings.ledger
-    return LedgerKeeper(Ledger(ledger_client(settings), name), open_blocks(settings, ledger=name))
+    return LedgerRecovery(Ledger(ledger_client(settings), name), open_blocks(settings, ledger=name))
 
 
 def trusted_keys(settings: Settings) -> frozenset[bytes]:

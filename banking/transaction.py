@@ -21,8 +21,8 @@ TransactionInput = bytes | str | VersionedTransaction
 
 
 @dataclass(frozen=True, slots=True)
-class WireTransaction:
-    """A well-formed transaction. Nobody vouches for its signatures: see `VerifiedTransaction`."""
+class SignedTransaction:
+    """A well-formed transaction. Its signatures are not verified: see `VerifiedTransaction`."""
 
     raw: bytes
     parsed: VersionedTransaction
@@ -45,7 +45,7 @@ class WireTransaction:
         return 1 + SIGNATURE_BYTES * len(self.parsed.signatures) + version + 3 + 1 + 32 * len(message.account_keys)
 
 
-class VerifiedTransaction(WireTransaction):
+class VerifiedTransaction(SignedTransaction):
     """A transaction in its canonical form whose every ed25519 signature is right: to make one is to verify it.
 
     Everything in it follows from the bytes that were verified, so nothing can claim it otherwise. Raises
@@ -55,13 +55,15 @@ class VerifiedTransaction(WireTransaction):
     __slots__ = ()
 
     def __init__(self, raw: bytes) -> None:
-        wire = parse(raw)
+        transaction = parse(raw)
         # Most of what a transaction costs.
         try:
-            wire.parsed.verify_and_hash_message()
+            transaction.parsed.verify_and_hash_message()
         except TransactionError:
             raise InvalidTransaction("SignatureFailure", Reason.SIGNATURE_FAILURE) from None
-        super().__init__(wire.raw, wire.parsed, wire.signature, wire.message_hash, wire.blockhash)
+        super().__init__(
+            transaction.raw, transaction.parsed, transaction.signature, transaction.message_hash, transaction.blockhash
+        )
 
 
 def decode(transaction: TransactionInput) -> bytes:
@@ -74,7 +76,7 @@ def decode(transaction: TransactionInput) -> bytes:
     if isinstance(transaction, bytes):
         return transaction
     text = transaction.strip()
-    # Twice the packet is more than either encoding of a valid one needs; do not decode novels.
+    # Twice the packet is more than either encoding of a valid one needs; longer text is not decoded at all.
     if not text or len(text) > 2 * PACKET_BYTES:
         code = Reason.TOO_LARGE if text else Reason.MALFORMED
         raise InvalidTransaction(
@@ -106,7 +108,7 @@ def _parses(raw: bytes) -> bool:
     return True
 
 
-def parse(raw: bytes) -> WireTransaction:
+def parse(raw: bytes) -> SignedTransaction:
     """Parse `raw` and insist on its canonical form; the signatures are not looked at. Raises InvalidTransaction."""
     if len(raw) > PACKET_BYTES:
         raise InvalidTransaction(f"too large: {len(raw)} bytes, at most {PACKET_BYTES}", Reason.TOO_LARGE)
@@ -126,7 +128,7 @@ def parse(raw: bytes) -> WireTransaction:
         parsed.sanitize()
     except SanitizeError as error:
         raise InvalidTransaction(f"malformed: {error}") from None
-    return WireTransaction(
+    return SignedTransaction(
         raw=raw,
         parsed=parsed,
         signature=bytes(parsed.signatures[0]),
@@ -135,9 +137,9 @@ def parse(raw: bytes) -> WireTransaction:
     )
 
 
-def check_signatures(wire: WireTransaction) -> VerifiedTransaction:
-    """`wire` with every signature verified, unless it was before. Raises InvalidTransaction: SIGNATURE_FAILURE."""
-    return wire if isinstance(wire, VerifiedTransaction) else VerifiedTransaction(wire.raw)
+def check_signatures(transaction: SignedTransaction) -> VerifiedTransaction:
+    """`transaction`, every signature verified unless it was before. Raises InvalidTransaction: SIGNATURE_FAILURE."""
+    return transaction if isinstance(transaction, VerifiedTransaction) else VerifiedTransaction(transaction.raw)
 
 
 def verify(raw: bytes) -> VerifiedTransaction:

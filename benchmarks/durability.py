@@ -26,7 +26,7 @@ from banking.execution.executor import SvmExecutor
 from banking.execution.stage import BankingStage
 from banking.from_settings import open_blocks
 from banking.ledger.records import lamports_of, pack_account
-from banking.restore.ledger_recovery import LedgerKeeper
+from banking.restore.ledger_recovery import LedgerRecovery
 from banking.transaction import verify
 from benchmarks.harness import SOL, Bench, bench, pay, rate, stop
 from tasks.submission import Submitter
@@ -59,18 +59,18 @@ def run(
 
 def _restore(count: int) -> dict[str, Any]:
     with bench(redis_timeout=60) as it:
-        keeper = LedgerKeeper(it.ledger, open_blocks(it.settings))
+        ledger_recovery = LedgerRecovery(it.ledger, open_blocks(it.settings))
         payers = [Keypair() for _ in range(_CHANGED)]
         accounts = _accounts(count, payers)
-        write_genesis(keeper.blocks, accounts.items(), sum(map(lamports_of, accounts.values())))
+        write_genesis(ledger_recovery.blocks, accounts.items(), sum(map(lamports_of, accounts.values())))
         del accounts
-        from_genesis, _ = _timed(keeper.ensure)
-        full_seconds, full = _timed(lambda: keeper.create_checkpoint(full=True))
-        _change(it, keeper, payers)
-        incremental_seconds, incremental = _timed(keeper.create_checkpoint)
+        from_genesis, _ = _timed(ledger_recovery.ensure_consistent)
+        full_seconds, full = _timed(lambda: ledger_recovery.create_checkpoint(full=True))
+        _change(it, ledger_recovery, payers)
+        incremental_seconds, incremental = _timed(ledger_recovery.create_checkpoint)
         it.client.flushall()
-        restore_seconds, _ = _timed(keeper.ensure)
-        checks = [_timed(keeper.check)[0] for _ in range(50)]
+        restore_seconds, _ = _timed(ledger_recovery.ensure_consistent)
+        checks = [_timed(ledger_recovery.check)[0] for _ in range(50)]
         return {
             "accounts": count,
             "restore_seconds": restore_seconds,
@@ -97,14 +97,14 @@ def _record(lamports: int) -> bytes:
     return pack_account(Account(lamports=lamports, data=b"", owner=Pubkey.default(), executable=False))
 
 
-def _change(it: Bench, keeper: LedgerKeeper, payers: list[Keypair]) -> None:
+def _change(it: Bench, ledger_recovery: LedgerRecovery, payers: list[Keypair]) -> None:
     """1,000 accounts change, in real transactions."""
-    stage = BankingStage(keeper.ledger, SvmExecutor())
-    blockhash = Hash.from_bytes(keeper.ledger.state().blockhash)
+    stage = BankingStage(ledger_recovery.ledger, SvmExecutor())
+    blockhash = Hash.from_bytes(ledger_recovery.ledger.state().blockhash)
     for first in range(0, len(payers), 64):
         some = payers[first : first + 64]
         stage.process([verify(bytes(pay(one, some[0].pubkey(), 1, blockhash))) for one in some])
-    Sealer(keeper.ledger, keeper.blocks).seal()
+    Sealer(ledger_recovery.ledger, ledger_recovery.blocks).seal()
 
 
 def _throughput(count: int, turns: int = 3) -> dict[str, Any]:

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 RPC_BREAKER = "rpc"
 _OPEN_SECONDS = 2.0
 #: Seconds after which a worker that gives no sign of life is not counted.
-_LONGEST_SILENCE = 5.0
+_MAX_SILENCE_SECONDS = 5.0
 _CACHED_BLOCKS = 64
 #: Uncompressed; a block has at most 120 MiB.
 _CACHED_BYTES = 256 * 1024 * 1024
@@ -102,9 +102,9 @@ class ArchivedBlocks:
     def read(self, slot: int) -> Block | None:
         """The verified block, None when there is none (any more). A damaged one is not served."""
         with self._lock:
-            if (known := self._blocks.get(slot)) is not None:
+            if (cached := self._blocks.get(slot)) is not None:
                 self._blocks.move_to_end(slot)
-                return known
+                return cached
         try:
             block = self._store.read(slot)
         except NotFound:
@@ -153,7 +153,7 @@ class WorkerHealth:
         consumed: set[str] = set()
         for value in found.values():
             at, record = value.split(b":", 1)
-            if float(seconds) - int(at) / 1000 <= _LONGEST_SILENCE:
+            if float(seconds) - int(at) / 1000 <= _MAX_SILENCE_SECONDS:
                 consumed.update(json.loads(record)["queues"])
         missing = [queue for queue in (TRANSACTIONS, MAINTENANCE) if queue not in consumed]
         return f"no worker consumes {' or '.join(missing)}" if missing else None

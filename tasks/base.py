@@ -6,8 +6,8 @@ import logging
 from collections.abc import Sequence
 
 from banking.errors import LedgerMissing, LedgerUnavailable, StaleEpoch
-from banking.execution.processor import Processed
-from banking.transaction import WireTransaction
+from banking.execution.processor import BatchSummary
+from banking.transaction import SignedTransaction
 from config.errors import TrunklineError
 from recovery.dead_letters import DeadLetters
 from recovery.errors import Refused, TerminalError
@@ -53,7 +53,7 @@ class TransactionTask(FaultTolerantTask):
     @property
     def dead_letters(self) -> DeadLetters:  # type: ignore[override]
         """Where messages go that are no transactions; the base class keeps here what it gives up."""
-        return runtime().burial.letters
+        return runtime().dead_letters.letters
 
     def process_payload(self, payload: object, *, enqueued_at: object, isolate: object) -> str:
         """Decode and run; returns what it came to, for the log and for Flower.
@@ -71,18 +71,18 @@ class TransactionTask(FaultTolerantTask):
                 raise PutOff(str(error), retry_after=self.park_delay) from error
             raise
 
-    def _process(self, texts: Sequence[object], enqueued_at: int, isolate: bool) -> Processed:
+    def _process(self, texts: Sequence[object], enqueued_at: int, isolate: bool) -> BatchSummary:
         processor = runtime().processor
-        done = Processed()
-        wires = processor.decode(texts, done)
-        self.request.update(decoded=(wires, done))
-        if not wires:
+        done = BatchSummary()
+        transactions = processor.decode(texts, done)
+        self.request.update(decoded=(transactions, done))
+        if not transactions:
             return done
-        story.began(wires)
+        story.began(transactions)
         redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
-        processor.run(wires, enqueued_at=enqueued_at, isolate=isolate or redelivered, done=done)
+        processor.run(transactions, enqueued_at=enqueued_at, isolate=isolate or redelivered, done=done)
         ledger = runtime().ledger
-        story.ended(wires, done.words(), ledger.settled, ledger.refusals)
+        story.ended(transactions, str(done), ledger.settled, ledger.refusals)
         return done
 
     def park(self, delay: float, exc: Exception) -> None:
@@ -92,9 +92,9 @@ class TransactionTask(FaultTolerantTask):
         DeadLettered when a part of it was given up; the rest is parked.
         """
         try:
-            wires, done = self._decoded()
-            runtime().processor.park(wires, delay, done)
-            story.parked(wires, delay, exc)
+            transactions, done = self._decoded()
+            runtime().processor.park(transactions, delay, done)
+            story.parked(transactions, delay, exc)
         except (LedgerUnavailable, LedgerMissing, StaleEpoch) as error:
             delay = min(delay, runtime().settings.longest_countdown)
             logger.warning("%s; cannot park in intake (%s): the message comes again in %.1f s", exc, error, delay)
@@ -102,20 +102,20 @@ class TransactionTask(FaultTolerantTask):
         else:
             _told(done)
 
-    def _decoded(self) -> tuple[list[WireTransaction], Processed]:
-        known: tuple[list[WireTransaction], Processed] | None = getattr(self.request, "decoded", None)
+    def _decoded(self) -> tuple[list[SignedTransaction], BatchSummary]:
+        known: tuple[list[SignedTransaction], BatchSummary] | None = getattr(self.request, "decoded", None)
         if known is not None:
             return known
         payload = (self.request.args or [[]])[0]
-        done = Processed()
+        done = BatchSummary()
         return runtime().processor.decode([payload] if isinstance(payload, str) else payload, done), done
 
 
-def _told(done: Processed) -> str:
+def _told(done: BatchSummary) -> str:
     """What a message came to, in words. Raises DeadLettered with them when a part of it was given up."""
     if done.given_up:
-        raise DeadLettered(f"{done.words()} (`trunkline deadletter list` shows them)")
-    return done.words()
+        raise DeadLettered(f"{done} (`trunkline deadletter list` shows them)")
+    return str(done)
 
 
 def _texts(payload: object) -> list[object]:

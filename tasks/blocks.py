@@ -27,7 +27,7 @@ def seal() -> int | None:
     except (Diverged, LedgerMissing, LedgerRestoring) as error:
         # This task runs all the time, so it is the first to see a ledger that was emptied or rolled back.
         logger.warning("Cannot seal: %s", error)
-        here.keeper.ensure(keep_waiting=lambda _: False)
+        here.ledger_recovery.ensure_consistent(keep_waiting=lambda _: False)
         return None
     except ArchiveUnavailable:
         here.ledger.client.set(here.ledger.keys.archive_error, "1", ex=_ARCHIVE_ERROR_SECONDS)

@@ -35,7 +35,7 @@ def create(*, force: bool = False, full: bool = False) -> str | None:
             here.ledger.client.expire(lease, _LEASE_SECONDS)
         return None
     try:
-        made = here.keeper.create_checkpoint(full=full)
+        made = here.ledger_recovery.create_checkpoint(full=full)
         _clean_up(here)
     finally:
         here.ledger.client.delete(lease)
@@ -43,8 +43,8 @@ def create(*, force: bool = False, full: bool = False) -> str | None:
 
 
 def _newest(here: Runtime) -> Manifest | None:
-    newest = next(reversed(here.keeper.store.ids()), None)
-    return here.keeper.store.manifest(newest) if newest else None
+    newest = next(reversed(here.ledger_recovery.store.ids()), None)
+    return here.ledger_recovery.store.manifest(newest) if newest else None
 
 
 def _is_due(here: Runtime, newest: Manifest | None, slot: int, seq: int) -> bool:
@@ -60,27 +60,27 @@ def _is_due(here: Runtime, newest: Manifest | None, slot: int, seq: int) -> bool
 
 
 def _clean_up(here: Runtime) -> None:
-    settings, store = here.settings, here.keeper.store
+    settings, store = here.settings, here.ledger_recovery.store
     if len(store.ids()) < settings.checkpoints_kept + _CLEAN_UP_EVERY:
         return
-    dropped = here.keeper.clean_up(keep=settings.checkpoints_kept, history_slots=settings.history_slots)
+    dropped = here.ledger_recovery.clean_up(keep=settings.checkpoints_kept, history_slots=settings.history_slots)
     logger.info("Cleaned the archive up: %d blocks dropped", dropped)
 
 
 @app.task(name=SCRUB_CHECKPOINTS, throws=LEDGER_AWAY)
 def scrub() -> dict[str, Any]:
     """Read back and verify every checkpoint, and the chain of blocks behind the oldest good one; tell what is bad."""
-    keeper = runtime().keeper
+    ledger_recovery = runtime().ledger_recovery
     bad: list[str] = []
     good: list[Manifest] = []
-    for checkpoint_id in keeper.store.ids():
-        report = keeper.store.verify(checkpoint_id)
+    for checkpoint_id in ledger_recovery.store.ids():
+        report = ledger_recovery.store.verify(checkpoint_id)
         if report.ok and report.manifest is not None:
             good.append(report.manifest)
         else:
             bad.append(f"{checkpoint_id}: {report.explain()}")
     first = int(good[0].facts["slot"]) if good else 0
-    blocks = sum(1 for _ in keeper.blocks.follow(first, None))
+    blocks = sum(1 for _ in ledger_recovery.blocks.follow(first, None))
     for line in bad:
         logger.error("Scrub: bad checkpoint %s", line)
     return {"checkpoints": len(good), "bad": bad, "blocks": blocks}

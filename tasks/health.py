@@ -64,7 +64,7 @@ def _signals(here: Runtime, pulse: Pulse, breaker: Snapshot) -> list[Signal]:
         CallableSignal("clock_back_s", lambda: pulse.clock_back),
         CallableSignal("unsealed_bytes_ratio", lambda: _unsealed_ratio(here)),
         CallableSignal("archive_writable", lambda: _archive_writable(here, pulse)),
-        CallableSignal("dead_letters_ratio", lambda: here.burial.limits.share(*here.burial.letters.size())),
+        CallableSignal("dead_letters_ratio", lambda: here.dead_letters.limits.share(*here.dead_letters.letters.size())),
         RedisMemoryRatio(here.ledger.client),
     ]
     location = urlsplit(here.settings.archive_location())

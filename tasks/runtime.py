@@ -11,13 +11,13 @@ from banking.execution.executor import SvmExecutor
 from banking.execution.processor import Processor
 from banking.execution.stage import BankingStage
 from banking.from_settings import letter_limits, open_blocks, open_ledger
-from banking.intake.dead_letters import Burial
+from banking.intake.dead_letters import TransactionDeadLetters
 from banking.intake.intake import Intake
 from banking.ledger.keys import LedgerKeys
 from banking.ledger.ledger import Ledger
 from banking.ledger.pulse import PulseTaker
 from banking.restore.attestation import Attester
-from banking.restore.ledger_recovery import LedgerKeeper
+from banking.restore.ledger_recovery import LedgerRecovery
 from config.app import app
 from config.settings import Settings, get_settings
 from recovery.breaker import CircuitBreaker, CircuitBreakerConfig
@@ -60,12 +60,12 @@ class Runtime:
         return Attester(self.ledger, self.blocks.identity)
 
     @cached_property
-    def keeper(self) -> LedgerKeeper:
+    def ledger_recovery(self) -> LedgerRecovery:
         others = {
             "modes": ModesComponent(self.degradation),
             "overrides": OverridesComponent(self.ledger.client, self._prefix, self._breaker_named),
         }
-        return LedgerKeeper(self.ledger, self.blocks, others=others)
+        return LedgerRecovery(self.ledger, self.blocks, others=others)
 
     @cached_property
     def intake(self) -> Intake:
@@ -76,8 +76,8 @@ class Runtime:
         return PulseTaker(self.ledger)
 
     @cached_property
-    def burial(self) -> Burial:
-        return Burial(self.ledger, limits=letter_limits(self.settings))
+    def dead_letters(self) -> TransactionDeadLetters:
+        return TransactionDeadLetters(self.ledger, limits=letter_limits(self.settings))
 
     @cached_property
     def processor(self) -> Processor:
@@ -85,7 +85,7 @@ class Runtime:
         return Processor(
             stage,
             self.intake,
-            self.burial,
+            self.dead_letters,
             max_attempts=self.settings.max_attempts,
             on_full=lambda: ask_for_a_seal(app),
         )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from banking.errors import LedgerMissing
 from banking.ledger.records import Outcome
-from banking.transaction import WireTransaction, parse
+from banking.transaction import SignedTransaction, parse
 from recovery.errors import TransientError
 from tasks.receipts import Receipt, Verdict
 
@@ -37,14 +37,14 @@ def received(receipts: Sequence[Receipt]) -> None:
         logger.log(level, "Intake: %d %s", len(signatures), verdict.value, extra=extra)
 
 
-def began(wires: Sequence[WireTransaction]) -> None:
+def began(transactions: Sequence[SignedTransaction]) -> None:
     """A worker has the batch's message."""
     if logger.isEnabledFor(logging.DEBUG):
-        logger.debug("Worker: %d taken", len(wires), extra={"signatures": _names(wires)})
+        logger.debug("Worker: %d taken", len(transactions), extra={"signatures": _names(transactions)})
 
 
 def ended(
-    wires: Sequence[WireTransaction],
+    transactions: Sequence[SignedTransaction],
     words: str,
     settled: Callable[[Sequence[bytes]], Settled],
     refusals: Callable[[Sequence[bytes]], Sequence[str | None]] = lambda signatures: [None] * len(signatures),
@@ -53,14 +53,14 @@ def ended(
     if not logger.isEnabledFor(logging.DEBUG):
         return
     try:
-        signatures = [wire.signature for wire in wires]
+        signatures = [transaction.signature for transaction in transactions]
         answers, refused = settled(signatures), refusals(signatures)
     except (TransientError, LedgerMissing) as error:
         # The batch is done; only the telling suffers.
-        logger.debug("Worker: %s (outcomes unknown: %s)", words, error, extra={"signatures": _names(wires)})
+        logger.debug("Worker: %s (outcomes unknown: %s)", words, error, extra={"signatures": _names(transactions)})
         return
     fates: dict[tuple[int | None, str], list[str]] = {}
-    for name, answer, refusal in zip(_names(wires), answers, refused, strict=True):
+    for name, answer, refusal in zip(_names(transactions), answers, refused, strict=True):
         outcome = answer[0] if answer else None
         slot, result = (outcome.slot, outcome.err or "ok") if outcome else (None, refusal or "no outcome yet")
         fates.setdefault((slot, result), []).append(name)
@@ -69,20 +69,20 @@ def ended(
         logger.debug("Worker: %s; %d with this outcome", words, len(names), extra=extra)
 
 
-def parked(wires: Sequence[WireTransaction], delay: float, why: object) -> None:
+def parked(transactions: Sequence[SignedTransaction], delay: float, why: object) -> None:
     """Held in intake for `delay` seconds."""
-    if wires and logger.isEnabledFor(logging.INFO):
-        extra = {"signatures": _names(wires), "reason": str(why), "delay_s": round(delay, 3)}
-        logger.info("Parked: %d for %.1f s", len(wires), delay, extra=extra)
+    if transactions and logger.isEnabledFor(logging.INFO):
+        extra = {"signatures": _names(transactions), "reason": str(why), "delay_s": round(delay, 3)}
+        logger.info("Parked: %d for %.1f s", len(transactions), delay, extra=extra)
 
 
 def brought_back(raws: Iterable[bytes], why: str) -> None:
     """The sweeper enqueues them again; `why` is `released`, `lost` or `suspect`."""
     if logger.isEnabledFor(logging.DEBUG):
-        wires = [parse(raw) for raw in raws]
-        if wires:
-            logger.debug("Sweeper: %d %s", len(wires), why, extra={"signatures": _names(wires)})
+        transactions = [parse(raw) for raw in raws]
+        if transactions:
+            logger.debug("Sweeper: %d %s", len(transactions), why, extra={"signatures": _names(transactions)})
 
 
-def _names(wires: Sequence[WireTransaction]) -> list[str]:
-    return [str(wire.parsed.signatures[0]) for wire in wires]
+def _names(transactions: Sequence[SignedTransaction]) -> list[str]:
+    return [str(transaction.parsed.signatures[0]) for transaction in transactions]

@@ -14,7 +14,7 @@ from solders.signature import Signature
 
 from banking.errors import InvalidTransaction, LedgerMissing, LedgerRestoring, LedgerUnavailable, StaleEpoch
 from banking.from_settings import letter_limits
-from banking.intake.intake import MOST_AT_ONCE, Acceptance, Accepted, Intake
+from banking.intake.intake import MAX_AT_ONCE, Acceptance, Accepted, Intake
 from banking.intake.reasons import Reason
 from banking.ledger.connections import ledger_client
 from banking.ledger.ledger import Ledger
@@ -117,7 +117,7 @@ class Submitter:
         """
         receipts: list[Receipt] = []
         source = iter(transactions)
-        while chunk := list(islice(source, MOST_AT_ONCE)):
+        while chunk := list(islice(source, MAX_AT_ONCE)):
             try:
                 receipts += self._submit_chunk(chunk)
             except (LedgerUnavailable, LedgerRestoring, LedgerMissing) as error:
@@ -129,16 +129,22 @@ class Submitter:
                 raise SubmissionFailed(message, receipts) from error
         return self.wait_for(receipts, timeout=timeout, level=wait) if wait else receipts
 
-    def submit_verified(self, wires: Sequence[VerifiedTransaction]) -> list[Receipt]:
+    def submit_verified(self, transactions: Sequence[VerifiedTransaction]) -> list[Receipt]:
         """As `submit`, for at most 256 transactions.
 
         Raises LedgerUnavailable, LedgerRestoring, LedgerMissing.
         """
         refusal = self._refusal()
         if refusal:
-            receipts = [Receipt(Verdict.REJECTED, _name(wire), refusal, code=Reason.DEGRADED) for wire in wires]
+            receipts = [
+                Receipt(Verdict.REJECTED, _name(transaction), refusal, code=Reason.DEGRADED)
+                for transaction in transactions
+            ]
         else:
-            receipts = [_receipt(wire, answer) for wire, answer in zip(wires, self._accept(wires), strict=True)]
+            receipts = [
+                _receipt(transaction, answer)
+                for transaction, answer in zip(transactions, self._accept(transactions), strict=True)
+            ]
         story.received(receipts)
         return receipts
 
@@ -190,15 +196,19 @@ class Submitter:
 
     def _submit_chunk(self, chunk: Sequence[TransactionInput]) -> list[Receipt]:
         checked = [_check(transaction) for transaction in chunk]
-        wires = [item for item in checked if isinstance(item, VerifiedTransaction)]
+        transactions = [item for item in checked if isinstance(item, VerifiedTransaction)]
         story.received([item for item in checked if isinstance(item, Receipt)])
-        receipts = iter(self.submit_verified(wires) if wires else [])
+        receipts = iter(self.submit_verified(transactions) if transactions else [])
         return [item if isinstance(item, Receipt) else next(receipts) for item in checked]
 
-    def _accept(self, wires: Sequence[VerifiedTransaction]) -> list[Acceptance]:
-        pairs = [(wire.signature, wire.raw) for wire in wires]
+    def _accept(self, transactions: Sequence[VerifiedTransaction]) -> list[Acceptance]:
+        pairs = [(transaction.signature, transaction.raw) for transaction in transactions]
         accepted = self._accept_in_current_epoch(pairs)
-        raws = [wire.raw for wire, answer in zip(wires, accepted.answers, strict=True) if answer is Acceptance.ACCEPTED]
+        raws = [
+            transaction.raw
+            for transaction, answer in zip(transactions, accepted.answers, strict=True)
+            if answer is Acceptance.ACCEPTED
+        ]
         self._enqueue(raws, accepted.at)
         return accepted.answers
 
@@ -247,8 +257,8 @@ def _check(transaction: TransactionInput) -> VerifiedTransaction | Receipt:
         return Receipt(Verdict.REJECTED, None, error.reason, code=error.code)
 
 
-def _receipt(wire: VerifiedTransaction, answer: Acceptance) -> Receipt:
-    signature = _name(wire)
+def _receipt(transaction: VerifiedTransaction, answer: Acceptance) -> Receipt:
+    signature = _name(transaction)
     if answer is Acceptance.ACCEPTED:
         return Receipt(Verdict.ACCEPTED, signature)
     verdict, code, text = _ANSWERS[answer]
@@ -261,8 +271,8 @@ def _explain(error: Exception) -> str:
     return str(error)
 
 
-def _name(wire: VerifiedTransaction) -> str:
-    return str(wire.parsed.signatures[0])
+def _name(transaction: VerifiedTransaction) -> str:
+    return str(transaction.parsed.signatures[0])
 
 
 def _with_end(receipt: Receipt, found: tuple[Outcome, bool] | None, refused: dict[str, str]) -> Receipt:

@@ -21,7 +21,7 @@ from banking.execution.executor import SvmExecutor
 from banking.execution.stage import BankingStage
 from banking.ledger.ledger import Ledger
 from banking.ledger.records import lamports_of
-from banking.transaction import WireTransaction, verify
+from banking.transaction import SignedTransaction, verify
 from recovery.archive import Archive, MemoryArchive
 from recovery.identity import Identity
 
@@ -48,15 +48,15 @@ class World:
         """Seal the open slot."""
         assert Sealer(self.ledger, self.blocks).seal() is not None
 
-    def transfer(self, source: Keypair, target: Pubkey, lamports: int) -> WireTransaction:
+    def transfer(self, source: Keypair, target: Pubkey, lamports: int) -> SignedTransaction:
         return verify(bytes(transfer_transaction(source, target, lamports, self.blockhash())))
 
     def fund(self, count: int, lamports: int = 10 * SOL) -> list[Keypair]:
         """New accounts with `lamports` each, by real transfers from the faucet."""
         keypairs = [Keypair() for _ in range(count)]
-        wires = [self.transfer(self.faucet, keypair.pubkey(), lamports) for keypair in keypairs]
+        transactions = [self.transfer(self.faucet, keypair.pubkey(), lamports) for keypair in keypairs]
         for first in range(0, count, 64):
-            assert not self.stage.process(wires[first : first + 64]).conflicts
+            assert not self.stage.process(transactions[first : first + 64]).conflicts
         return keypairs
 
 

@@ -19,12 +19,12 @@ from solders.keypair import Keypair
 
 from banking.admin.genesis import create_ledger, genesis_accounts
 from banking.from_settings import open_blocks
-from banking.intake.dead_letters import TRANSACTION, Burial
+from banking.intake.dead_letters import TRANSACTION, TransactionDeadLetters
 from banking.intake.intake import Intake
 from banking.ledger.connections import ledger_client
 from banking.ledger.ledger import Ledger
 from banking.ledger.records import lamports_of
-from banking.transaction import WireTransaction, verify
+from banking.transaction import SignedTransaction, verify
 from config.celery_settings import celery_settings
 from config.queues import PROCESS, PROCESS_BATCH, TRANSACTIONS
 from config.settings import Settings
@@ -133,7 +133,7 @@ class Pipeline:
         self.client = ledger_client(settings)
         self.ledger = Ledger(self.client, settings.ledger)
         self.intake = Intake(self.ledger, limit=settings.intake_limit)
-        self.burial = Burial(self.ledger)
+        self.dead_letters = TransactionDeadLetters(self.ledger)
         self.submitter = Submitter(self.ledger, self.app, settings)
 
     # ---- producing
@@ -141,7 +141,7 @@ class Pipeline:
     def blockhash(self) -> Hash:
         return Hash.from_bytes(self.ledger.state().blockhash)
 
-    def transfers(self, count: int, *, payers: Sequence[Keypair] = ()) -> list[WireTransaction]:
+    def transfers(self, count: int, *, payers: Sequence[Keypair] = ()) -> list[SignedTransaction]:
         """Distinct signed transfers of 1 SOL and a bit to new accounts, in turn from `payers` (else the faucet)."""
         blockhash = self.blockhash()
         sources = payers or [self.faucet]
@@ -156,14 +156,14 @@ class Pipeline:
             for number in range(count)
         ]
 
-    def submit(self, wires: Sequence[WireTransaction]) -> None:
+    def submit(self, transactions: Sequence[SignedTransaction]) -> None:
         """Submit, and insist that every one is accepted."""
-        receipts = self.submitter.submit([wire.raw for wire in wires])
-        assert [receipt.verdict for receipt in receipts] == ["accepted"] * len(wires), receipts
+        receipts = self.submitter.submit([transaction.raw for transaction in transactions])
+        assert [receipt.verdict for receipt in receipts] == ["accepted"] * len(transactions), receipts
 
-    def send_bare(self, wires: Sequence[WireTransaction], *, each: bool = False) -> None:
+    def send_bare(self, transactions: Sequence[SignedTransaction], *, each: bool = False) -> None:
         """As a client that knows nothing but Celery: one message of all, or with `each` one for each."""
-        texts = [base64.b64encode(wire.raw).decode() for wire in wires]
+        texts = [base64.b64encode(transaction.raw).decode() for transaction in transactions]
         if not each:
             self.app.send_task(PROCESS_BATCH, args=(texts,))
             return
@@ -237,16 +237,16 @@ class Pipeline:
 
     def letters(self) -> list[DeadLetter]:
         """Dead letters of transactions."""
-        return [letter for letter in self.burial.letters.list(limit=10_000) if letter.kind == TRANSACTION]
+        return [letter for letter in self.dead_letters.letters.list(limit=10_000) if letter.kind == TRANSACTION]
 
     def foreign_letters(self) -> list[DeadLetter]:
         """Dead letters of messages that were no transactions."""
-        return [letter for letter in self.burial.letters.list(limit=10_000) if letter.kind != TRANSACTION]
+        return [letter for letter in self.dead_letters.letters.list(limit=10_000) if letter.kind != TRANSACTION]
 
-    def wait_settled(self, wires: Sequence[WireTransaction], timeout: float = PATIENCE) -> float:
-        """Return once every one of `wires` has its end and intake is empty; returns the seconds it took."""
+    def wait_settled(self, transactions: Sequence[SignedTransaction], timeout: float = PATIENCE) -> float:
+        """Return once every one of `transactions` has its end and intake is empty; returns the seconds it took."""
         began = time.monotonic()
-        signatures = [wire.signature for wire in wires]
+        signatures = [transaction.signature for transaction in transactions]
 
         def settled() -> bool:
             keys = self.ledger.keys
@@ -273,13 +273,13 @@ class Pipeline:
         }
         return f"{counts} {self.ledger.state()}"
 
-    def assert_sound(self, wires: Sequence[WireTransaction], timeout: float = PATIENCE) -> None:
-        """The promises: one end for each of `wires`, nothing left over, and every lamport accounted for."""
-        self.wait_settled(wires, timeout)
+    def assert_sound(self, transactions: Sequence[SignedTransaction], timeout: float = PATIENCE) -> None:
+        """The promises: one end for each of `transactions`, nothing left over, and every lamport accounted for."""
+        self.wait_settled(transactions, timeout)
         dead = {letter.id for letter in self.letters()}
-        outcomes = self.ledger.outcomes([wire.signature for wire in wires])
-        for wire, outcome in zip(wires, outcomes, strict=True):
-            assert (outcome is not None) != (wire.signature in dead), wire.parsed.signatures[0]
+        outcomes = self.ledger.outcomes([transaction.signature for transaction in transactions])
+        for transaction, outcome in zip(transactions, outcomes, strict=True):
+            assert (outcome is not None) != (transaction.signature in dead), transaction.parsed.signatures[0]
         state = self.ledger.state()
         assert state.processed + state.failed + len(dead) == state.accepted
         self.assert_conserved()

@@ -17,7 +17,7 @@ from banking.ledger.records import pack_account
 from config.errors import TrunklineError
 
 #: Solana's most for the data of one account (bytes).
-MOST_DATA_BYTES = 10 * 1024 * 1024
+MAX_DATA_BYTES = 10 * 1024 * 1024
 
 
 class BadAccount(TrunklineError):
@@ -78,6 +78,6 @@ def _data(value: Any) -> bytes:
             data = zstandard.ZstdDecompressor().decompressobj().decompress(packed)
         case _:
             raise BadAccount(f"its data is in {encoding!r}; base58, base64 and base64+zstd are known")
-    if len(data) > MOST_DATA_BYTES:
-        raise BadAccount(f"its data has {len(data)} bytes, at most {MOST_DATA_BYTES} are possible")
+    if len(data) > MAX_DATA_BYTES:
+        raise BadAccount(f"its data has {len(data)} bytes, at most {MAX_DATA_BYTES} are possible")
     return bytes(data)

@@ -21,7 +21,7 @@ _NAMES = re.compile(
     r"|checkpoints/[0-9]{12}-[0-9a-f]{8}-[0-9a-f]{8}/(?:checkpoint\.manifest|part-[0-9]{2}-[0-9]{6}\.zst)"
 )
 #: What one of our members needs beside its data: a header, padding, and the end of the file.
-_MOST_HEADER_BYTES = 16 * 1024
+_MAX_HEADER_BYTES = 16 * 1024
 
 
 class BadExport(TrunklineError):
@@ -96,7 +96,7 @@ class _Metered:
 def _unpack(staged: BlockStore, file: BinaryIO, most_bytes: int) -> list[str]:
     names: dict[str, None] = {}
     meter = _Metered(file, most_bytes)
-    meter.allow(_MOST_HEADER_BYTES)
+    meter.allow(_MAX_HEADER_BYTES)
     try:
         with tarfile.open(fileobj=cast("BinaryIO", meter), mode="r|") as tar:
             for name, data in _members(tar, meter):
@@ -124,7 +124,7 @@ def _members(tar: tarfile.TarFile, meter: _Metered) -> Iterator[tuple[str, bytes
         yield entry.name, data
         # tarfile remembers every member it has seen.
         tar.members.clear()  # type: ignore[attr-defined]
-        meter.allow(_MOST_HEADER_BYTES)
+        meter.allow(_MAX_HEADER_BYTES)
 
 
 def _verify(staged: BlockStore) -> None:

@@ -91,7 +91,7 @@ class Scanned:
         self.complain("I5", f"account {_short(key)} differs from the replay")
         if lamports_of(expected) != lamports_of(seen.record):
             made = lamports_of(seen.record) - lamports_of(expected)
-            self.complain("I1", f"account {_short(key)} has {made:+d} lamports from nowhere")
+            self.complain("I1", f"account {_short(key)} has {made:+d} lamports that no transaction or genesis gave it")
 
     def _sequence(self, key: bytes, version: bytes) -> int:
         try:

@@ -19,7 +19,7 @@ from banking.restore.replay import Replay
 from banking.transaction import verify
 from recovery.archive import NotFound
 
-_MOST_NAMED = 5
+_MAX_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ class _Findings:
 
     def check(self, invariant: str, good: str) -> Check:
         bad = self.found.get(invariant, [])
-        more = f" (and {len(bad) - _MOST_NAMED} more)" if len(bad) > _MOST_NAMED else ""
-        return Check(invariant, not bad, "; ".join(bad[:_MOST_NAMED]) + more if bad else good)
+        more = f" (and {len(bad) - _MAX_NAMED} more)" if len(bad) > _MAX_NAMED else ""
+        return Check(invariant, not bad, "; ".join(bad[:_MAX_NAMED]) + more if bad else good)
 
 
 def audit(ledger: Ledger, blocks: BlockStore) -> AuditReport:

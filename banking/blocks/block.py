@@ -38,13 +38,13 @@ import zstandard
 
 from banking.errors import BadBlock, BlockTooLarge
 from banking.ledger.journal import JournalEntry, written_by
-from banking.ledger.limits import MIB, MOST_BODY_BYTES
+from banking.ledger.limits import MAX_BODY_BYTES, MIB
 from recovery.archive import MAX_OBJECT_BYTES
 from recovery.identity import Identity, verify_signature
 
 MAGIC = b"TLBLOCK2"
 _MAGIC_1 = b"TLBLOCK1"
-_MOST_BODY_BYTES = {MAGIC: MOST_BODY_BYTES, _MAGIC_1: 512 * MIB}
+_MAX_BODY_BYTES = {MAGIC: MAX_BODY_BYTES, _MAGIC_1: 512 * MIB}
 GENESIS_PARENT = bytes(32)
 _LENGTH = struct.Struct(">I")
 _SIGNED = b"trunkline block"
@@ -123,12 +123,12 @@ def encode_block(header: BlockHeader, body: bytes, identity: Identity) -> bytes:
 
 def most_body_bytes() -> int:
     """The most that a block written now may hold, uncompressed."""
-    return _MOST_BODY_BYTES[MAGIC]
+    return _MAX_BODY_BYTES[MAGIC]
 
 
 def _too_large(magic: bytes, body_bytes: int, file_bytes: int) -> str | None:
     """Why a block of this size is neither written nor read; None when it is both."""
-    most = _MOST_BODY_BYTES[magic]
+    most = _MAX_BODY_BYTES[magic]
     if body_bytes > most:
         return f"its body would have {body_bytes} bytes, the most is {most}"
     if file_bytes > MAX_OBJECT_BYTES:
@@ -138,7 +138,7 @@ def _too_large(magic: bytes, body_bytes: int, file_bytes: int) -> str | None:
 
 def decode_header(data: bytes, trusted_keys: Collection[bytes]) -> tuple[BlockHeader, bytes]:
     """The verified header and the compressed body. Raises BadBlock; nothing is looked at before it is verified."""
-    if len(data) < len(MAGIC) + _LENGTH.size + 32 + 96 or data[: len(MAGIC)] not in _MOST_BODY_BYTES:
+    if len(data) < len(MAGIC) + _LENGTH.size + 32 + 96 or data[: len(MAGIC)] not in _MAX_BODY_BYTES:
         raise BadBlock("it is truncated, or no block")
     if hashlib.sha256(data[:-32]).digest() != data[-32:]:
         raise BadBlock("its SHA-256 does not match: it is damaged or truncated")

@@ -10,7 +10,7 @@ from solders.message import MessageV0
 from banking.execution.native import UPGRADEABLE_LOADER
 from banking.execution.reserved import RESERVED
 from banking.ledger.records import EXECUTABLE_AT, HEADER_SIZE, OWNER_AT, unpack_account
-from banking.transaction import WireTransaction
+from banking.transaction import SignedTransaction
 
 # Solana's layout of a lookup table account: 56 bytes of metadata, then 32-byte addresses.
 _TABLE_METADATA_BYTES = 56
@@ -21,7 +21,7 @@ _UPGRADEABLE = bytes(UPGRADEABLE_LOADER)
 
 
 @dataclass(frozen=True, slots=True)
-class Touched:
+class AccountAccess:
     """Accounts of one transaction.
 
     `keys` in message order, those from lookup tables (`loaded_…`) last; those among them that are `writable` in
@@ -39,14 +39,14 @@ class Touched:
         return self.keys + self.implied
 
 
-def static_accounts(wire: WireTransaction) -> Touched:
+def static_accounts(transaction: SignedTransaction) -> AccountAccess:
     """The accounts named in the message itself."""
-    keys = tuple(map(bytes, wire.parsed.message.account_keys))
-    return Touched(keys, tuple(_static_writable(wire, keys)), _table_keys(wire))
+    keys = tuple(map(bytes, transaction.parsed.message.account_keys))
+    return AccountAccess(keys, tuple(_static_writable(transaction, keys)), _table_keys(transaction))
 
 
-def _static_writable(wire: WireTransaction, keys: tuple[bytes, ...]) -> Sequence[bytes]:
-    header = wire.parsed.message.header
+def _static_writable(transaction: SignedTransaction, keys: tuple[bytes, ...]) -> Sequence[bytes]:
+    header = transaction.parsed.message.header
     signers = header.num_required_signatures
     last_signer = signers - header.num_readonly_signed_accounts
     last_other = len(keys) - header.num_readonly_unsigned_accounts
@@ -58,31 +58,33 @@ def _demoted(keys: Sequence[bytes]) -> list[bytes]:
     return [key for key in keys if key not in RESERVED]
 
 
-def _table_keys(wire: WireTransaction) -> tuple[bytes, ...]:
-    message = wire.parsed.message
+def _table_keys(transaction: SignedTransaction) -> tuple[bytes, ...]:
+    message = transaction.parsed.message
     if not isinstance(message, MessageV0):
         return ()
     return tuple(bytes(lookup.account_key) for lookup in message.address_table_lookups)
 
 
-def with_lookups(wire: WireTransaction, touched: Touched, records: Mapping[bytes, bytes]) -> Touched:
-    """`touched` with the addresses that its lookup tables name, as they stand in `records`.
+def with_lookups(
+    transaction: SignedTransaction, access: AccountAccess, records: Mapping[bytes, bytes]
+) -> AccountAccess:
+    """`access` with the addresses that its lookup tables name, as they stand in `records`.
 
     What a missing table or an index beyond its end mean is the VM's to say, so such entries are left out.
     """
-    message = wire.parsed.message
+    message = transaction.parsed.message
     if not isinstance(message, MessageV0):
-        return touched
+        return access
     writable: list[bytes] = []
     readonly: list[bytes] = []
     for lookup in message.address_table_lookups:
         addresses = _table_addresses(records.get(bytes(lookup.account_key), b""))
         writable += _pick(addresses, lookup.writable_indexes)
         readonly += _pick(addresses, lookup.readonly_indexes)
-    return Touched(
-        (*touched.keys, *writable, *readonly),
-        (*touched.writable, *_demoted(writable)),
-        touched.implied,
+    return AccountAccess(
+        (*access.keys, *writable, *readonly),
+        (*access.writable, *_demoted(writable)),
+        access.implied,
         tuple(writable),
         tuple(readonly),
     )

@@ -17,7 +17,7 @@ from solders.transaction_metadata import (
 )
 
 from banking.errors import VmPanic
-from banking.execution.account_access import Touched
+from banking.execution.account_access import AccountAccess
 from banking.execution.fees import base_fee, can_pay, charged, full_fee
 from banking.execution.nonces import advanced
 from banking.execution.programs import owned_by_loader
@@ -29,11 +29,11 @@ from banking.execution.solana_errors import (
     error_json,
 )
 from banking.execution.sysvars import RECENT_BLOCKHASHES
-from banking.execution.transaction_meta import Balances, Detail, build_detail
-from banking.execution.vm import MOST_HELD_BYTES, Vm
+from banking.execution.transaction_meta import Balances, TransactionMeta, build_transaction_meta
+from banking.execution.vm import MAX_HELD_BYTES, Vm
 from banking.ledger.records import EXECUTABLE_AT, Result, lamports_of, pack_account
 from banking.ledger.slot_context import SlotContext
-from banking.transaction import WireTransaction
+from banking.transaction import SignedTransaction
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ _RECENT_BLOCKHASHES = bytes(RECENT_BLOCKHASHES)
 _LOAD_FAILURES = (PROGRAM_ACCOUNT_NOT_FOUND, INVALID_PROGRAM_FOR_EXECUTION)
 
 Answer = TypeVar("Answer", TransactionResult, SimulateResult)
-_Call = Callable[[VersionedTransaction, Touched, dict[bytes, bytes]], Answer]
+_Call = Callable[[VersionedTransaction, AccountAccess, dict[bytes, bytes]], Answer]
 _Ran = tuple[TransactionMetadata | None, Result, dict[bytes, bytes]]
 
 
@@ -56,7 +56,7 @@ class Execution:
     result: Result
     burned: int
     writes: dict[bytes, bytes]
-    detail: Detail
+    detail: TransactionMeta
 
 
 class SvmExecutor:
@@ -65,7 +65,7 @@ class SvmExecutor:
     What an execution comes to depends on its transaction, accounts and slot, and on nothing that ran before.
     """
 
-    def __init__(self, *, most_bytes: int = MOST_HELD_BYTES) -> None:
+    def __init__(self, *, most_bytes: int = MAX_HELD_BYTES) -> None:
         self._vm = Vm(most_bytes=most_bytes)
 
     @property
@@ -79,116 +79,125 @@ class SvmExecutor:
 
     def execute(
         self,
-        wire: WireTransaction,
-        touched: Touched,
+        transaction: SignedTransaction,
+        access: AccountAccess,
         view: dict[bytes, bytes],
         nonce: bytes | None = None,
         *,
         refusal: str | None = None,
     ) -> Execution:
-        """Run `wire` on the accounts in `view` (key to record, b"" = absent) and put what it wrote into `view`.
+        """Run `transaction` on the accounts in `view` (key to record, b"" = absent) and put what it wrote into `view`.
 
         `nonce` is the account by which it is valid, where its blockhash is not recent. `refusal` is the error with
         which Solana would not even load it: it costs the fee.
         """
-        before = Balances(touched.keys, view, self.native)
+        before = Balances(access.keys, view, self.native)
         try:
             if refusal is None:
-                meta, result, writes = self._executed(wire, touched, view)
+                meta, result, writes = self._executed(transaction, access, view)
             else:
-                meta, result, writes = self._refused(wire, view, refusal)
+                meta, result, writes = self._refused(transaction, view, refusal)
         except VmPanic as error:
-            meta, result, writes = self._broken(wire, view, str(error), PROGRAM_FAILED_TO_COMPLETE)
+            meta, result, writes = self._broken(transaction, view, str(error), PROGRAM_FAILED_TO_COMPLETE)
         if nonce is not None and result.err is not None and result.fee:
             writes[nonce] = advanced(writes.get(nonce, view[nonce]), self._vm.context)
             self._vm.put(nonce, writes[nonce])
         view.update(writes)
-        after = Balances(touched.keys, view, self.native)
-        return Execution(result, result.fee, writes, build_detail(touched, before, after, meta))
+        after = Balances(access.keys, view, self.native)
+        return Execution(result, result.fee, writes, build_transaction_meta(access, before, after, meta))
 
     def simulate(
-        self, wire: WireTransaction, touched: Touched, view: dict[bytes, bytes], *, refusal: str | None = None
+        self,
+        transaction: SignedTransaction,
+        access: AccountAccess,
+        view: dict[bytes, bytes],
+        *,
+        refusal: str | None = None,
     ) -> Execution:
         """As `execute`, but neither the VM nor `view` keeps anything."""
-        before = Balances(touched.keys, view, self.native)
+        before = Balances(access.keys, view, self.native)
         if refusal is not None:
-            fee = full_fee(wire)
-            return Execution(Result(refusal, fee, 0, []), fee, {}, build_detail(touched, before, before))
+            fee = full_fee(transaction)
+            return Execution(Result(refusal, fee, 0, []), fee, {}, build_transaction_meta(access, before, before))
         try:
-            answer = self._answer(self._vm.simulate, wire, touched, view)
+            answer = self._answer(self._vm.simulate, transaction, access, view)
         except VmPanic as error:
-            result = Result(PROGRAM_FAILED_TO_COMPLETE, base_fee(wire), 0, [str(error)])
-            return Execution(result, result.fee, {}, build_detail(touched, before, before))
+            result = Result(PROGRAM_FAILED_TO_COMPLETE, base_fee(transaction), 0, [str(error)])
+            return Execution(result, result.fee, {}, build_transaction_meta(access, before, before))
         meta = _meta(answer)
         writes = {}
         if isinstance(answer, SimulatedTransactionInfo):
             writes = {bytes(key): pack_account(one) if one.lamports else b"" for key, one in answer.post_accounts()}
-        after = Balances(touched.keys, {**view, **writes}, self.native)
-        result = _result(meta, self._error(answer, wire, view), meta.fee())
-        return Execution(result, meta.fee(), writes, build_detail(touched, before, after, meta))
+        after = Balances(access.keys, {**view, **writes}, self.native)
+        result = _result(meta, self._error(answer, transaction, view), meta.fee())
+        return Execution(result, meta.fee(), writes, build_transaction_meta(access, before, after, meta))
 
     def _executed(
-        self, wire: WireTransaction, touched: Touched, view: dict[bytes, bytes], *, again: bool = False
+        self, transaction: SignedTransaction, access: AccountAccess, view: dict[bytes, bytes], *, again: bool = False
     ) -> _Ran:
-        answer = self._answer(self._vm.send, wire, touched, view)
-        meta, error = _meta(answer), self._error(answer, wire, view)
-        writes = self._vm.changed(touched.writable, view)
+        answer = self._answer(self._vm.send, transaction, access, view)
+        meta, error = _meta(answer), self._error(answer, transaction, view)
+        writes = self._vm.changed(access.writable, view)
         if error in _LOAD_FAILURES:
             # The VM has found the payer good, and charges nothing; Solana does.
-            writes = self._charge(touched.keys[0], meta.fee(), view)
+            writes = self._charge(access.keys[0], meta.fee(), view)
         burned = _burned(view, writes)
         if burned != meta.fee() and (burned or error is None):
             self._vm.reset()
             if not again:
-                return self._executed(wire, touched, view, again=True)
-            return self._broken(wire, view, f"{burned} lamports left circulation", UNBALANCED_TRANSACTION)
+                return self._executed(transaction, access, view, again=True)
+            return self._broken(transaction, view, f"{burned} lamports left circulation", UNBALANCED_TRANSACTION)
         return meta, _result(meta, error, burned), writes
 
-    def _refused(self, wire: WireTransaction, view: Mapping[bytes, bytes], error: str) -> _Ran:
-        payer, fee = bytes(wire.parsed.message.account_keys[0]), full_fee(wire)
+    def _refused(self, transaction: SignedTransaction, view: Mapping[bytes, bytes], error: str) -> _Ran:
+        payer, fee = bytes(transaction.parsed.message.account_keys[0]), full_fee(transaction)
         writes = self._charge(payer, fee, view) if can_pay(view.get(payer, b""), fee) else {}
         return None, Result(error, fee if writes else 0, 0, []), writes
 
-    def _answer(self, call: _Call[Answer], wire: WireTransaction, touched: Touched, view: dict[bytes, bytes]) -> Answer:
-        transaction = self._prepared(wire, touched)
+    def _answer(
+        self, call: _Call[Answer], signed: SignedTransaction, access: AccountAccess, view: dict[bytes, bytes]
+    ) -> Answer:
+        transaction = self._prepared(signed, access)
         try:
-            answer = call(transaction, touched, view)
+            answer = call(transaction, access, view)
         except VmPanic as error:
             # In a new VM, so that nothing which ran here before has a part in it.
-            logger.warning("Transaction %s runs once more: %s", wire.parsed.signatures[0], error)
-            answer = call(transaction, touched, view)
+            logger.warning("Transaction %s runs once more: %s", signed.parsed.signatures[0], error)
+            answer = call(transaction, access, view)
         if isinstance(answer, FailedTransactionMetadata) and error_json(answer.err()) == INVALID_PROGRAM_FOR_EXECUTION:
-            dormant = {key: view[key] for key in self._invoked(wire) if _is_dormant(view.get(key, b""))}
+            dormant = {key: view[key] for key in self._invoked(signed) if _is_dormant(view.get(key, b""))}
             if dormant:
                 # Solana loads them, and finds at the call that there is no code.
                 with self._vm.disguised(dormant):
-                    answer = call(transaction, touched, {key: view[key] for key in view if key not in dormant})
+                    answer = call(transaction, access, {key: view[key] for key in view if key not in dormant})
         return answer
 
-    def _prepared(self, wire: WireTransaction, touched: Touched) -> VersionedTransaction:
+    def _prepared(self, transaction: SignedTransaction, access: AccountAccess) -> VersionedTransaction:
         """The transaction as the VM is to see it: its blockhash is what nonces derive from."""
-        if _RECENT_BLOCKHASHES not in touched.keys:
-            return wire.parsed
-        place = wire.blockhash_at
-        raw = wire.raw[:place] + self._vm.context.blockhash + wire.raw[place + len(wire.blockhash) :]
+        if _RECENT_BLOCKHASHES not in access.keys:
+            return transaction.parsed
+        place = transaction.blockhash_at
+        raw = (
+            transaction.raw[:place] + self._vm.context.blockhash + transaction.raw[place + len(transaction.blockhash) :]
+        )
         return VersionedTransaction.from_bytes(raw)
 
-    def _error(self, answer: object, wire: WireTransaction, view: Mapping[bytes, bytes]) -> str | None:
+    def _error(self, answer: object, transaction: SignedTransaction, view: Mapping[bytes, bytes]) -> str | None:
         if not isinstance(answer, FailedTransactionMetadata):
             return None
         error = error_json(answer.err())
         if error == INVALID_PROGRAM_FOR_EXECUTION:
             # The VM calls both so.
-            for key in self._invoked(wire):
+            for key in self._invoked(transaction):
                 if not view.get(key):
                     return PROGRAM_ACCOUNT_NOT_FOUND
                 if not owned_by_loader(view[key]):
                     return error
         return error
 
-    def _invoked(self, wire: WireTransaction) -> list[bytes]:
+    def _invoked(self, transaction: SignedTransaction) -> list[bytes]:
         """The programs that the message calls, builtin ones left out."""
-        message = wire.parsed.message
+        message = transaction.parsed.message
         called = (bytes(message.account_keys[one.program_id_index]) for one in message.instructions)
         return [key for key in called if key not in self.native]
 
@@ -197,10 +206,10 @@ class SvmExecutor:
         self._vm.put(payer, record)
         return {payer: record}
 
-    def _broken(self, wire: WireTransaction, view: Mapping[bytes, bytes], why: str, error: str) -> _Ran:
+    def _broken(self, transaction: SignedTransaction, view: Mapping[bytes, bytes], why: str, error: str) -> _Ran:
         """The outcome where the VM itself fails, every time and everywhere: the fee, where it can be paid."""
-        logger.critical("The VM cannot execute transaction %s: %s", wire.parsed.signatures[0], why)
-        payer, fee = bytes(wire.parsed.message.account_keys[0]), base_fee(wire)
+        logger.critical("The VM cannot execute transaction %s: %s", transaction.parsed.signatures[0], why)
+        payer, fee = bytes(transaction.parsed.message.account_keys[0]), base_fee(transaction)
         writes = self._charge(payer, fee, view) if can_pay(view.get(payer, b""), fee) else {}
         return None, Result(error, fee if writes else 0, 0, []), writes
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from banking.execution.sysvars import LAMPORTS_PER_SIGNATURE
 from banking.ledger.records import HEADER_SIZE, OWNER_AT, lamports_of
-from banking.transaction import WireTransaction
+from banking.transaction import SignedTransaction
 
 _SYSTEM = bytes(32)
 _COMPUTE_BUDGET = "ComputeBudget111111111111111111111111111111"
@@ -21,14 +21,14 @@ _SIGNATURE_PROGRAMS = frozenset(
 _EXEMPT = 890_880
 
 
-def base_fee(wire: WireTransaction) -> int:
+def base_fee(transaction: SignedTransaction) -> int:
     """The fee for the signatures alone (lamports)."""
-    return LAMPORTS_PER_SIGNATURE * wire.parsed.message.header.num_required_signatures
+    return LAMPORTS_PER_SIGNATURE * transaction.parsed.message.header.num_required_signatures
 
 
-def full_fee(wire: WireTransaction) -> int:
+def full_fee(transaction: SignedTransaction) -> int:
     """The fee with what is paid for priority (lamports)."""
-    return fee_of(wire.parsed.message)
+    return fee_of(transaction.parsed.message)
 
 
 def fee_of(message: Any) -> int:

@@ -1,4 +1,4 @@
-"""Addresses that the VM knows by heart."""
+"""Addresses of the programs and sysvars that are built into the VM."""
 
 from __future__ import annotations
 

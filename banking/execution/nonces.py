@@ -10,7 +10,7 @@ from enum import Enum, auto
 from banking.execution.sysvars import LAMPORTS_PER_SIGNATURE
 from banking.ledger.records import HEADER_SIZE, unpack_account
 from banking.ledger.slot_context import SlotContext
-from banking.transaction import WireTransaction
+from banking.transaction import SignedTransaction
 
 _SYSTEM = bytes(32)
 _ADVANCE = (4).to_bytes(4, "little")
@@ -34,9 +34,9 @@ def durable_nonce(context: SlotContext) -> bytes:
     return hashlib.sha256(_PREFIX + context.blockhash).digest()
 
 
-def nonce_key(wire: WireTransaction, writable: Collection[bytes]) -> bytes | None:
+def nonce_key(transaction: SignedTransaction, writable: Collection[bytes]) -> bytes | None:
     """The nonce account that the first instruction advances, a static one among the `writable`; None without."""
-    message = wire.parsed.message
+    message = transaction.parsed.message
     if not message.instructions:
         return None
     first = message.instructions[0]
@@ -48,15 +48,15 @@ def nonce_key(wire: WireTransaction, writable: Collection[bytes]) -> bytes | Non
     return key if key in writable else None
 
 
-def judge_nonce(wire: WireTransaction, record: bytes, context: SlotContext) -> Nonce:
-    """Whether `record`, the account at `nonce_key`, lets `wire` run although its blockhash is not recent."""
+def judge_nonce(transaction: SignedTransaction, record: bytes, context: SlotContext) -> Nonce:
+    """Whether `record`, the account at `nonce_key`, lets `transaction` run although its blockhash is not recent."""
     if len(record) < HEADER_SIZE + _STATE.size:
         return Nonce.NONE
     account = unpack_account(record)
     version, state, authority, stored, _ = _STATE.unpack_from(account.data)
-    if account.owner != _SYSTEM or (version, state) != (_CURRENT, _INITIALIZED) or stored != wire.blockhash:
+    if account.owner != _SYSTEM or (version, state) != (_CURRENT, _INITIALIZED) or stored != transaction.blockhash:
         return Nonce.NONE
-    if authority not in _signers_of_first(wire):
+    if authority not in _signers_of_first(transaction):
         return Nonce.NONE
     return Nonce.NOT_YET if stored == durable_nonce(context) else Nonce.USABLE
 
@@ -69,7 +69,7 @@ def advanced(record: bytes, context: SlotContext) -> bytes:
     return record[:HEADER_SIZE] + state + data[_STATE.size :]
 
 
-def _signers_of_first(wire: WireTransaction) -> set[bytes]:
-    message = wire.parsed.message
+def _signers_of_first(transaction: SignedTransaction) -> set[bytes]:
+    message = transaction.parsed.message
     signers = message.header.num_required_signatures
     return {bytes(message.account_keys[place]) for place in bytes(message.instructions[0].accounts) if place < signers}

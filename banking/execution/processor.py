@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from banking.errors import InvalidTransaction, LedgerMissing
-from banking.execution.stage import BankingStage, BatchReport
-from banking.intake.dead_letters import Burial
+from banking.execution.batch import BatchReport
+from banking.execution.stage import BankingStage
+from banking.intake.dead_letters import TransactionDeadLetters
 from banking.intake.intake import Intake
-from banking.transaction import PACKET_BYTES, VerifiedTransaction, WireTransaction, check_signatures, decode, parse
+from banking.transaction import PACKET_BYTES, SignedTransaction, VerifiedTransaction, check_signatures, decode, parse
 from recovery import crash_points
 from recovery.dead_letters import DeadLettersFullError
 from recovery.errors import TransientError
@@ -28,18 +29,18 @@ FULL_DELAY = 0.4
 #: Seconds until a transaction comes again that full dead letters did not take.
 NO_GRAVE_DELAY = 30.0
 #: Most different reasons of dead letters that are told of one message.
-_MOST_REASONS = 3
+_MAX_REASONS = 3
 
 
 @dataclass(slots=True)
-class Processed:
+class BatchSummary:
     """What a message came to, in numbers of transactions."""
 
     committed: int = 0
     refused: int = 0
     duplicates: int = 0
     parked: int = 0
-    buried: int = 0
+    dead: int = 0
     malformed: int = 0
     #: Why, of those in the dead letters.
     reasons: list[str] = field(default_factory=list)
@@ -47,20 +48,20 @@ class Processed:
     @property
     def given_up(self) -> int:
         """How many are in the dead letters now."""
-        return self.buried + self.malformed
+        return self.dead + self.malformed
 
     def add_reason(self, reason: str) -> None:
-        if reason not in self.reasons and len(self.reasons) < _MOST_REASONS:
+        if reason not in self.reasons and len(self.reasons) < _MAX_REASONS:
             self.reasons.append(reason)
 
-    def words(self) -> str:
+    def __str__(self) -> str:
         """The counts that are not 0. (A text, because Celery makes a safe copy of any other result for its log.)"""
         counts = (
             ("committed", self.committed),
             ("refused", self.refused),
             ("duplicate", self.duplicates),
             ("parked", self.parked),
-            ("dead", self.buried),
+            ("dead", self.dead),
             ("malformed", self.malformed),
         )
         told = ", ".join(f"{count} {name}" for name, count in counts if count) or "nothing"
@@ -74,78 +75,83 @@ class Processor:
         self,
         stage: BankingStage,
         intake: Intake,
-        burial: Burial,
+        dead_letters: TransactionDeadLetters,
         *,
         max_attempts: int = 3,
         on_full: Callable[[], object] = lambda: None,
     ) -> None:
         self.stage = stage
         self.intake = intake
-        self._burial = burial
+        self._dead_letters = dead_letters
         self._max_attempts = max_attempts
         #: Told when the open slot had no room left: it is due, whatever its age.
         self._on_full = on_full
         self._overdue_ends: list[bytes] = []
 
-    def decode(self, payload: Sequence[object], done: Processed) -> list[WireTransaction]:
+    def decode(self, payload: Sequence[object], done: BatchSummary) -> list[SignedTransaction]:
         """The well-formed transactions of a message. The others are buried: nobody is left to be told.
 
         Signatures are checked later, where intake does not vouch for them.
         """
-        wires = []
+        transactions = []
         for item in payload:
             try:
                 if not isinstance(item, str):
                     raise InvalidTransaction(f"expected a base64 string, got {type(item).__name__}")
-                wires.append(parse(_raw(item)))
+                transactions.append(parse(_raw(item)))
             except InvalidTransaction as error:
-                self._bury_malformed(item, error.reason, done)
-        return wires
+                self._reject_malformed(item, error.reason, done)
+        return transactions
 
     def run(
-        self, wires: Sequence[WireTransaction], *, enqueued_at: int, isolate: bool, done: Processed | None = None
-    ) -> Processed:
-        """Bring `wires` to their outcomes or back into intake; returns `done`, in which they are counted.
+        self,
+        transactions: Sequence[SignedTransaction],
+        *,
+        enqueued_at: int,
+        isolate: bool,
+        done: BatchSummary | None = None,
+    ) -> BatchSummary:
+        """Bring `transactions` to their outcomes or back into intake; returns `done`, in which they are counted.
 
         `enqueued_at` is Redis time in milliseconds (0 = unknown). With `isolate` each runs alone and is counted
         before it does, so that one which kills its worker is found. Raises what `BankingStage.process` raises, all
         transient; a transaction that cannot be run for any other reason becomes a dead letter, and only that one.
         """
-        done = done or Processed()
+        done = done or BatchSummary()
         self._end_overdue()
         if isolate:
-            self._run_one_by_one(wires, done, enqueued_at)
+            self._run_one_by_one(transactions, done, enqueued_at)
         else:
-            self._run_batch(wires, done, enqueued_at)
+            self._run_batch(transactions, done, enqueued_at)
         return done
 
-    def park(self, wires: Sequence[WireTransaction], delay: float, done: Processed) -> None:
-        """Put `wires` off for `delay` seconds, and count them in `done`."""
-        genuine = self._genuine(wires, done)
-        done.parked += self.intake.park([(wire.signature, wire.raw) for wire in genuine], delay)
+    def park(self, transactions: Sequence[SignedTransaction], delay: float, done: BatchSummary) -> None:
+        """Put `transactions` off for `delay` seconds, and count them in `done`."""
+        genuine = self._genuine(transactions, done)
+        done.parked += self.intake.park([(transaction.signature, transaction.raw) for transaction in genuine], delay)
 
-    def _run_batch(self, wires: Sequence[WireTransaction], done: Processed, enqueued_at: int) -> None:
+    def _run_batch(self, transactions: Sequence[SignedTransaction], done: BatchSummary, enqueued_at: int) -> None:
         try:
-            suspects = [wire for wire, _ in self._execute(wires, done, enqueued_at).broken]
+            suspects = [transaction for transaction, _ in self._execute(transactions, done, enqueued_at).broken]
         except Exception as error:
             if is_retryable(error) or isinstance(error, LedgerMissing):
                 raise
-            logger.exception("A batch of %d cannot be run; its transactions run one by one", len(wires))
-            suspects = list(wires)
+            logger.exception("A batch of %d cannot be run; its transactions run one by one", len(transactions))
+            suspects = list(transactions)
         if suspects:
             self._run_one_by_one(suspects, done, enqueued_at)
 
-    def _execute(self, wires: Sequence[WireTransaction], done: Processed, enqueued_at: int) -> BatchReport:
+    def _execute(self, transactions: Sequence[SignedTransaction], done: BatchSummary, enqueued_at: int) -> BatchReport:
         if crash_points.armed():
-            for wire in wires:
-                crash_points.reach(f"execute.{wire.parsed.signatures[0]}")
-        report = self.stage.process(wires, enqueued_at=enqueued_at)
+            for transaction in transactions:
+                crash_points.reach(f"execute.{transaction.parsed.signatures[0]}")
+        report = self.stage.process(transactions, enqueued_at=enqueued_at)
         crash_points.reach("processor.committed")
         done.committed += len(report.committed)
         done.refused += len(report.refused)
         done.duplicates += len(report.duplicates)
-        for wire in report.invalid:
-            self._bury_forged(wire, done)
+        for transaction in report.invalid:
+            self._reject_forged(transaction, done)
         if report.conflicts:
             self.park(report.conflicts, CONFLICT_DELAY, done)
         if report.full:
@@ -153,50 +159,52 @@ class Processor:
             self._on_full()
         return report
 
-    def _run_one_by_one(self, wires: Sequence[WireTransaction], done: Processed, enqueued_at: int) -> None:
+    def _run_one_by_one(self, transactions: Sequence[SignedTransaction], done: BatchSummary, enqueued_at: int) -> None:
         # Before anything of them is written to intake, which vouches for what it holds.
-        wires = self._genuine(wires, done)
-        if not wires:
+        transactions = self._genuine(transactions, done)
+        if not transactions:
             return
-        counts = self.intake.examine([(wire.signature, wire.raw) for wire in wires])
-        waiting = [(count, wire) for count, wire in zip(counts, wires, strict=True) if count is not None]
-        done.duplicates += len(wires) - len(waiting)
+        counts = self.intake.examine([(transaction.signature, transaction.raw) for transaction in transactions])
+        waiting = [
+            (count, transaction) for count, transaction in zip(counts, transactions, strict=True) if count is not None
+        ]
+        done.duplicates += len(transactions) - len(waiting)
         # Those that were never seen to die go first: a killer must not keep the others waiting.
-        for _, wire in sorted(waiting, key=lambda pair: pair[0]):
-            self._run_suspect(wire, done, enqueued_at)
+        for _, transaction in sorted(waiting, key=lambda pair: pair[0]):
+            self._run_suspect(transaction, done, enqueued_at)
 
-    def _run_suspect(self, wire: WireTransaction, done: Processed, enqueued_at: int) -> None:
-        attempt = self.intake.begin_attempt(wire.signature)
+    def _run_suspect(self, transaction: SignedTransaction, done: BatchSummary, enqueued_at: int) -> None:
+        attempt = self.intake.begin_attempt(transaction.signature)
         if attempt is None:
             done.duplicates += 1
             return
         if attempt > self._max_attempts:
-            self._bury(wire, f"ended its worker without a word {attempt - 1} times", attempt - 1, done)
+            self._give_up(transaction, f"worker died {attempt - 1} times while running it", attempt - 1, done)
             return
         try:
-            report = self._execute([wire], done, enqueued_at)
+            report = self._execute([transaction], done, enqueued_at)
             for _, error in report.broken:
                 raise error
         except Exception as error:
             if not is_retryable(error) and not isinstance(error, LedgerMissing):
-                logger.exception("Transaction %s cannot be run", wire.parsed.signatures[0])
-                self._bury(wire, f"{type(error).__name__}: {error}"[:500], attempt, done)
+                logger.exception("Transaction %s cannot be run", transaction.parsed.signatures[0])
+                self._give_up(transaction, f"{type(error).__name__}: {error}"[:500], attempt, done)
                 return
             # An error that can be told is no killing; only silent ends count.
-            self._end_attempt(wire.signature)
+            self._end_attempt(transaction.signature)
             raise
         if report.conflicts or report.full:
-            self._end_attempt(wire.signature)
+            self._end_attempt(transaction.signature)
 
-    def _bury(self, wire: WireTransaction, reason: str, attempts: int, done: Processed) -> None:
-        logger.error("Transaction %s is given up: %s", wire.parsed.signatures[0], reason)
+    def _give_up(self, transaction: SignedTransaction, reason: str, attempts: int, done: BatchSummary) -> None:
+        logger.error("Transaction %s is given up: %s", transaction.parsed.signatures[0], reason)
         try:
-            if self._burial.bury(wire.signature, wire.raw, reason, attempts):
-                done.buried += 1
+            if self._dead_letters.add(transaction.signature, transaction.raw, reason, attempts):
+                done.dead += 1
                 done.add_reason(reason)
         except DeadLettersFullError:
-            logger.critical("Dead letters are full: %s waits in intake for room", wire.parsed.signatures[0])
-            done.parked += self.intake.park([(wire.signature, wire.raw)], NO_GRAVE_DELAY)
+            logger.critical("Dead letters are full: %s waits in intake for room", transaction.parsed.signatures[0])
+            done.parked += self.intake.park([(transaction.signature, transaction.raw)], NO_GRAVE_DELAY)
 
     def _end_attempt(self, signature: bytes) -> None:
         try:
@@ -210,20 +218,20 @@ class Processor:
             self.intake.end_attempt(self._overdue_ends[-1])
             self._overdue_ends.pop()
 
-    def _genuine(self, wires: Sequence[WireTransaction], done: Processed) -> list[VerifiedTransaction]:
+    def _genuine(self, transactions: Sequence[SignedTransaction], done: BatchSummary) -> list[VerifiedTransaction]:
         """Those whose signatures are right; the others are buried."""
         genuine = []
-        for wire in wires:
+        for transaction in transactions:
             try:
-                genuine.append(check_signatures(wire))
+                genuine.append(check_signatures(transaction))
             except InvalidTransaction:
-                self._bury_forged(wire, done)
+                self._reject_forged(transaction, done)
         return genuine
 
-    def _bury_forged(self, wire: WireTransaction, done: Processed) -> None:
-        self._bury_malformed(base64.b64encode(wire.raw).decode(), "SignatureFailure", done)
+    def _reject_forged(self, transaction: SignedTransaction, done: BatchSummary) -> None:
+        self._reject_malformed(base64.b64encode(transaction.raw).decode(), "SignatureFailure", done)
 
-    def _bury_malformed(self, item: object, reason: str, done: Processed) -> None:
+    def _reject_malformed(self, item: object, reason: str, done: BatchSummary) -> None:
         done.malformed += 1
         done.add_reason(reason)
         payload = item.encode() if isinstance(item, str) else repr(item).encode()
@@ -231,7 +239,7 @@ class Processor:
         logger.error("A message held no transaction (%s); kept as dead letter %s", reason, name.decode())
         try:
             # Keep a bounded piece: it is evidence, not work.
-            self._burial.bury_foreign(name, payload[: 4 * PACKET_BYTES], reason)
+            self._dead_letters.add_foreign(name, payload[: 4 * PACKET_BYTES], reason)
         except DeadLettersFullError:
             # Said by the dead letters already; the transactions beside it must not suffer for it.
             logger.critical("Dead letters are full: %r is lost", payload[:200])

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from banking.execution.account_access import Touched, program_data_key
-from banking.ledger.ledger import Loaded
+from banking.execution.account_access import AccountAccess, program_data_key
+from banking.ledger.ledger import LoadedState
 
 _LARGE_BYTES = 1024
-_MOST_BYTES = 64 * 1024 * 1024
+_MAX_BYTES = 64 * 1024 * 1024
 #: A program not among these costs one round trip more.
-_MOST_PROGRAMS = 10_000
+_MAX_PROGRAMS = 10_000
 
 
 class ProgramCache:
@@ -22,10 +22,10 @@ class ProgramCache:
         self._data_keys: dict[bytes, bytes] = {}
         self._bytes = 0
 
-    def with_data(self, touched: Touched) -> Iterable[bytes]:
-        """The keys of `touched`, and the code of the programs among them as far as it is known here."""
-        yield from touched.reads()
-        for key in touched.keys:
+    def with_data(self, access: AccountAccess) -> Iterable[bytes]:
+        """The keys of `access`, and the code of the programs among them as far as it is known here."""
+        yield from access.reads()
+        for key in access.keys:
             if (data := self._data_keys.get(key)) is not None:
                 yield data
 
@@ -33,7 +33,7 @@ class ProgramCache:
         """The versions at hand of `keys`."""
         return {key: self._records[key][0] for key in keys if key in self._records}
 
-    def complete(self, loaded: Loaded) -> None:
+    def complete(self, loaded: LoadedState) -> None:
         """Fill in the records that were not sent because they are at hand, and keep the new large ones."""
         # First what is counted on, before anything new takes its place.
         for key, version in loaded.versions.items():
@@ -48,14 +48,14 @@ class ProgramCache:
     def _learn(self, key: bytes, version: bytes, record: bytes) -> None:
         if record and (data := program_data_key(record)) is not None:
             self._data_keys[key] = data
-            if len(self._data_keys) > _MOST_PROGRAMS:
+            if len(self._data_keys) > _MAX_PROGRAMS:
                 del self._data_keys[next(iter(self._data_keys))]
         if len(record) < _LARGE_BYTES:
             return
         self._forget(key)
         self._bytes += len(record)
         self._records[key] = (version, record)
-        while self._bytes > _MOST_BYTES and len(self._records) > 1:
+        while self._bytes > _MAX_BYTES and len(self._records) > 1:
             _, (_, dropped) = self._records.popitem(last=False)
             self._bytes -= len(dropped)
 

@@ -3,49 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from banking.errors import InvalidTransaction, SlotFull, StillInConflict, TransactionRefused
-from banking.execution.account_access import Touched, program_data_key, static_accounts, with_lookups
+from banking.errors import SlotFull, StillInConflict, TransactionRefused
+from banking.execution.account_access import AccountAccess, program_data_key, static_accounts, with_lookups
+from banking.execution.batch import BatchReport, PendingBatch, distinct, without_outcome
 from banking.execution.executor import SvmExecutor
 from banking.execution.fault_tolerance import Protection
 from banking.execution.nonces import Nonce, judge_nonce, nonce_key
 from banking.execution.program_cache import ProgramCache
 from banking.execution.solana_errors import (
-    ALREADY_PROCESSED,
     BLOCKHASH_NOT_FOUND,
     MAX_LOADED_ACCOUNTS_DATA_SIZE_EXCEEDED,
 )
-from banking.execution.transaction_meta import Detail, pack_detail
+from banking.execution.transaction_meta import TransactionMeta, pack_transaction_meta
 from banking.execution.visibility import sees_slot
-from banking.ledger.entries import Entry
-from banking.ledger.ledger import Ledger, Loaded
-from banking.ledger.limits import COMMIT_BYTES, LOAD_BYTES, LONE_LOAD_BYTES, MOST_LOADED_BYTES
+from banking.ledger.commit_request import CommitRequest
+from banking.ledger.ledger import Ledger, LoadedState
+from banking.ledger.limits import COMMIT_BYTES, LOAD_BYTES, LONE_LOAD_BYTES, MAX_LOADED_BYTES
 from banking.ledger.records import HEADER_SIZE, Outcome, Result, pack_refusal, pack_result
-from banking.transaction import TransactionInput, VerifiedTransaction, WireTransaction, check_signatures, decode, verify
+from banking.transaction import (
+    SignedTransaction,
+    TransactionInput,
+    decode,
+    verify,
+)
 from recovery import crash_points
 from recovery.retry.classification import is_retryable
 
 CRASH_POINTS = ("stage.executed",)
-
-
-@dataclass(slots=True)
-class BatchReport:
-    """What became of a batch.
-
-    `committed` now; `refused` now, without a fee; `duplicates` had their end before; `full` found no room in the slot
-    and must come again in the next; `conflicts` lost to others in every round and must come again, as must those whose
-    nonce is good from the next slot on; `invalid` have a wrong signature and were never in intake; `broken` cannot be
-    executed here, for the reason beside them.
-    """
-
-    committed: list[WireTransaction] = field(default_factory=list)
-    refused: list[WireTransaction] = field(default_factory=list)
-    duplicates: list[WireTransaction] = field(default_factory=list)
-    conflicts: list[WireTransaction] = field(default_factory=list)
-    full: list[WireTransaction] = field(default_factory=list)
-    invalid: list[WireTransaction] = field(default_factory=list)
-    broken: list[tuple[WireTransaction, Exception]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +44,7 @@ class Simulation:
     slot: int
     result: Result
     records: dict[bytes, bytes]
-    detail: Detail | None
+    detail: TransactionMeta | None
     resolved: bool = False
 
 
@@ -81,21 +67,21 @@ class BankingStage:
         self._programs = ProgramCache()
         self._epoch = 0
 
-    def process(self, wires: Sequence[WireTransaction], *, enqueued_at: int = 0) -> BatchReport:
+    def process(self, transactions: Sequence[SignedTransaction], *, enqueued_at: int = 0) -> BatchReport:
         """Bring every transaction to its outcome: two round trips to Redis unless accounts conflict or are large.
 
         `enqueued_at` (ms, Redis time, 0 = unknown) is when the message was sent. Raises LedgerUnavailable and
         StaleEpoch, both transient: nothing of the last round was committed, or its reply was lost. Ask again.
         """
         report = BatchReport()
-        pending = _Pending(_distinct(wires))
+        pending = PendingBatch(distinct(transactions))
         rounds = 0
-        while pending.wires and rounds < self._rounds:
-            before = len(pending.wires)
+        while pending.transactions and rounds < self._rounds:
+            before = len(pending.transactions)
             self._round(pending, report, enqueued_at)
             # Large records go in pieces, which is no conflict.
-            rounds += not (pending.put_off and len(pending.wires) < before)
-        report.conflicts += pending.wires
+            rounds += not (pending.put_off and len(pending.transactions) < before)
+        report.conflicts += pending.transactions
         return report
 
     def process_transaction_with_fault_tolerance(self, transaction: TransactionInput) -> Outcome:
@@ -105,154 +91,164 @@ class BankingStage:
         CircuitOpenError, TransactionRefused (without a fee: it may come again), and the last transient error when the
         retry policy has enough.
         """
-        wire = verify(decode(transaction))
-        return self._protection.run(lambda: self._process_one(wire))
+        signed = verify(decode(transaction))
+        return self._protection.run(lambda: self._process_one(signed))
 
-    def _process_one(self, wire: WireTransaction) -> Outcome:
-        report = self.process([wire])
+    def _process_one(self, transaction: SignedTransaction) -> Outcome:
+        report = self.process([transaction])
         for _, error in report.broken:
             raise error
         if report.refused:
-            raise TransactionRefused(self.ledger.refusals([wire.signature])[0] or "refused")
+            raise TransactionRefused(self.ledger.refusals([transaction.signature])[0] or "refused")
         if report.full:
             raise SlotFull("the open slot has no room for it")
-        outcome = self.ledger.outcomes([wire.signature])[0]
+        outcome = self.ledger.outcomes([transaction.signature])[0]
         if outcome is None:
             raise StillInConflict("other transactions on the same accounts won every round")
         return outcome
 
-    def simulate(self, wire: WireTransaction, *, check_blockhash: bool = True) -> Simulation:
-        """What `wire` would come to now; nothing is recorded. Raises LedgerUnavailable, StaleEpoch."""
-        return self.simulate_each([(wire, check_blockhash)])[0]
+    def simulate(self, transaction: SignedTransaction, *, check_blockhash: bool = True) -> Simulation:
+        """What `transaction` would come to now; nothing is recorded. Raises LedgerUnavailable, StaleEpoch."""
+        return self.simulate_each([(transaction, check_blockhash)])[0]
 
-    def simulate_each(self, asked: Sequence[tuple[WireTransaction, bool]]) -> list[Simulation]:
+    def simulate_each(self, asked: Sequence[tuple[SignedTransaction, bool]]) -> list[Simulation]:
         """What each transaction would come to now, each by itself, all as of one moment; see `simulate`.
 
         Beside each stands whether its blockhash is to be checked.
         """
-        wires = [wire for wire, _ in asked]
-        touched = {wire.signature: static_accounts(wire) for wire in wires}
-        alone = len(wires) == 1
-        loaded = self._load(wires, touched, most_bytes=LONE_LOAD_BYTES if alone else LOAD_BYTES)
+        transactions = [transaction for transaction, _ in asked]
+        access = {transaction.signature: static_accounts(transaction) for transaction in transactions}
+        alone = len(transactions) == 1
+        loaded = self._load(transactions, access, most_bytes=LONE_LOAD_BYTES if alone else LOAD_BYTES)
         if loaded.left_out and not alone:
             # Large accounts: one after the other.
             return [self.simulate_each([one])[0] for one in asked]
         return [
-            self._simulate(wire, touched[wire.signature], loaded, resolved and not refused, check)
-            for (wire, check), resolved, refused in zip(asked, loaded.resolved, loaded.refused, strict=True)
+            self._simulate(transaction, access[transaction.signature], loaded, resolved and not refused, check)
+            for (transaction, check), resolved, refused in zip(asked, loaded.resolved, loaded.refused, strict=True)
         ]
 
     def _simulate(
-        self, wire: WireTransaction, touched: Touched, loaded: Loaded, resolved: bool, check: bool
+        self, transaction: SignedTransaction, access: AccountAccess, loaded: LoadedState, resolved: bool, check: bool
     ) -> Simulation:
-        valid = not check or loaded.is_recent(wire.blockhash)
-        if not valid and self._nonce(wire, touched, loaded)[1] is not Nonce.USABLE:
+        valid = not check or loaded.is_recent(transaction.blockhash)
+        if not valid and self._nonce(transaction, access, loaded)[1] is not Nonce.USABLE:
             return Simulation(loaded.context.slot, Result(BLOCKHASH_NOT_FOUND, 0, 0, []), {}, None, resolved)
-        refusal = None if _may_load(touched, loaded) else MAX_LOADED_ACCOUNTS_DATA_SIZE_EXCEEDED
-        ran = self._executor.simulate(wire, touched, loaded.records, refusal=refusal)
+        refusal = None if _may_load(access, loaded) else MAX_LOADED_ACCOUNTS_DATA_SIZE_EXCEEDED
+        ran = self._executor.simulate(transaction, access, loaded.records, refusal=refusal)
         return Simulation(loaded.context.slot, ran.result, {**loaded.records, **ran.writes}, ran.detail, resolved)
 
-    def _round(self, pending: _Pending, report: BatchReport, enqueued_at: int) -> None:
-        touched = {wire.signature: static_accounts(wire) for wire in pending.wires}
-        loaded = self._load(pending.wires, touched)
-        open_wires = _open_ones(pending.wires, loaded, report)
-        ready = [wire for wire in open_wires if loaded.has(touched[wire.signature].reads())]
-        if open_wires and not ready:
-            ready = open_wires[:1]
-            loaded = self._load(ready, touched, most_bytes=LONE_LOAD_BYTES)
-        executed = self._execute(ready, touched, loaded, pending, report)
-        tried = {wire.signature for wire in ready} - {wire.signature for wire in pending.put_off}
-        pending.put_off = [wire for wire in open_wires if wire.signature not in tried]
+    def _round(self, pending: PendingBatch, report: BatchReport, enqueued_at: int) -> None:
+        access = {transaction.signature: static_accounts(transaction) for transaction in pending.transactions}
+        loaded = self._load(pending.transactions, access)
+        open_transactions = without_outcome(pending.transactions, loaded, report)
+        ready = [transaction for transaction in open_transactions if loaded.has(access[transaction.signature].reads())]
+        if open_transactions and not ready:
+            ready = open_transactions[:1]
+            loaded = self._load(ready, access, most_bytes=LONE_LOAD_BYTES)
+        executed = self._execute(ready, access, loaded, pending, report)
+        tried = {transaction.signature for transaction in ready} - {
+            transaction.signature for transaction in pending.put_off
+        }
+        pending.put_off = [transaction for transaction in open_transactions if transaction.signature not in tried]
         if not executed:
-            pending.wires = pending.put_off
+            pending.transactions = pending.put_off
             return
         entries = [entry for _, entry in executed]
         crash_points.reach("stage.executed")
         answer = self.ledger.commit(entries, loaded.versions, enqueued_at, context=loaded.context)
-        pending.settle([wire for wire, _ in executed], answer.codes, report)
+        pending.settle([transaction for transaction, _ in executed], answer.codes, report)
 
     def _execute(
         self,
-        wires: Sequence[WireTransaction],
-        touched: Mapping[bytes, Touched],
-        loaded: Loaded,
-        pending: _Pending,
+        transactions: Sequence[SignedTransaction],
+        access: Mapping[bytes, AccountAccess],
+        loaded: LoadedState,
+        pending: PendingBatch,
         report: BatchReport,
-    ) -> list[tuple[WireTransaction, Entry]]:
-        """Execute `wires` until what they wrote is enough for one commit; the rest is put off."""
-        executed: list[tuple[WireTransaction, Entry]] = []
+    ) -> list[tuple[SignedTransaction, CommitRequest]]:
+        """Execute `transactions` until what they wrote is enough for one commit; the rest is put off."""
+        executed: list[tuple[SignedTransaction, CommitRequest]] = []
         size, pending.put_off = 0, []
         # Nearly always; what a batch can grow by keeps the rest of the limit free.
-        pending.light = not loaded.left_out and sum(map(len, loaded.records.values())) < MOST_LOADED_BYTES // 4
-        for place, wire in enumerate(wires):
+        pending.light = not loaded.left_out and sum(map(len, loaded.records.values())) < MAX_LOADED_BYTES // 4
+        for place, transaction in enumerate(transactions):
             if size > COMMIT_BYTES:
-                pending.put_off = list(wires[place:])
+                pending.put_off = list(transactions[place:])
                 break
             try:
-                entry = self._entry(wire, touched[wire.signature], loaded, pending)
+                entry = self._entry(transaction, access[transaction.signature], loaded, pending)
             except Exception as error:
                 if is_retryable(error):
                     raise
-                report.broken.append((wire, error))
+                report.broken.append((transaction, error))
                 continue
             if entry is None:
-                report.conflicts.append(wire)
+                report.conflicts.append(transaction)
             else:
-                executed.append((wire, entry))
+                executed.append((transaction, entry))
                 size += sum(map(len, entry.writes.values()))
         return executed
 
-    def _entry(self, wire: WireTransaction, accounts: Touched, loaded: Loaded, pending: _Pending) -> Entry | None:
-        """What to commit for `wire`; None when it must wait for the next slot."""
-        refusal = pending.refused.get(wire.signature)
+    def _entry(
+        self, transaction: SignedTransaction, accounts: AccountAccess, loaded: LoadedState, pending: PendingBatch
+    ) -> CommitRequest | None:
+        """What to commit for `transaction`; None when it must wait for the next slot."""
+        refusal = pending.refused.get(transaction.signature)
         if refusal is not None:
-            return _expired(wire) if refusal == BLOCKHASH_NOT_FOUND else _told(wire, refusal)
+            return _expired(transaction) if refusal == BLOCKHASH_NOT_FOUND else _told(transaction, refusal)
         nonce = None
-        if not loaded.is_recent(wire.blockhash):
-            nonce, verdict = self._nonce(wire, accounts, loaded)
+        if not loaded.is_recent(transaction.blockhash):
+            nonce, verdict = self._nonce(transaction, accounts, loaded)
             if verdict is Nonce.NOT_YET:
                 return None
             if verdict is Nonce.NONE:
-                return _expired(wire, (nonce,) if nonce else ())
+                return _expired(transaction, (nonce,) if nonce else ())
         allowed = pending.light or _may_load(accounts, loaded)
         refusal = None if allowed else MAX_LOADED_ACCOUNTS_DATA_SIZE_EXCEEDED
-        execution = self._executor.execute(wire, accounts, loaded.records, nonce, refusal=refusal)
+        execution = self._executor.execute(transaction, accounts, loaded.records, nonce, refusal=refusal)
         err = execution.result.err
         reads = [key for key in accounts.reads() if key not in self._native]
         if err is not None and not execution.burned:
             # As in Solana: whoever pays no fee is not included, and may try again.
-            told = _told(wire, err)
+            told = _told(transaction, err)
             return replace(
                 told,
-                blockhash=wire.blockhash if nonce is None else None,
+                blockhash=transaction.blockhash if nonce is None else None,
                 reads=reads,
-                bound=sees_slot(wire),
+                bound=sees_slot(transaction),
                 nonce=nonce is not None,
             )
-        return Entry(
-            signature=wire.signature,
-            message_hash=wire.message_hash,
-            blockhash=wire.blockhash if nonce is None else None,
+        return CommitRequest(
+            signature=transaction.signature,
+            message_hash=transaction.message_hash,
+            blockhash=transaction.blockhash if nonce is None else None,
             reads=reads,
             burned=execution.burned,
             ok=err is None,
             result=pack_result(execution.result),
-            raw=wire.raw,
+            raw=transaction.raw,
             writes=execution.writes,
-            detail=pack_detail(execution.detail),
-            bound=sees_slot(wire),
+            detail=pack_transaction_meta(execution.detail),
+            bound=sees_slot(transaction),
             nonce=nonce is not None,
         )
 
-    def _nonce(self, wire: WireTransaction, accounts: Touched, loaded: Loaded) -> tuple[bytes | None, Nonce]:
-        key = nonce_key(wire, accounts.writable)
+    def _nonce(
+        self, transaction: SignedTransaction, accounts: AccountAccess, loaded: LoadedState
+    ) -> tuple[bytes | None, Nonce]:
+        key = nonce_key(transaction, accounts.writable)
         if key is None:
             return None, Nonce.NONE
-        return key, judge_nonce(wire, loaded.records[key], loaded.context)
+        return key, judge_nonce(transaction, loaded.records[key], loaded.context)
 
     def _load(
-        self, wires: Sequence[WireTransaction], touched: dict[bytes, Touched], *, most_bytes: int = LOAD_BYTES
-    ) -> Loaded:
+        self,
+        transactions: Sequence[SignedTransaction],
+        access: dict[bytes, AccountAccess],
+        *,
+        most_bytes: int = LOAD_BYTES,
+    ) -> LoadedState:
         """Everything the batch touches; more than one round trip only for lookup tables and unseen programs.
 
         What tables and programs name is taken from the very moment that the versions are of.
@@ -260,123 +256,64 @@ class BankingStage:
         if self.ledger.epoch != self._epoch:
             # Sequence numbers, and so versions, come again after a restore, with other records behind them.
             self._programs, self._epoch = ProgramCache(), self.ledger.epoch
-        static = dict(touched)
-        wanted = dict.fromkeys(key for accounts in touched.values() for key in self._programs.with_data(accounts))
+        static = dict(access)
+        wanted = dict.fromkeys(key for accounts in access.values() for key in self._programs.with_data(accounts))
         while True:
-            loaded = self._ask(wires, wanted, most_bytes)
-            for wire in wires:
-                named = with_lookups(wire, static[wire.signature], loaded.records)
-                touched[wire.signature] = _with_program_data(named, loaded)
-            needed = dict.fromkeys(key for accounts in touched.values() for key in accounts.reads())
+            loaded = self._ask(transactions, wanted, most_bytes)
+            for transaction in transactions:
+                named = with_lookups(transaction, static[transaction.signature], loaded.records)
+                access[transaction.signature] = _with_program_data(named, loaded)
+            needed = dict.fromkeys(key for accounts in access.values() for key in accounts.reads())
             if needed.keys() <= wanted.keys():
                 break
             wanted |= needed
         self._executor.begin(loaded.context)
         return loaded
 
-    def _ask(self, wires: Sequence[WireTransaction], wanted: Iterable[bytes], most_bytes: int) -> Loaded:
+    def _ask(self, transactions: Sequence[SignedTransaction], wanted: Iterable[bytes], most_bytes: int) -> LoadedState:
         accounts = [key for key in wanted if key not in self._native]
-        signatures = [wire.signature for wire in wires]
-        blockhashes = list(dict.fromkeys(wire.blockhash for wire in wires))
+        signatures = [transaction.signature for transaction in transactions]
+        blockhashes = list(dict.fromkeys(transaction.blockhash for transaction in transactions))
         at_hand = self._programs.versions(accounts)
         loaded = self.ledger.load(signatures, blockhashes, accounts, at_hand, most_bytes=most_bytes)
         self._programs.complete(loaded)
         return loaded
 
 
-@dataclass(slots=True)
-class _Pending:
-    """Transactions still without an outcome, and the refusals that the next round will record."""
-
-    wires: list[WireTransaction]
-    refused: dict[bytes, str] = field(default_factory=dict)
-    #: Those of the last round that did not fit beside the others.
-    put_off: list[WireTransaction] = field(default_factory=list)
-    #: Whether all that the round loaded is so little that none of its transactions can load too much.
-    light: bool = False
-
-    def settle(self, wires: Sequence[WireTransaction], codes: str, report: BatchReport) -> None:
-        """Sort `wires` by what the commit script said of each."""
-        self.wires = []
-        for wire, code in zip(wires, codes, strict=True):
-            match code:
-                case "A":
-                    report.committed.append(wire)
-                case "R":
-                    report.refused.append(wire)
-                case "D":
-                    report.duplicates.append(wire)
-                case "B":
-                    report.full.append(wire)
-                case "M":
-                    self.refused[wire.signature] = ALREADY_PROCESSED
-                    self.wires.append(wire)
-                case "E":
-                    self.refused[wire.signature] = BLOCKHASH_NOT_FOUND
-                    self.wires.append(wire)
-                case _:
-                    self.wires.append(wire)
-        if "B" in codes:
-            # What built on those without room, or is as large and was put off, would find none either.
-            report.full += [wire for wire in (*self.wires, *self.put_off) if wire.signature not in self.refused]
-            self.wires = [wire for wire in self.wires if wire.signature in self.refused]
-            self.put_off = []
-        self.wires += self.put_off
-
-
-def _open_ones(wires: Sequence[WireTransaction], loaded: Loaded, report: BatchReport) -> list[WireTransaction]:
-    """Those of `wires` that are genuine and have no outcome yet; the others go into the report."""
-    found = []
-    for wire, resolved, accepted in zip(wires, loaded.resolved, loaded.accepted, strict=True):
-        if resolved:
-            report.duplicates.append(wire)
-        elif _is_genuine(wire, accepted):
-            found.append(wire)
-        else:
-            report.invalid.append(wire)
-    return found
-
-
-def _may_load(accounts: Touched, loaded: Loaded) -> bool:
+def _may_load(accounts: AccountAccess, loaded: LoadedState) -> bool:
     """Whether all that the transaction loads stays within what Solana lets it."""
     reads = accounts.reads()
     if not loaded.has(reads):
         return False
-    return sum(len(loaded.records.get(key, b"")) for key in reads) <= MOST_LOADED_BYTES + len(reads) * HEADER_SIZE
+    return sum(len(loaded.records.get(key, b"")) for key in reads) <= MAX_LOADED_BYTES + len(reads) * HEADER_SIZE
 
 
-def _is_genuine(wire: WireTransaction, accepted: bytes) -> bool:
-    """Whether the signatures are right: checked before, vouched for by intake, or checked now.
-
-    What stands in intake was verified before it was written there (by `submit`, or before parking). The very same
-    bytes need no second look: whoever could forge an intake record could write accounts as well.
-    """
-    if isinstance(wire, VerifiedTransaction) or accepted == wire.raw:
-        return True
-    try:
-        check_signatures(wire)
-    except InvalidTransaction:
-        return False
-    return True
-
-
-def _distinct(wires: Sequence[WireTransaction]) -> list[WireTransaction]:
-    return list({wire.signature: wire for wire in wires}.values())
-
-
-def _expired(wire: WireTransaction, reads: Sequence[bytes] = ()) -> Entry:
+def _expired(transaction: SignedTransaction, reads: Sequence[bytes] = ()) -> CommitRequest:
     """An outcome without a fee: nothing can make it valid again."""
     result = pack_result(Result(BLOCKHASH_NOT_FOUND, 0, 0, []))
-    return Entry(wire.signature, wire.message_hash, None, reads, 0, False, result, wire.raw, {})
+    return CommitRequest(
+        transaction.signature, transaction.message_hash, None, reads, 0, False, result, transaction.raw, {}
+    )
 
 
-def _told(wire: WireTransaction, err: str) -> Entry:
+def _told(transaction: SignedTransaction, err: str) -> CommitRequest:
     """A refusal without a fee, which is no outcome."""
-    return Entry(wire.signature, wire.message_hash, None, (), 0, False, pack_refusal(err), wire.raw, {}, refused=True)
+    return CommitRequest(
+        transaction.signature,
+        transaction.message_hash,
+        None,
+        (),
+        0,
+        False,
+        pack_refusal(err),
+        transaction.raw,
+        {},
+        refused=True,
+    )
 
 
-def _with_program_data(touched: Touched, loaded: Loaded) -> Touched:
-    data = [key for name in touched.keys if (key := program_data_key(loaded.records.get(name, b"")))]
+def _with_program_data(access: AccountAccess, loaded: LoadedState) -> AccountAccess:
+    data = [key for name in access.keys if (key := program_data_key(loaded.records.get(name, b"")))]
     if not data:
-        return touched
-    return replace(touched, implied=tuple(dict.fromkeys((*touched.implied, *data))))
+        return access
+    return replace(access, implied=tuple(dict.fromkeys((*access.implied, *data))))

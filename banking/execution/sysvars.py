@@ -18,11 +18,11 @@ EPOCH_SCHEDULE = Pubkey.from_string("SysvarEpochSchedu1e111111111111111111111111
 
 SLOTS_PER_EPOCH = 432_000
 LAMPORTS_PER_SIGNATURE = 5_000
-_MOST_BLOCKHASHES = 150
+_MAX_BLOCKHASHES = 150
 _HISTORY_SLOTS = 1024 * 1024
 # Solana gives these accounts their full size from the beginning.
 _SLOT_HASHES_BYTES = 8 + 512 * 40
-_BLOCKHASHES_BYTES = 8 + _MOST_BLOCKHASHES * 40
+_BLOCKHASHES_BYTES = 8 + _MAX_BLOCKHASHES * 40
 #: slot u64, epoch start i64, epoch u64, leader schedule epoch u64, unix time i64 (seconds).
 _CLOCK = struct.Struct("<QqQQq")
 #: slots per epoch u64, leader schedule offset u64, warmup u8, first normal epoch u64, first normal slot u64.
@@ -53,7 +53,7 @@ def _slot_hashes(context: SlotContext) -> bytes:
 
 
 def _recent_blockhashes(context: SlotContext) -> bytes:
-    newest = context.parents[:_MOST_BLOCKHASHES]
+    newest = context.parents[:_MAX_BLOCKHASHES]
     fee = _U64.pack(LAMPORTS_PER_SIGNATURE)
     rows = b"".join(value + fee for _, value in newest)
     return (_U64.pack(len(newest)) + rows).ljust(_BLOCKHASHES_BYTES, b"\0")

@@ -8,7 +8,7 @@ import msgspec
 from solders.pubkey import Pubkey
 from solders.transaction_metadata import TransactionMetadata
 
-from banking.execution.account_access import Touched
+from banking.execution.account_access import AccountAccess
 from banking.ledger.records import HEADER_SIZE, OWNER_AT, lamports_of
 
 _TOKEN_PROGRAMS = frozenset(
@@ -41,7 +41,7 @@ class InnerCall(msgspec.Struct, array_like=True, frozen=True):
     stack_height: int | None
 
 
-class Detail(msgspec.Struct, array_like=True, frozen=True):
+class TransactionMeta(msgspec.Struct, array_like=True, frozen=True):
     """Balances (lamports) are in the order of the message's accounts, look-ups last (writable, then readonly)."""
 
     pre: list[int]
@@ -57,15 +57,15 @@ class Detail(msgspec.Struct, array_like=True, frozen=True):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Detail)
+_decoder = msgspec.msgpack.Decoder(TransactionMeta)
 
 
-def pack_detail(detail: Detail) -> bytes:
+def pack_transaction_meta(detail: TransactionMeta) -> bytes:
     """The bytes kept in the journal."""
     return _encoder.encode(detail)
 
 
-def unpack_detail(packed: bytes) -> Detail | None:
+def unpack_transaction_meta(packed: bytes) -> TransactionMeta | None:
     """Read a detail; None for the empty one of a refused transaction."""
     return _decoder.decode(packed) if packed else None
 
@@ -94,22 +94,22 @@ def _token_balances(keys: Sequence[bytes], view: Mapping[bytes, bytes]) -> Itera
         yield TokenBalance(index, data[:32], data[32:64], amount, program)
 
 
-def build_detail(
-    touched: Touched, before: Balances, after: Balances, meta: TransactionMetadata | None = None
-) -> Detail:
+def build_transaction_meta(
+    access: AccountAccess, before: Balances, after: Balances, meta: TransactionMetadata | None = None
+) -> TransactionMeta:
     """Everything that is to be kept of an execution; without `meta` no program ran to its end."""
     if meta is None:
-        return Detail(
+        return TransactionMeta(
             pre=before.lamports,
             post=after.lamports,
             pre_tokens=before.tokens,
             post_tokens=after.tokens,
-            loaded_writable=list(touched.loaded_writable),
-            loaded_readonly=list(touched.loaded_readonly),
+            loaded_writable=list(access.loaded_writable),
+            loaded_readonly=list(access.loaded_readonly),
         )
     returned = meta.return_data()
     data = bytes(returned.data)
-    return Detail(
+    return TransactionMeta(
         pre=before.lamports,
         post=after.lamports,
         pre_tokens=before.tokens,
@@ -117,8 +117,8 @@ def build_detail(
         inner=_inner_calls(meta),
         return_program=bytes(returned.program_id) if data else b"",
         return_data=data,
-        loaded_writable=list(touched.loaded_writable),
-        loaded_readonly=list(touched.loaded_readonly),
+        loaded_writable=list(access.loaded_writable),
+        loaded_readonly=list(access.loaded_readonly),
     )
 
 

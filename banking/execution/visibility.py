@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from banking.transaction import WireTransaction
+from banking.transaction import SignedTransaction
 
 _SYSTEM = bytes(32)
 # Create, assign, transfer, create with seed, allocate, allocate, assign and transfer with seed; the others are nonces'.
@@ -10,11 +10,11 @@ _BLIND = frozenset(number.to_bytes(4, "little") for number in (0, 1, 2, 3, 8, 9,
 _COMPUTE_BUDGET = bytes.fromhex("0306466fe5211732ffecadba72c39be7bc8ce5bbc5f7126b2c439b3a40000000")
 
 
-def sees_slot(wire: WireTransaction) -> bool:
+def sees_slot(transaction: SignedTransaction) -> bool:
     """Whether the outcome may depend on the slot or on any sysvar of it."""
-    if wire.lookups:
+    if transaction.lookups:
         return True
-    message = wire.parsed.message
+    message = transaction.parsed.message
     keys = message.account_keys
     for instruction in message.instructions:
         program = bytes(keys[instruction.program_id_index])

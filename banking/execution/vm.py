@@ -13,7 +13,7 @@ from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import SimulateResult, TransactionResult
 
 from banking.errors import VmPanic
-from banking.execution.account_access import Touched, program_data_key
+from banking.execution.account_access import AccountAccess, program_data_key
 from banking.execution.native import NATIVE_LOADER, PROGRAM_LOADERS, SYSVAR_OWNER
 from banking.execution.programs import Programs, not_deployed
 from banking.execution.sysvars import (
@@ -28,7 +28,7 @@ from banking.ledger.records import EXECUTABLE_AT, pack_account, to_account
 from banking.ledger.slot_context import SlotContext
 
 #: Start with a new VM (0.2 ms, and up to 5 for each program used again) once this one holds so many bytes.
-MOST_HELD_BYTES = 256 * 1024 * 1024
+MAX_HELD_BYTES = 256 * 1024 * 1024
 #: What an account costs beside its record.
 _ACCOUNT_BYTES = 256
 _ABSENT = Account(lamports=0, data=b"", owner=Pubkey.default(), executable=False)
@@ -53,7 +53,7 @@ class Vm:
     builtin programs and sysvars only, and learns of accounts as transactions touch them.
     """
 
-    def __init__(self, *, most_bytes: int = MOST_HELD_BYTES) -> None:
+    def __init__(self, *, most_bytes: int = MAX_HELD_BYTES) -> None:
         self._most_bytes = most_bytes
         self._context: SlotContext | None = None
         self.reset()
@@ -93,13 +93,17 @@ class Vm:
             self._on_demand.clear()
             self._set_sysvars(EVERY_SLOT)
 
-    def send(self, transaction: VersionedTransaction, touched: Touched, view: dict[bytes, bytes]) -> TransactionResult:
+    def send(
+        self, transaction: VersionedTransaction, access: AccountAccess, view: dict[bytes, bytes]
+    ) -> TransactionResult:
         """Run `transaction` on the accounts in `view` (key to record, b"" = absent). Raises VmPanic."""
-        return self._run(self._vm_send, transaction, touched, view)
+        return self._run(self._vm_send, transaction, access, view)
 
-    def simulate(self, transaction: VersionedTransaction, touched: Touched, view: dict[bytes, bytes]) -> SimulateResult:
+    def simulate(
+        self, transaction: VersionedTransaction, access: AccountAccess, view: dict[bytes, bytes]
+    ) -> SimulateResult:
         """As `send`, without keeping what it wrote. Raises VmPanic."""
-        return self._run(self._vm_simulate, transaction, touched, view)
+        return self._run(self._vm_simulate, transaction, access, view)
 
     def changed(self, keys: Iterable[bytes], view: dict[bytes, bytes]) -> dict[bytes, bytes]:
         """The records of those `keys` that the last transaction changed."""
@@ -139,11 +143,11 @@ class Vm:
         self,
         call: Callable[[VersionedTransaction], Answer],
         transaction: VersionedTransaction,
-        touched: Touched,
+        access: AccountAccess,
         view: dict[bytes, bytes],
     ) -> Answer:
         try:
-            self._sync(touched, view)
+            self._sync(access, view)
             return call(transaction)
         except BaseException as error:
             # It may hold something that was never committed, and after a panic anything.
@@ -161,9 +165,9 @@ class Vm:
 
     # ---- keeping it equal to the ledger
 
-    def _sync(self, touched: Touched, view: dict[bytes, bytes]) -> None:
+    def _sync(self, access: AccountAccess, view: dict[bytes, bytes]) -> None:
         programs = []
-        for key in (*touched.implied, *touched.keys):
+        for key in (*access.implied, *access.keys):
             record = view.get(key)
             if record is None:
                 continue
@@ -172,15 +176,15 @@ class Vm:
             elif key in self._programs.cached:
                 # Compiled code cannot be taken out of a LiteSVM, and would go on running.
                 self.reset()
-                self._sync(touched, view)
+                self._sync(access, view)
                 return
             elif self._held.get(key, b"") != record:
                 self.put(key, record)
         # Their data is in place now: the VM compiles a program when its account is set.
         for key, record in programs:
             self._deploy(key, record, view)
-        if not _ON_DEMAND.isdisjoint(touched.keys):
-            missing = _ON_DEMAND.intersection(touched.keys) - self._on_demand
+        if not _ON_DEMAND.isdisjoint(access.keys):
+            missing = _ON_DEMAND.intersection(access.keys) - self._on_demand
             self._set_sysvars(missing)
             self._on_demand |= missing
 

@@ -13,23 +13,23 @@ TRANSACTION = "transaction"
 MALFORMED = "malformed"
 
 
-class Revival(Enum):
+class ReplayOutcome(Enum):
     """What became of a dead letter that was to live again."""
 
     GONE = 0
-    REVIVED = 1
+    REPLAYED = 1
     RESOLVED = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Revived:
-    """Answer to `revive`: `at` is Redis time in milliseconds."""
+class Replayed:
+    """Answer to `replay`: `at` is Redis time in milliseconds."""
 
     at: int
-    revival: Revival
+    outcome: ReplayOutcome
 
 
-class Burial:
+class TransactionDeadLetters:
     """Writes the dead letters of one ledger. Raises LedgerUnavailable, LedgerMissing, StaleEpoch."""
 
     def __init__(self, ledger: Ledger, *, clock: Clock = SYSTEM_CLOCK, limits: LetterLimits | None = None) -> None:
@@ -38,14 +38,14 @@ class Burial:
         self.limits = limits or LetterLimits()
         self.letters = DeadLetters(ledger.client, ledger.keys.prefix, limits=self.limits)
 
-    def bury(self, signature: bytes, raw: bytes, reason: str, attempts: int) -> bool:
+    def add(self, signature: bytes, raw: bytes, reason: str, attempts: int) -> bool:
         """Move a transaction from intake to the dead letters; False when it has its outcome or is there already.
 
         Raises DeadLettersFullError: then it is where it was.
         """
         keys, epoch_keys = self._ledger.keys, self._ledger.epoch_keys
         letter = self._letter(signature, TRANSACTION, raw, reason, attempts)
-        buried = self._ledger.run(
+        added = self._ledger.run(
             "bury",
             [
                 keys.meta,
@@ -60,11 +60,11 @@ class Burial:
             ],
             [self._ledger.epoch, signature, pack_letter(letter), self.limits.letters, self.limits.bytes],
         )
-        if buried < 0:
+        if added < 0:
             raise DeadLettersFullError
-        return bool(buried)
+        return bool(added)
 
-    def revive(self, letter: DeadLetter) -> Revived:
+    def replay(self, letter: DeadLetter) -> Replayed:
         """Move a transaction's letter back into intake, its attempts forgotten, in one atomic step.
 
         The sweeper enqueues it, unless the caller does so sooner. RESOLVED: it has its outcome after all, and the
@@ -78,7 +78,7 @@ class Burial:
             [keys.meta, epoch_keys.status, keys.intake, keys.queued, keys.attempts, keys.dead, keys.dead_bytes],
             [self._ledger.epoch, letter.id, pack_letter(letter), letter.payload],
         )
-        return Revived(int(at), Revival(int(code)))
+        return Replayed(int(at), ReplayOutcome(int(code)))
 
     def drop(self, id: bytes) -> bool:
         """Forget a letter for good; False when there is none."""
@@ -86,7 +86,7 @@ class Burial:
         asked = [keys.meta, self._ledger.epoch_keys.state, keys.dead, keys.dead_bytes]
         return bool(self._ledger.run("drop", asked, [self._ledger.epoch, id]))
 
-    def bury_foreign(self, name: bytes, payload: bytes, reason: str) -> bool:
+    def add_foreign(self, name: bytes, payload: bytes, reason: str) -> bool:
         """Keep what is no transaction. Raises DeadLettersFullError beyond the limit."""
         letter = self._letter(name, MALFORMED, payload, reason, 1)
         return bool(self._ledger.call(lambda: self.letters.add(letter)))

@@ -10,9 +10,9 @@ from banking.ledger.ledger import Ledger
 from recovery.dead_letters import LetterLimits
 
 #: Pairs in one script call; Lua's unpack and Redis' latency both want a bound.
-MOST_AT_ONCE = 256
+MAX_AT_ONCE = 256
 #: Seconds for which anything is parked at most; what must wait longer is asked again, and parked again.
-LONGEST_PARKING = 10.0
+MAX_PARKING = 10.0
 
 
 class Acceptance(StrEnum):
@@ -63,8 +63,8 @@ class Intake:
 
     def accept(self, pairs: Sequence[tuple[bytes, bytes]]) -> Accepted:
         """Record up to 256 (signature, raw transaction) pairs, all in one atomic step."""
-        if not 0 < len(pairs) <= MOST_AT_ONCE:
-            raise ValueError(f"{len(pairs)} pairs; give 1 to {MOST_AT_ONCE}")
+        if not 0 < len(pairs) <= MAX_AT_ONCE:
+            raise ValueError(f"{len(pairs)} pairs; give 1 to {MAX_AT_ONCE}")
         keys, epoch_keys = self._ledger.keys, self._ledger.epoch_keys
         at, codes = self._ledger.run(
             "accept",
@@ -92,11 +92,11 @@ class Intake:
 
     def park(self, pairs: Sequence[tuple[bytes, bytes]], delay: float) -> int:
         """Put transactions off for `delay` seconds (10 at most); returns how many are parked now."""
-        delay = min(delay, LONGEST_PARKING)
+        delay = min(delay, MAX_PARKING)
         keys, epoch_keys = self._ledger.keys, self._ledger.epoch_keys
         parked = 0
-        for first in range(0, len(pairs), MOST_AT_ONCE):
-            some = pairs[first : first + MOST_AT_ONCE]
+        for first in range(0, len(pairs), MAX_AT_ONCE):
+            some = pairs[first : first + MAX_AT_ONCE]
             parked += self._ledger.run(
                 "park",
                 [
@@ -119,19 +119,19 @@ class Intake:
         at, released, lost, suspects = self._ledger.run(
             "sweep",
             [keys.meta, keys.intake, keys.queued, keys.parked, keys.attempts, self._ledger.epoch_keys.state],
-            [self._ledger.epoch, int(grace * 1000), int(queue_empty), limit, int(LONGEST_PARKING * 1000)],
+            [self._ledger.epoch, int(grace * 1000), int(queue_empty), limit, int(MAX_PARKING * 1000)],
         )
         return Sweep(int(at), released, lost, suspects)
 
     def examine(self, pairs: Sequence[tuple[bytes, bytes]]) -> list[int | None]:
-        """What is known of transactions that came again: None = settled, else runs that ended without a word.
+        """What is known of transactions that came again: None = settled, else runs that their worker did not survive.
 
         Those that intake never held are recorded there.
         """
         keys, epoch_keys = self._ledger.keys, self._ledger.epoch_keys
         found: list[int | None] = []
-        for first in range(0, len(pairs), MOST_AT_ONCE):
-            some = pairs[first : first + MOST_AT_ONCE]
+        for first in range(0, len(pairs), MAX_AT_ONCE):
+            some = pairs[first : first + MAX_AT_ONCE]
             counts = self._ledger.run(
                 "examine",
                 [

@@ -38,7 +38,7 @@ class LedgerKeys:
 
     @cached_property
     def attempts(self) -> str:
-        """Hash: signature to the number of runs that ended without a word."""
+        """Hash: signature to the number of runs during which its worker died."""
         return f"{self.prefix}:attempts"
 
     @cached_property

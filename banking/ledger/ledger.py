@@ -15,7 +15,7 @@ from banking.errors import (
     LedgerUnavailable,
     StaleEpoch,
 )
-from banking.ledger.entries import Entry, commit_arguments
+from banking.ledger.commit_request import CommitRequest, commit_arguments
 from banking.ledger.keys import EpochKeys, LedgerKeys
 from banking.ledger.layout import RESTORING, served_epoch
 from banking.ledger.limits import LOAD_BYTES, SLOT_LIMITS, SlotLimits
@@ -29,13 +29,13 @@ from recovery.scripts import Argument, load_scripts
 MAX_BLOCKHASH_AGE = 150
 BLOCKHASH_HISTORY = 300
 #: Refusals without a fee that are remembered, so that their senders can be told.
-MOST_REFUSALS = 100_000
+MAX_REFUSALS = 100_000
 
 SCRIPTS = load_scripts(Path(__file__).parent / "lua")
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedState:
     """One moment of the ledger, as far as a batch needs it.
 
     `resolved` answers, in the order asked, which signatures have their end (an outcome or a dead letter), `recent`
@@ -63,7 +63,7 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
+class CommitResult:
     """Answer of the commit script: `codes` has one letter for each entry."""
 
     slot: int
@@ -157,7 +157,7 @@ class Ledger:
         at_hand: Mapping[bytes, bytes],
         *,
         most_bytes: int = LOAD_BYTES,
-    ) -> Loaded:
+    ) -> LoadedState:
         """Read what a batch needs in one round trip; records of the versions `at_hand` are not sent again.
 
         Once the records exceed `most_bytes`, the `accounts` behind them are left out.
@@ -198,7 +198,7 @@ class Ledger:
         if context is None or context.token != slot + b":" + time_ms:
             context = slot_context(int(slot), int(time_ms), zip(kept[::2], map(int, kept[1::2]), strict=True))
             self._context = self.epoch, context
-        return Loaded(
+        return LoadedState(
             context=context,
             resolved=[letter != ord("0") for letter in resolved],
             refused=[letter == ord("2") for letter in resolved],
@@ -211,12 +211,12 @@ class Ledger:
 
     def commit(
         self,
-        entries: Sequence[Entry],
+        entries: Sequence[CommitRequest],
         versions: Mapping[bytes, bytes],
         enqueued_at: int = 0,
         *,
         context: SlotContext | None = None,
-    ) -> Committed:
+    ) -> CommitResult:
         """Commit a batch; `versions` and `context` are what the executions were based on.
 
         `enqueued_at` is in milliseconds. Without `context` none of them saw its slot.
@@ -251,11 +251,11 @@ class Ledger:
                 self.limits.shared,
                 self.limits.most,
                 context.token if context else b"",
-                MOST_REFUSALS,
+                MAX_REFUSALS,
                 *commit_arguments(entries, versions),
             ],
         )
-        return Committed(int(slot), int(first), codes.decode())
+        return CommitResult(int(slot), int(first), codes.decode())
 
     def state(self) -> State:
         """The counters, read in one atomic step. Raises LedgerMissing, LedgerUnavailable."""

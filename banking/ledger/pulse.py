@@ -10,7 +10,7 @@ from banking.ledger.ledger import Ledger
 from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.spans import span
 
-#: Seconds that the server's clock may jump without a word: time synchronisation slews by less.
+#: Seconds that the server's clock may jump without a warning: time synchronisation slews by less.
 TOLERANCE = 1.0
 
 

@@ -12,7 +12,7 @@ from banking.ledger.ledger import Ledger, State
 from recovery.archive import NotFound
 
 
-class Condition(StrEnum):
+class ConsistencyState(StrEnum):
     """What a comparison of Redis and archive came to."""
 
     HEALTHY = "healthy"
@@ -33,25 +33,31 @@ class Condition(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ConsistencyReport:
     """The condition, and why, in words for the log."""
 
-    condition: Condition
+    state: ConsistencyState
     detail: str
     #: The epoch that was looked at: a number, "none" or "restoring".
     epoch: str = ""
 
     @property
     def needs_restore(self) -> bool:
-        return self.condition in _TO_RESTORE
+        return self.state in _TO_RESTORE
 
 
 _TO_RESTORE = frozenset(
-    {Condition.LOST, Condition.BEHIND, Condition.DIVERGED, Condition.OUTDATED, Condition.UNSEALABLE}
+    {
+        ConsistencyState.LOST,
+        ConsistencyState.BEHIND,
+        ConsistencyState.DIVERGED,
+        ConsistencyState.OUTDATED,
+        ConsistencyState.UNSEALABLE,
+    }
 )
 
 
-def compare(ledger: Ledger, blocks: BlockStore) -> Finding:
+def compare(ledger: Ledger, blocks: BlockStore) -> ConsistencyReport:
     """Compare the two; cheap when all is well: one round trip, one block header, two look-ups.
 
     Raises LedgerUnavailable, ArchiveReadError, BadBlock (the block the ledger builds on is damaged).
@@ -59,19 +65,21 @@ def compare(ledger: Ledger, blocks: BlockStore) -> Finding:
     try:
         while True:
             state = ledger.state()
-            finding = _compare_heads(state, blocks)
-            if finding.condition is Condition.HEALTHY or _same(state, ledger.state()):
-                return finding
+            report = _compare_heads(state, blocks)
+            if report.state is ConsistencyState.HEALTHY or _same(state, ledger.state()):
+                return report
             # A sealer was at work between the look at Redis and the one at the archive: look again.
     except OutdatedLayout as error:
-        return Finding(Condition.OUTDATED, str(error), error.epoch)
+        return ConsistencyReport(ConsistencyState.OUTDATED, str(error), error.epoch)
     except LedgerRestoring:
-        return Finding(Condition.LOST, "a restore was begun and not finished", "restoring")
+        return ConsistencyReport(ConsistencyState.LOST, "a restore was begun and not finished", "restoring")
     except LedgerMissing:
         newest = blocks.newest()
         if newest is None:
-            return Finding(Condition.UNKNOWN, "neither Redis nor the archive has this ledger", "none")
-        return Finding(Condition.LOST, f"Redis has no such ledger, the archive has it up to slot {newest}", "none")
+            return ConsistencyReport(ConsistencyState.UNKNOWN, "neither Redis nor the archive has this ledger", "none")
+        return ConsistencyReport(
+            ConsistencyState.LOST, f"Redis has no such ledger, the archive has it up to slot {newest}", "none"
+        )
 
 
 def is_unsealable(state: State) -> bool:
@@ -84,28 +92,34 @@ def _same(one: State, other: State) -> bool:
     return (one.epoch, one.finalized, one.closing) == (other.epoch, other.finalized, other.closing)
 
 
-def _compare_heads(state: State, blocks: BlockStore) -> Finding:
+def _compare_heads(state: State, blocks: BlockStore) -> ConsistencyReport:
     epoch = str(state.epoch)
     try:
         header = blocks.header(state.finalized)
     except NotFound:
         newest = blocks.newest()
-        return Finding(
-            Condition.ARCHIVE_BEHIND,
+        return ConsistencyReport(
+            ConsistencyState.ARCHIVE_BEHIND,
             f"Redis is final up to slot {state.finalized}, the archive ends at {newest}; put the right archive back",
             epoch,
         )
     if header.ledger_id != state.ledger_id or header.hash() != state.blockhash:
-        return Finding(Condition.DIVERGED, f"the archive has another block in slot {state.finalized}", epoch)
-    behind = Finding(Condition.BEHIND, f"Redis knows slot {state.finalized}, the archive goes on behind it", epoch)
+        return ConsistencyReport(
+            ConsistencyState.DIVERGED, f"the archive has another block in slot {state.finalized}", epoch
+        )
+    behind = ConsistencyReport(
+        ConsistencyState.BEHIND, f"Redis knows slot {state.finalized}, the archive goes on behind it", epoch
+    )
     if blocks.exists(state.finalized + 2):
         return behind
     if blocks.exists(state.finalized + 1) and not _is_closing(state, blocks.header(state.finalized + 1)):
         return behind
     if is_unsealable(state):
         slot, has = state.finalized + 1, f"{state.closing_bytes} bytes, a block holds {most_body_bytes()}"
-        return Finding(Condition.UNSEALABLE, f"closed slot {slot} has {has}", epoch)
-    return Finding(Condition.HEALTHY, f"epoch {state.epoch}, final up to slot {state.finalized}", epoch)
+        return ConsistencyReport(ConsistencyState.UNSEALABLE, f"closed slot {slot} has {has}", epoch)
+    return ConsistencyReport(
+        ConsistencyState.HEALTHY, f"epoch {state.epoch}, final up to slot {state.finalized}", epoch
+    )
 
 
 def _is_closing(state: State, header: BlockHeader) -> bool:

@@ -8,11 +8,11 @@ from typing import cast
 
 from banking.blocks.store import BlockStore
 from banking.errors import LeaseLost, RestoreInterrupted
-from banking.intake.intake import MOST_AT_ONCE, Intake
+from banking.intake.intake import MAX_AT_ONCE, Intake
 from banking.ledger.journal import read_journal
 from banking.ledger.ledger import BLOCKHASH_HISTORY, Ledger
 from banking.restore.checkpointing import COMPONENT, LedgerSnapshot, checkpoint_store, newest_chain
-from banking.restore.consistency import Condition, Finding, compare
+from banking.restore.consistency import ConsistencyReport, ConsistencyState, compare
 from banking.restore.restoring import LedgerRestore
 from recovery import crash_points
 from recovery.checkpoints import BadCheckpoint, Manifest, NoUsableCheckpoint, Part
@@ -57,7 +57,7 @@ class LedgerComponent:
         return self._restore
 
 
-class LedgerKeeper:
+class LedgerRecovery:
     """Looks after one ledger. `others` are components that are saved and restored together with it, by name."""
 
     def __init__(
@@ -76,11 +76,13 @@ class LedgerKeeper:
 
     # ---- checking and restoring
 
-    def check(self) -> Finding:
+    def check(self) -> ConsistencyReport:
         """Compare Redis with the archive; see `banking.restore.consistency`."""
         return compare(self.ledger, self.blocks)
 
-    def ensure(self, keep_waiting: Callable[[Finding], bool] = lambda _: True) -> Finding:
+    def ensure_consistent(
+        self, keep_waiting: Callable[[ConsistencyReport], bool] = lambda _: True
+    ) -> ConsistencyReport:
         """Return once the ledger is healthy, restoring it if nobody else does.
 
         `keep_waiting` is asked, at least every 0.25 s, while somebody else restores or nothing can be done; when it
@@ -89,17 +91,17 @@ class LedgerKeeper:
         """
         told = ""
         while True:
-            finding = self.check()
-            if finding.condition is Condition.HEALTHY:
-                self.tidy()
-                return finding
-            if finding.detail != told:
-                logger.warning("Ledger %s is %s: %s", self.ledger.keys.name, finding.condition, finding.detail)
-                told = finding.detail
-            if finding.needs_restore and self._restore_once(finding.epoch):
+            report = self.check()
+            if report.state is ConsistencyState.HEALTHY:
+                self.collect_old_epochs()
+                return report
+            if report.detail != told:
+                logger.warning("Ledger %s is %s: %s", self.ledger.keys.name, report.state, report.detail)
+                told = report.detail
+            if report.needs_restore and self._restore_once(report.epoch):
                 continue
-            if not keep_waiting(finding):
-                return finding
+            if not keep_waiting(report):
+                return report
             self._clock.sleep(_POLL_SECONDS)
 
     def restore_from(self, checkpoint_id: str) -> None:
@@ -116,7 +118,7 @@ class LedgerKeeper:
             manager.restore_system_checkpoint(checkpoint_id)
         finally:
             restore.give_up()
-        self.tidy()
+        self.collect_old_epochs()
 
     def _restore_once(self, observed: str) -> bool:
         """One attempt; False when another process has the lease or took it over."""
@@ -214,7 +216,7 @@ class LedgerKeeper:
 
     # ---- epochs that are no more
 
-    def tidy(self) -> None:
+    def collect_old_epochs(self) -> None:
         """Drop what fenced epochs and cut-off restores left; what was processed there and never final runs again."""
         current, client, keys = self.ledger.epoch, self.ledger.client, self.ledger.keys
         names = cast("set[bytes]", self.ledger.call(lambda: client.smembers(keys.leftovers)))
@@ -255,7 +257,7 @@ class LedgerKeeper:
     def _accept_again(self, pairs: Sequence[tuple[bytes, bytes]]) -> int:
         letters = LetterLimits(_NO_LIMIT, _NO_LIMIT)
         intake, again = Intake(self.ledger, limit=_NO_LIMIT, unsealed_limit=_NO_LIMIT, letters=letters), 0
-        for first in range(0, len(pairs), MOST_AT_ONCE):
-            answers = intake.accept(pairs[first : first + MOST_AT_ONCE]).answers
+        for first in range(0, len(pairs), MAX_AT_ONCE):
+            answers = intake.accept(pairs[first : first + MAX_AT_ONCE]).answers
             again += sum(answer.value == "A" for answer in answers)
         return again

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from solders.transaction import VersionedTransaction
 
 from banking.blocks.block import BlockHeader
-from banking.execution.transaction_meta import unpack_detail
+from banking.execution.transaction_meta import unpack_transaction_meta
 from banking.ledger.journal import JournalEntry
 from banking.ledger.records import lamports_of
 
 #: Complaints kept of each kind; one planted fault must not fill the memory.
-_MOST_COMPLAINTS = 20
+_MAX_COMPLAINTS = 20
 
 
 @dataclass(slots=True)
@@ -116,13 +116,13 @@ class Replay:
         return known if known is not None else lamports_of(self.accounts.get(key, (0, b""))[1])
 
     def _complain(self, kind: list[str], text: str) -> None:
-        if len(kind) < _MOST_COMPLAINTS:
+        if len(kind) < _MAX_COMPLAINTS:
             kind.append(text)
 
 
 def _balances(entry: JournalEntry) -> Iterable[tuple[bytes, int, int]]:
     """Key, lamports before and lamports after, of every account of an outcome."""
-    detail = unpack_detail(entry.detail)
+    detail = unpack_transaction_meta(entry.detail)
     if detail is None:
         return ()
     keys = map(bytes, VersionedTransaction.from_bytes(entry.raw).message.account_keys)

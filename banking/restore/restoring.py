@@ -59,8 +59,8 @@ class LedgerRestore:
     ) -> LedgerRestore | None:
         """Take the lease and fence the ledger; None when another process is restoring it, or has since `observed`.
 
-        `observed` is the epoch as it was when the restore was found necessary (`Finding.epoch`); "" = in any case.
-        Raises LedgerUnavailable, ArchiveReadError, BadBlock.
+        `observed` is the epoch of the report that found the restore necessary (`ConsistencyReport.epoch`); "" = in any
+        case. Raises LedgerUnavailable, ArchiveReadError, BadBlock.
         """
         newest = blocks.newest()
         if newest is None:

@@ -15,7 +15,7 @@ from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
 from banking.execution.reserved import RESERVED
-from banking.execution.transaction_meta import Detail, InnerCall, TokenBalance, unpack_detail
+from banking.execution.transaction_meta import InnerCall, TokenBalance, TransactionMeta, unpack_transaction_meta
 from banking.ledger.journal import JournalEntry
 from rpc.encoding.parsed_instructions import Instruction, parse_instruction
 from rpc.encoding.token_layout import token_amount
@@ -43,8 +43,8 @@ class Executed:
         return isinstance(self.message, MessageV0)
 
     @cached_property
-    def detail(self) -> Detail:
-        return unpack_detail(self.entry.detail) or Detail([], [])
+    def detail(self) -> TransactionMeta:
+        return unpack_transaction_meta(self.entry.detail) or TransactionMeta([], [])
 
     @cached_property
     def keys(self) -> list[str]:
@@ -223,7 +223,7 @@ def _inner(item: Executed, calls: Sequence[InnerCall], encoding: str) -> list[di
     return [_compiled(one.program_index, one.accounts, one.data, one.stack_height) for one in calls]
 
 
-def inner_instructions(detail: Detail) -> list[dict[str, Any]]:
+def inner_instructions(detail: TransactionMeta) -> list[dict[str, Any]]:
     """The inner instructions of a simulation."""
     return [
         {
@@ -234,7 +234,7 @@ def inner_instructions(detail: Detail) -> list[dict[str, Any]]:
     ]
 
 
-def return_data(detail: Detail) -> dict[str, Any] | None:
+def return_data(detail: TransactionMeta) -> dict[str, Any] | None:
     """What a program returned, None when nothing was."""
     if not detail.return_data:
         return None
@@ -245,7 +245,7 @@ def return_data(detail: Detail) -> dict[str, Any] | None:
 
 
 def token_balances(balances: Sequence[TokenBalance], decimals: Mapping[bytes, int]) -> list[dict[str, Any]]:
-    """`UiTransactionTokenBalance`s; those of a mint that is gone are left out, as nobody knows its decimals."""
+    """`UiTransactionTokenBalance`s; those of a mint that is gone are left out: its decimals are unknown."""
     return [
         {
             "accountIndex": balance.index,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from solders.transaction import VersionedTransaction
 
-from banking.execution.transaction_meta import unpack_detail
+from banking.execution.transaction_meta import unpack_transaction_meta
 from banking.ledger.journal import JournalEntry
 from rpc.encoding.memo import memo_of
 
@@ -109,6 +109,9 @@ class History:
 def addresses_of(entry: JournalEntry, parsed: VersionedTransaction) -> Iterable[bytes]:
     """All accounts of a transaction, those from lookup tables too, each once."""
     keys = dict.fromkeys(map(bytes, parsed.message.account_keys))
-    if parsed.message.__class__.__name__ == "MessageV0" and (detail := unpack_detail(entry.detail)) is not None:
+    if (
+        parsed.message.__class__.__name__ == "MessageV0"
+        and (detail := unpack_transaction_meta(entry.detail)) is not None
+    ):
         keys |= dict.fromkeys((*detail.loaded_writable, *detail.loaded_readonly))
     return keys

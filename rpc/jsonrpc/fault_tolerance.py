@@ -73,7 +73,9 @@ class _PolledGate:
     async def _look(self) -> None:
         try:
             # All at once, so that no two operations are judged by different modes.
-            self._verdicts = await asyncio.to_thread(lambda: {one: self._ask(one) for one in Operation})
+            self._verdicts = await asyncio.to_thread(
+                lambda: {operation: self._ask(operation) for operation in Operation}
+            )
             self._looked_at = self._clock.monotonic()
         finally:
             self._looking = None
@@ -88,7 +90,7 @@ class _PolledGate:
 
 
 class FaultTolerance:
-    """Runs operations; knows nothing of what they do."""
+    """Runs operations behind the degradation gate, the breaker, retries and a time limit, whatever they do."""
 
     def __init__(
         self,
@@ -152,7 +154,7 @@ class FaultTolerance:
             ) from None
 
     async def quietly(self, work: Awaitable[None]) -> None:
-        """Do `work`; a ledger that does not answer is only told to the log."""
+        """Do `work`; a ledger that does not answer is only logged."""
         try:
             async with asyncio.timeout(self._read_timeout):
                 await work

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from rpc.context import Context
-from rpc.jsonrpc.answer_budget import Claim
+from rpc.jsonrpc.answer_budget import CallBudget
 from rpc.jsonrpc.params import Params
 
 
@@ -28,7 +28,7 @@ class Call:
     context: Context
     params: Params
     address: str
-    claim: Claim
+    budget: CallBudget
 
 
 Handler = Callable[[Call], Awaitable[Any]]

@@ -15,7 +15,7 @@ from rpc.methods.simulation import preflight_failure, run
 from rpc.sending.transaction_input import decode_text, verified
 from tasks.receipts import Receipt, Verdict
 
-#: Told as HTTP 429: there is room again soon.
+#: Answered with HTTP 429: a later attempt may be accepted.
 _OVERLOADS = frozenset({Reason.INTAKE_FULL, Reason.ARCHIVE_BEHIND})
 
 
@@ -27,15 +27,15 @@ async def send_transaction(call: Call) -> str:
     commitment = config.commitment(name="preflightCommitment")
     # A transaction stays in intake until it has its outcome, so there is nothing to re-broadcast.
     config.uint("maxRetries")
-    wire = verified(raw)
+    transaction = verified(raw)
     if "minContextSlot" in config:
         require_slot(slot_at(await call.context.ledger.reader.read(), commitment), config)
     if not skip:
-        done = await run(call, wire)
+        done = await run(call, transaction)
         failure = preflight_failure(done)
         if failure is not None:
             raise failure
-    return await _send(call, wire)
+    return await _send(call, transaction)
 
 
 @method("requestAirdrop", Operation.WRITE)
@@ -52,18 +52,18 @@ async def request_airdrop(call: Call) -> str:
     return await _send(call, verified(bytes(transaction)))
 
 
-async def _send(call: Call, wire: VerifiedTransaction) -> str:
-    receipt = await call.context.sending.sender.send(wire)
+async def _send(call: Call, transaction: VerifiedTransaction) -> str:
+    receipt = await call.context.sending.sender.send(transaction)
     if receipt.verdict is Verdict.REJECTED:
         raise _refusal(receipt)
     if receipt.code is Reason.DEAD_LETTER:
         raise invalid_params(f"Transaction was given up before: {receipt.reason}")
-    call.context.sending.accepted(wire.signature)
-    return str(Signature.from_bytes(wire.signature))
+    call.context.sending.accepted(transaction.signature)
+    return str(Signature.from_bytes(transaction.signature))
 
 
 def _refusal(receipt: Receipt) -> RpcError:
-    # Its signatures are verified, so what speaks against it is not in it: no room, or a mode.
+    # Its signatures are verified, so the reason is the state of the ledger: a full intake, or a mode.
     if receipt.code in _OVERLOADS:
         return Overloaded(f"Node is unhealthy: {receipt.reason}")
     return node_unhealthy(f"Node is unhealthy: {receipt.reason}")

@@ -11,7 +11,7 @@ from solders.hash import Hash
 from banking.execution.account_access import static_accounts
 from banking.execution.stage import Simulation
 from banking.ledger.ledger import MAX_BLOCKHASH_AGE
-from banking.transaction import WireTransaction
+from banking.transaction import SignedTransaction
 from rpc.encoding.accounts import AccountEncoding
 from rpc.encoding.error_text import transaction_error_text
 from rpc.encoding.transactions import error_value, inner_instructions, return_data
@@ -33,10 +33,10 @@ async def simulate_transaction(call: Call) -> Any:
     check_signatures, replace = config.flag("sigVerify"), config.flag("replaceRecentBlockhash")
     if check_signatures and replace:
         raise invalid_params("sigVerify may not be used with replaceRecentBlockhash")
-    wire = verified(raw) if check_signatures else unverified(raw)
+    transaction = verified(raw) if check_signatures else unverified(raw)
     wanted = config.sub("accounts")
-    asked = _asked_accounts(wanted, wire)
-    done = await run(call, wire, check_blockhash=not replace)
+    asked = _asked_accounts(wanted, transaction)
+    done = await run(call, transaction, check_blockhash=not replace)
     require_slot(done.slot, config)
     value = simulation_value(done, _error_of(done, check=not replace), inner=config.flag("innerInstructions"))
     if wanted is not None:
@@ -50,10 +50,10 @@ async def simulate_transaction(call: Call) -> Any:
     return with_context(value, done.slot)
 
 
-async def run(call: Call, wire: WireTransaction, *, check_blockhash: bool = True) -> Simulation:
+async def run(call: Call, transaction: SignedTransaction, *, check_blockhash: bool = True) -> Simulation:
     """Simulate in the simulator's thread. Raises Overloaded."""
     try:
-        return await call.context.sending.simulator.simulate(wire, check_blockhash=check_blockhash)
+        return await call.context.sending.simulator.simulate(transaction, check_blockhash=check_blockhash)
     except asyncio.QueueFull:
         raise Overloaded("Too many simulations are waiting") from None
 
@@ -92,12 +92,12 @@ def simulation_value(simulation: Simulation, err: Any, *, inner: bool) -> dict[s
     }
 
 
-def _asked_accounts(wanted: Config | None, wire: WireTransaction) -> list[bytes]:
+def _asked_accounts(wanted: Config | None, transaction: SignedTransaction) -> list[bytes]:
     if wanted is None:
         return []
     addresses = wanted.items("addresses", 100)
-    most = len(static_accounts(wire).keys)
-    if not wire.lookups and len(addresses) > most:
+    most = len(static_accounts(transaction).keys)
+    if not transaction.lookups and len(addresses) > most:
         raise invalid_params(f"Too many accounts provided; max {most}")
     encoding = wanted.choice("encoding", ("base64", "base64+zstd", "jsonParsed", "base58", "binary"), "base64")
     if encoding in ("base58", "binary"):

@@ -15,7 +15,7 @@ from rpc.jsonrpc.registry import Call, Operation, method
 from rpc.methods.account_view import API_VERSION, read_at, with_context
 
 SLOTS_IN_EPOCH = 432_000
-#: First four bytes of the feature set that the VM implements; told as an opaque number, as Agave does.
+#: First four bytes of the feature set that the VM implements; answered as an opaque number, as Agave does.
 FEATURE_SET = 3_640_012_085
 #: A slot may take this many times its interval before the node calls itself behind.
 _SLOTS_LATE = 10

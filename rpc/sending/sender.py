@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from banking.intake.intake import MOST_AT_ONCE
+from banking.intake.intake import MAX_AT_ONCE
 from banking.transaction import VerifiedTransaction
 from rpc.batching import Batcher
 from rpc.jsonrpc.errors import Overloaded
@@ -23,23 +23,23 @@ class Sender:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rpc-send")
         # Those who come at the same moment share a message; whoever comes later waits for the round trip anyway.
         self._batcher: Batcher[VerifiedTransaction, Receipt] = Batcher(
-            self._serve, max_group=MOST_AT_ONCE, queue_limit=queue_limit, window=window
+            self._serve, max_group=MAX_AT_ONCE, queue_limit=queue_limit, window=window
         )
 
-    async def send(self, wire: VerifiedTransaction) -> Receipt:
+    async def send(self, transaction: VerifiedTransaction) -> Receipt:
         """The receipt for one transaction. Raises LedgerUnavailable, StaleEpoch, Overloaded."""
         try:
-            return await self._batcher.ask(wire)
+            return await self._batcher.ask(transaction)
         except asyncio.QueueFull:
             raise Overloaded("Too many transactions are waiting to be accepted") from None
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def _serve(self, wires: Sequence[VerifiedTransaction]) -> Sequence[Receipt]:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._submit, wires)
+    async def _serve(self, transactions: Sequence[VerifiedTransaction]) -> Sequence[Receipt]:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._submit, transactions)
 
-    def _submit(self, wires: Sequence[VerifiedTransaction]) -> list[Receipt]:
+    def _submit(self, transactions: Sequence[VerifiedTransaction]) -> list[Receipt]:
         if self._submitter is None:
             self._submitter = self._make_submitter()
-        return self._submitter.submit_verified(wires)
+        return self._submitter.submit_verified(transactions)

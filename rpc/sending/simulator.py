@@ -11,7 +11,7 @@ from banking.errors import StaleEpoch, VmPanic
 from banking.execution.executor import SvmExecutor
 from banking.execution.stage import BankingStage, Simulation
 from banking.ledger.ledger import Ledger
-from banking.transaction import WireTransaction
+from banking.transaction import SignedTransaction
 from recovery.errors import TransientError
 from rpc.batching import Batcher
 
@@ -20,7 +20,7 @@ _MAX_GROUP = 32
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    wire: WireTransaction
+    transaction: SignedTransaction
     check_blockhash: bool
 
 
@@ -35,9 +35,9 @@ class Simulator:
             self._serve, max_group=_MAX_GROUP, queue_limit=queue_limit
         )
 
-    async def simulate(self, wire: WireTransaction, *, check_blockhash: bool = True) -> Simulation:
-        """What `wire` would come to now. Raises LedgerUnavailable, StaleEpoch, and asyncio.QueueFull."""
-        return await self._batcher.ask(_Request(wire, check_blockhash))
+    async def simulate(self, transaction: SignedTransaction, *, check_blockhash: bool = True) -> Simulation:
+        """What `transaction` would come to now. Raises LedgerUnavailable, StaleEpoch, and asyncio.QueueFull."""
+        return await self._batcher.ask(_Request(transaction, check_blockhash))
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
@@ -53,19 +53,19 @@ class Simulator:
 
     def _run(self, group: Sequence[_Request]) -> list[Simulation | Exception]:
         try:
-            return list(self._simulate([(one.wire, one.check_blockhash) for one in group]))
+            return list(self._simulate([(request.transaction, request.check_blockhash) for request in group]))
         except TransientError as error:
             return [error] * len(group)
         except Exception as error:  # noqa: BLE001 - one of them has a transaction that the VM cannot stand
             if len(group) == 1:
                 return [error]
-        return [answer for one in group for answer in self._run([one])]
+        return [answer for request in group for answer in self._run([request])]
 
-    def _simulate(self, asked: list[tuple[WireTransaction, bool]]) -> list[Simulation]:
+    def _simulate(self, pairs: list[tuple[SignedTransaction, bool]]) -> list[Simulation]:
         if self._stage is None:
             self._stage = BankingStage(self._make_ledger(), SvmExecutor())
         try:
-            return self._stage.simulate_each(asked)
+            return self._stage.simulate_each(pairs)
         except StaleEpoch:
             # Restored meanwhile; the ledger has looked the new epoch up.
-            return self._stage.simulate_each(asked)
+            return self._stage.simulate_each(pairs)

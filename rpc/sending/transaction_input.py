@@ -11,14 +11,14 @@ from solders.transaction import SanitizeError, VersionedTransaction
 
 from banking.errors import InvalidTransaction
 from banking.intake.reasons import Reason
-from banking.transaction import PACKET_BYTES, VerifiedTransaction, WireTransaction, verify
+from banking.transaction import PACKET_BYTES, SignedTransaction, VerifiedTransaction, verify
 from rpc.jsonrpc.errors import RpcError, invalid_params, signature_verification_failure
 from rpc.jsonrpc.params import Config
 
 _TYPE = "solana_transaction::versioned::VersionedTransaction"
 #: Characters that 1,232 bytes need at most.
-_MOST_BASE58 = 1683
-_MOST_BASE64 = 1644
+_MAX_BASE58 = 1683
+_MAX_BASE64 = 1644
 
 
 def decode_text(text: str, config: Config) -> bytes:
@@ -30,8 +30,8 @@ def decode_text(text: str, config: Config) -> bytes:
 
 
 def _from_base58(text: str) -> bytes:
-    if len(text) > _MOST_BASE58:
-        raise _too_large("base58", len(text), _MOST_BASE58)
+    if len(text) > _MAX_BASE58:
+        raise _too_large("base58", len(text), _MAX_BASE58)
     try:
         return bytes(base58.b58decode(text))
     except ValueError as error:
@@ -39,8 +39,8 @@ def _from_base58(text: str) -> bytes:
 
 
 def _from_base64(text: str) -> bytes:
-    if len(text) > _MOST_BASE64:
-        raise _too_large("base64", len(text), _MOST_BASE64)
+    if len(text) > _MAX_BASE64:
+        raise _too_large("base64", len(text), _MAX_BASE64)
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
@@ -71,8 +71,8 @@ def verified(raw: bytes) -> VerifiedTransaction:
         raise invalid_params(f"failed to deserialize {_TYPE}: {error.reason}") from None
 
 
-def unverified(raw: bytes) -> WireTransaction:
-    """A well-formed transaction whose signatures nobody has looked at: for simulation only. Raises -32602."""
+def unverified(raw: bytes) -> SignedTransaction:
+    """A well-formed transaction whose signatures are not verified: for simulation only. Raises -32602."""
     try:
         parsed = VersionedTransaction.from_bytes(raw)
     except ValueError as error:
@@ -86,4 +86,4 @@ def unverified(raw: bytes) -> WireTransaction:
         raise invalid_params(f"invalid transaction: {error}") from None
     # Nobody vouches for its signature, which may be another's: it goes by its message alone.
     message_hash = bytes(message.hash())
-    return WireTransaction(raw, parsed, 2 * message_hash, message_hash, bytes(message.recent_blockhash))
+    return SignedTransaction(raw, parsed, 2 * message_hash, message_hash, bytes(message.recent_blockhash))

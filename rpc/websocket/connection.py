@@ -31,7 +31,7 @@ class Connection:
         self._hub = hub
         self._socket = socket
         self._address = address
-        self._outgoing = Outgoing(dispatcher.room, dispatcher.settings.rpc_write_limit)
+        self._outgoing = Outgoing(dispatcher.answer_budget, dispatcher.settings.rpc_write_limit)
         self._too_slow = False
         self._writing: asyncio.Task[None] | None = None
         self._subscriptions: dict[int, Subscription] = {}
@@ -124,10 +124,10 @@ class Connection:
 
     async def _subscribe(self, kind: str, params: Params, id: Id) -> None:
         await self._dispatcher.fault_tolerance.check(Operation.READ)
-        most = self._dispatcher.settings.rpc_subscriptions
+        limit = self._dispatcher.settings.rpc_subscriptions
         self._forget_finished()
-        if len(self._subscriptions) >= most:
-            raise Overloaded(f"At most {most} subscriptions on one connection")
+        if len(self._subscriptions) >= limit:
+            raise Overloaded(f"At most {limit} subscriptions on one connection")
         subscription = Subscription(self._hub.next_id(), kind, self)
         KINDS[kind](params, subscription)
         self._subscriptions[subscription.id] = subscription

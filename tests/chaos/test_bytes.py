@@ -13,7 +13,7 @@ from banking.admin.genesis import genesis_accounts
 from banking.audit.audit import audit
 from banking.ledger.limits import MIB
 from banking.ledger.records import pack_account
-from banking.transaction import WireTransaction, verify
+from banking.transaction import SignedTransaction, verify
 from tasks.receipts import Level
 from tasks.submission import SubmissionFailed
 from tests import pipelines
@@ -34,19 +34,21 @@ def assert_sound(pipeline: Pipeline) -> None:
     assert_agrees(pipeline.blocks)
 
 
-def pay(pipeline: Pipeline, target: Pubkey, lamports: int) -> WireTransaction:
+def pay(pipeline: Pipeline, target: Pubkey, lamports: int) -> SignedTransaction:
     return verify(bytes(transfer_transaction(pipeline.faucet, target, lamports, pipeline.blockhash())))
 
 
-def final_outcomes(pipeline: Pipeline, wires: list[WireTransaction], seconds: float = 240.0) -> None:
+def final_outcomes(pipeline: Pipeline, transactions: list[SignedTransaction], seconds: float = 240.0) -> None:
     """Return once every transaction's success is final."""
 
     def all_final() -> bool:
-        found = pipeline.ledger.settled([wire.signature for wire in wires])
+        found = pipeline.ledger.settled([transaction.signature for transaction in transactions])
         return all(one is not None and one[1] for one in found)
 
     wait_until(all_final, f"all is final\n{pipeline.logs()}", seconds, interval=0.25)
-    assert all(outcome is not None and outcome.ok for outcome in pipeline.ledger.outcomes([w.signature for w in wires]))
+    assert all(
+        outcome is not None and outcome.ok for outcome in pipeline.ledger.outcomes([w.signature for w in transactions])
+    )
 
 
 def test_a_default_batch_of_transfers_to_one_account_of_10_mib(
@@ -62,13 +64,13 @@ def test_a_default_batch_of_transfers_to_one_account_of_10_mib(
     monkeypatch.setattr(pipelines, "genesis_accounts", with_large)
     pipeline = make_pipeline()
     pipeline.start(2, pool="solo")
-    wires = [pay(pipeline, large, SOL + number) for number in range(64)]
-    pipeline.submitter.submit([wire.raw for wire in wires])
-    final_outcomes(pipeline, wires)
+    transactions = [pay(pipeline, large, SOL + number) for number in range(64)]
+    pipeline.submitter.submit([transaction.raw for transaction in transactions])
+    final_outcomes(pipeline, transactions)
     pipeline.client.flushall()
     wait_until(lambda: pipeline.client.hget(pipeline.ledger.keys.meta, "epoch") == b"2", "it is restored", 120)
     pipeline.ledger.forget_epoch()
-    final_outcomes(pipeline, wires)
+    final_outcomes(pipeline, transactions)
     assert_sound(pipeline)
 
 
@@ -77,18 +79,18 @@ def test_redis_that_has_no_memory_for_a_while(make_pipeline: MakePipeline) -> No
     pipeline = make_pipeline()
     pipeline.start(2, pool="solo")
     first = pipeline.transfers(100)
-    pipeline.submitter.submit([wire.raw for wire in first])
+    pipeline.submitter.submit([transaction.raw for transaction in first])
     wait_until(lambda: pipeline.ledger.state().processed > 20, "the load is on")
     pipeline.client.config_set("maxmemory", 1)
     processed = pipeline.ledger.state().processed
     for _ in range(3):
         with pytest.raises(SubmissionFailed):
-            pipeline.submitter.submit([wire.raw for wire in pipeline.transfers(10)])
+            pipeline.submitter.submit([transaction.raw for transaction in pipeline.transfers(10)])
     assert pipeline.ledger.state().processed - processed < 70
     pipeline.client.config_set("maxmemory", 0)
     final_outcomes(pipeline, first)
     more = pipeline.transfers(100)
-    receipts = pipeline.submitter.submit([wire.raw for wire in more], wait="finalized", timeout=120)
+    receipts = pipeline.submitter.submit([transaction.raw for transaction in more], wait="finalized", timeout=120)
     assert {receipt.level for receipt in receipts} == {Level.FINALIZED}
     assert_sound(pipeline)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from banking.audit.audit import audit
-from banking.transaction import WireTransaction
+from banking.transaction import SignedTransaction
 from config.settings import Fsync
 from tasks.receipts import Level
 from tasks.submission import SubmissionFailed
@@ -27,14 +27,16 @@ pytestmark = [pytest.mark.real_redis, pytest.mark.processes, pytest.mark.timeout
 SEED = int(os.environ.get("CHAOS_SEED", "0")) or int(time.time())
 
 
-def assert_kept(pipeline: Pipeline, finals: list[WireTransaction]) -> None:
+def assert_kept(pipeline: Pipeline, finals: list[SignedTransaction]) -> None:
     """Every invariant, and everything that anybody was told to be final."""
     pipeline.ledger.forget_epoch()
     report = audit(pipeline.ledger, pipeline.blocks)
     assert [f"{check.id}: {check.detail}" for check in report.checks if not check.ok] == [], f"CHAOS_SEED={SEED}"
     assert_agrees(pipeline.blocks)
     archived = {entry.signature for block in pipeline.blocks.follow(0, None) for entry in block.entries}
-    assert [wire.signature for wire in finals if wire.signature not in archived] == [], f"CHAOS_SEED={SEED}"
+    assert [transaction.signature for transaction in finals if transaction.signature not in archived] == [], (
+        f"CHAOS_SEED={SEED}"
+    )
 
 
 def serves(pipeline: Pipeline) -> bool:
@@ -48,8 +50,8 @@ def test_twenty_workers_boot_at_once_on_a_lost_ledger_and_the_restorer_is_killed
     """One new epoch is served in the end, and all consume."""
     pipeline = make_pipeline()
     pipeline.start(1)
-    wires = pipeline.transfers(200)
-    pipeline.submitter.submit([wire.raw for wire in wires], wait="finalized", timeout=60)
+    transactions = pipeline.transfers(200)
+    pipeline.submitter.submit([transaction.raw for transaction in transactions], wait="finalized", timeout=60)
     for worker in pipeline.workers:
         worker.kill()
     pipeline.client.flushall()
@@ -63,9 +65,9 @@ def test_twenty_workers_boot_at_once_on_a_lost_ledger_and_the_restorer_is_killed
     assert pipeline.client.hget(pipeline.ledger.keys.meta, "epoch") == b"3"
     pipeline.start_worker("maintenance", queues="maintenance", pool="solo", extra=["-B"])
     more = pipeline.transfers(200)
-    receipts = pipeline.submitter.submit([wire.raw for wire in more], wait="finalized", timeout=120)
+    receipts = pipeline.submitter.submit([transaction.raw for transaction in more], wait="finalized", timeout=120)
     assert {receipt.level for receipt in receipts} == {Level.FINALIZED}
-    assert_kept(pipeline, wires + more)
+    assert_kept(pipeline, transactions + more)
 
 
 class Storm:
@@ -120,19 +122,21 @@ def test_storm(make_pipeline: MakePipeline, make_redis: MakeRedis, tmp_path: Pat
     pipeline = make_pipeline(server.url, checkpoint_interval=2.0)
     pipeline.start(2, pool="solo")
     pipeline.start_worker("maintenance", queues="maintenance", pool="solo")
-    finals: list[WireTransaction] = []
+    finals: list[SignedTransaction] = []
     stop = threading.Event()
 
     def load() -> None:
         submitter = pipeline.submitter
         while not stop.is_set():
             try:
-                wires = pipeline.transfers(40)
-                receipts = submitter.submit([wire.raw for wire in wires], wait="finalized", timeout=10)
+                transactions = pipeline.transfers(40)
+                receipts = submitter.submit(
+                    [transaction.raw for transaction in transactions], wait="finalized", timeout=10
+                )
             except (SubmissionFailed, OSError, RuntimeError):
                 time.sleep(0.2)
                 continue
-            finals.extend(w for w, r in zip(wires, receipts, strict=True) if r.level is Level.FINALIZED)
+            finals.extend(w for w, r in zip(transactions, receipts, strict=True) if r.level is Level.FINALIZED)
 
     def forgiving() -> None:
         while not stop.is_set():
@@ -154,7 +158,9 @@ def test_storm(make_pipeline: MakePipeline, make_redis: MakeRedis, tmp_path: Pat
         stop.set()
         client.join(120)
     assert finals
-    wires = pipeline.transfers(20)
-    receipts = pipeline.submitter.submit([wire.raw for wire in wires], wait="finalized", timeout=120)
+    transactions = pipeline.transfers(20)
+    receipts = pipeline.submitter.submit(
+        [transaction.raw for transaction in transactions], wait="finalized", timeout=120
+    )
     assert {receipt.level for receipt in receipts} == {Level.FINALIZED}, pipeline.logs()
-    assert_kept(pipeline, finals + wires)
+    assert_kept(pipeline, finals + transactions)

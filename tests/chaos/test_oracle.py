@@ -61,7 +61,7 @@ def test_what_users_do_on_workers_that_die(make_pipeline: MakePipeline, make_red
         batch = doing(town, chance.randrange(1_000), chance.randrange(1_000))
         try:
             wait: Literal["processed"] | None = "processed" if chance.random() < 0.5 else None
-            pipeline.submitter.submit([wire.raw for wire in batch], wait=wait, timeout=5)
+            pipeline.submitter.submit([transaction.raw for transaction in batch], wait=wait, timeout=5)
             sent += len(batch)
         except SubmissionFailed as error:
             print("client:", error)

@@ -14,8 +14,8 @@ from banking.blocks.block import encode_body
 from banking.blocks.store import BlockStore
 from banking.intake.intake import Intake
 from banking.ledger.records import lamports_of
-from banking.restore.ledger_recovery import LedgerKeeper
-from banking.transaction import WireTransaction
+from banking.restore.ledger_recovery import LedgerRecovery
+from banking.transaction import SignedTransaction
 from recovery.checkpoints import Part
 from recovery.identity import Identity
 from tests.ledgers import SOL, World, new_world
@@ -40,7 +40,7 @@ def broken(world: World) -> set[str]:
     return {check.id for check in report.checks if not check.ok}
 
 
-def last_wire(world: World) -> WireTransaction:
+def last_transaction(world: World) -> SignedTransaction:
     return world.transfer(world.faucet, Keypair().pubkey(), SOL)
 
 
@@ -74,36 +74,36 @@ def test_account_out_of_nothing(world: World) -> None:
 
 def test_signature_applied_twice(world: World) -> None:
     """As if status and message records had been lost: the same transaction is executed again."""
-    wire = last_wire(world)
-    world.stage.process([wire])
+    transaction = last_transaction(world)
+    world.stage.process([transaction])
     keys = world.ledger.epoch_keys
     world.ledger.client.delete(keys.status, keys.messages)
-    world.stage.process([wire])
+    world.stage.process([transaction])
     assert "I2" in broken(world)
 
 
 def test_accepted_transaction_that_vanished(world: World) -> None:
-    wire = last_wire(world)
-    Intake(world.ledger).accept([(wire.signature, wire.raw)])
+    transaction = last_transaction(world)
+    Intake(world.ledger).accept([(transaction.signature, transaction.raw)])
     assert broken(world) == set()
-    world.ledger.client.hdel(world.ledger.keys.intake, wire.signature)
+    world.ledger.client.hdel(world.ledger.keys.intake, transaction.signature)
     assert broken(world) == {"I3"}
 
 
 def test_outcome_that_still_waits(world: World) -> None:
-    wire = last_wire(world)
-    world.stage.process([wire])
-    world.ledger.client.hset(world.ledger.keys.intake, wire.signature, wire.raw)
+    transaction = last_transaction(world)
+    world.stage.process([transaction])
+    world.ledger.client.hset(world.ledger.keys.intake, transaction.signature, transaction.raw)
     assert "I3" in broken(world)
 
 
 def test_outcome_told_differently(world: World) -> None:
-    wire = last_wire(world)
-    world.stage.process([wire])
+    transaction = last_transaction(world)
+    world.stage.process([transaction])
     key = world.ledger.epoch_keys.status
-    value = world.ledger.client.hget(key, wire.signature)
+    value = world.ledger.client.hget(key, transaction.signature)
     assert isinstance(value, bytes)
-    world.ledger.client.hset(key, wire.signature, value + b"x")
+    world.ledger.client.hset(key, transaction.signature, value + b"x")
     assert broken(world) == {"I4"}
 
 
@@ -148,29 +148,29 @@ def test_slots_sealed_while_the_audit_runs_are_no_violation(world: World, monkey
 @pytest.fixture
 def pruned(world: World) -> World:
     """The same ledger without its oldest blocks: replays begin at a checkpoint."""
-    keeper = LedgerKeeper(world.ledger, world.blocks)
+    ledger_recovery = LedgerRecovery(world.ledger, world.blocks)
     for _ in range(4):
-        world.stage.process([last_wire(world)])
+        world.stage.process([last_transaction(world)])
         world.seal()
-        keeper.create_checkpoint(full=True)
-    assert keeper.clean_up(keep=3, history_slots=0) > 0
+        ledger_recovery.create_checkpoint(full=True)
+    assert ledger_recovery.clean_up(keep=3, history_slots=0) > 0
     assert not world.blocks.exists(0)
     return world
 
 
 def test_healthy_ledger_without_its_oldest_blocks_passes(pruned: World) -> None:
-    pruned.stage.process([last_wire(pruned)])
+    pruned.stage.process([last_transaction(pruned)])
     report = audit(pruned.ledger, pruned.blocks)
     assert [f"{check.id} {check.detail}" for check in report.checks if not check.ok] == []
     assert "since the checkpoint of slot" in report.checks[1].detail
 
 
 def test_faults_are_found_behind_a_checkpoint_too(pruned: World) -> None:
-    wire = last_wire(pruned)
-    pruned.stage.process([wire])
+    transaction = last_transaction(pruned)
+    pruned.stage.process([transaction])
     keys = pruned.ledger.epoch_keys
     pruned.ledger.client.delete(keys.status, keys.messages)
-    pruned.stage.process([wire])
+    pruned.stage.process([transaction])
     assert "I2" in broken(pruned)
     pruned.ledger.client.hdel(keys.accounts, bytes(pruned.faucet.pubkey()))
     assert "I5" in broken(pruned)
@@ -183,24 +183,24 @@ def test_dropped_blocks_without_a_checkpoint(world: World) -> None:
 
 def test_checkpoint_of_a_stranger(world: World) -> None:
     forger = BlockStore(world.blocks.archive, world.blocks.ledger, Identity.generate(), [own_key(world)])
-    made = LedgerKeeper(world.ledger, forger).create_checkpoint()
+    made = LedgerRecovery(world.ledger, forger).create_checkpoint()
     assert broken(world) == {"I7"}
-    LedgerKeeper(world.ledger, world.blocks).store.quarantine(made.id)
+    LedgerRecovery(world.ledger, world.blocks).store.quarantine(made.id)
     assert broken(world) == set()
 
 
 def test_checkpoint_of_another_chain(world: World) -> None:
     """Well signed, and its slot has another block."""
-    made = LedgerKeeper(world.ledger, world.blocks).create_checkpoint()
+    made = LedgerRecovery(world.ledger, world.blocks).create_checkpoint()
     facts = {**made.facts, "block_hash": bytes(32).hex()}
-    LedgerKeeper(world.ledger, world.blocks).store.create(sequence=made.sequence, parts=[], facts=facts)
+    LedgerRecovery(world.ledger, world.blocks).store.create(sequence=made.sequence, parts=[], facts=facts)
     assert broken(world) == {"I7"}
 
 
 def test_checkpoint_with_other_accounts_than_the_blocks(world: World) -> None:
-    made = LedgerKeeper(world.ledger, world.blocks).create_checkpoint()
+    made = LedgerRecovery(world.ledger, world.blocks).create_checkpoint()
     parts = [Part(f"ledger/{name}", []) for name in ("accounts", "statuses", "blockhashes")]
-    LedgerKeeper(world.ledger, world.blocks).store.create(sequence=made.sequence + 1, parts=parts, facts=made.facts)
+    LedgerRecovery(world.ledger, world.blocks).store.create(sequence=made.sequence + 1, parts=parts, facts=made.facts)
     assert broken(world) == {"I5"}
 
 
@@ -208,7 +208,7 @@ def test_block_of_a_fenced_epoch_behind_a_newer_one(world: World) -> None:
     """A late sealer got in after the fence: this must be impossible, so it is planted."""
     client, keys = world.ledger.client, world.ledger.keys
     client.flushall()
-    LedgerKeeper(world.ledger, world.blocks).ensure()
+    LedgerRecovery(world.ledger, world.blocks).ensure_consistent()
     world.seal()
     head = world.blocks.header(world.ledger.state().finalized)
     late = msgspec.structs.replace(head, epoch=1, slot=head.slot + 1, parent=head.hash())

@@ -42,12 +42,12 @@ def pipeline(running: tuple[Pipeline, WorkerProcess]) -> Iterator[Pipeline]:
     """The pipeline; afterwards a good transaction must pass, in the same worker and pool child."""
     pipeline, worker = running
     child = worker.children()[0].pid
-    for letter in pipeline.burial.letters.list():
-        pipeline.burial.letters.drop(letter.id)
+    for letter in pipeline.dead_letters.letters.list():
+        pipeline.dead_letters.letters.drop(letter.id)
     yield pipeline
-    wires = pipeline.transfers(2)
-    pipeline.submit(wires)
-    pipeline.assert_sound(wires)
+    transactions = pipeline.transfers(2)
+    pipeline.submit(transactions)
+    pipeline.assert_sound(transactions)
     assert worker.alive()
     assert worker.children()[0].pid == child
 
@@ -97,7 +97,7 @@ def test_what_is_no_transaction_becomes_a_dead_letter_and_its_neighbours_run(
     pipeline: Pipeline, item: object, reason: str
 ) -> None:
     good = pipeline.transfers(2)
-    texts = [base64.b64encode(wire.raw).decode() for wire in good]
+    texts = [base64.b64encode(transaction.raw).decode() for transaction in good]
     pipeline.app.send_task(PROCESS_BATCH, args=([texts[0], item, texts[1]],))
     letter = sole_letter(pipeline)
     assert letter.kind == MALFORMED
@@ -112,8 +112,8 @@ def test_lone_garbage_becomes_a_dead_letter(pipeline: Pipeline) -> None:
 
 
 def test_forged_signature_is_a_dead_letter_without_effect(pipeline: Pipeline) -> None:
-    (wire,) = pipeline.transfers(1)
-    forged = bytearray(wire.raw)
+    (transaction,) = pipeline.transfers(1)
+    forged = bytearray(transaction.raw)
     forged[10] ^= 1
     before = pipeline.ledger.state().accepted
     pipeline.app.send_task(PROCESS, args=[base64.b64encode(forged).decode()])
@@ -154,28 +154,31 @@ class _Bomb:
 
 
 def test_stranger_with_nothing_but_celery_can_send(pipeline: Pipeline) -> None:
-    wires = pipeline.transfers(3)
-    pipeline.send_bare(wires, each=True)
-    pipeline.assert_sound(wires)
-    assert all(outcome and outcome.ok for outcome in pipeline.ledger.outcomes([wire.signature for wire in wires]))
+    transactions = pipeline.transfers(3)
+    pipeline.send_bare(transactions, each=True)
+    pipeline.assert_sound(transactions)
+    assert all(
+        outcome and outcome.ok
+        for outcome in pipeline.ledger.outcomes([transaction.signature for transaction in transactions])
+    )
 
 
 def test_stranger_may_use_priorities_and_msgpack(pipeline: Pipeline) -> None:
-    wires = pipeline.transfers(2)
+    transactions = pipeline.transfers(2)
     serialization.install()  # stands in for the msgpack-python that a stranger would have
     with Celery(broker=pipeline.settings.celery_url(), set_as_current=False) as stranger:
-        first, second = (base64.b64encode(wire.raw).decode() for wire in wires)
+        first, second = (base64.b64encode(transaction.raw).decode() for transaction in transactions)
         stranger.send_task(PROCESS, [first], queue=TRANSACTIONS, priority=9)
         stranger.send_task(PROCESS, [second], queue=TRANSACTIONS, serializer="msgpack")
-    pipeline.assert_sound(wires)
+    pipeline.assert_sound(transactions)
 
 
 def test_future_time_in_a_message_does_not_blind_the_sweeper(pipeline: Pipeline) -> None:
     """A watermark from the future would hide every true one; the next sweep drops it."""
-    wires = pipeline.transfers(1)
-    texts = [base64.b64encode(wire.raw).decode() for wire in wires]
+    transactions = pipeline.transfers(1)
+    texts = [base64.b64encode(transaction.raw).decode() for transaction in transactions]
     pipeline.app.send_task(PROCESS_BATCH, args=(texts,), kwargs={"enqueued_at": 2**52})
-    pipeline.assert_sound(wires)
+    pipeline.assert_sound(transactions)
     key = pipeline.ledger.epoch_keys.state
     # The sweeper looks at the watermark only while something waits in the queue.
     pipeline.intake.sweep(grace=1.0, queue_empty=False, limit=1)

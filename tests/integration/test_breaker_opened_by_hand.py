@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from banking.transaction import WireTransaction
+from banking.transaction import SignedTransaction
 from tests.integration.conftest import MakePipeline
 from tests.pipelines import ROOT, Pipeline
 
@@ -32,14 +32,16 @@ def open_breaker(pipeline: Pipeline, seconds: float) -> None:
     )  # fmt: skip
 
 
-def submit_for(pipeline: Pipeline, seconds: float) -> tuple[Counter[str], list[WireTransaction]]:
+def submit_for(pipeline: Pipeline, seconds: float) -> tuple[Counter[str], list[SignedTransaction]]:
     """150 transfers a second for `seconds`; the verdicts, and what was submitted."""
     verdicts: Counter[str] = Counter()
-    sent: list[WireTransaction] = []
+    sent: list[SignedTransaction] = []
     payers, began = pipeline.faucet, time.monotonic()
     for tick in range(round(seconds * 10)):
         batch = pipeline.transfers(_PER_SECOND // 10, payers=[payers])
-        verdicts.update(receipt.verdict for receipt in pipeline.submitter.submit([wire.raw for wire in batch]))
+        verdicts.update(
+            receipt.verdict for receipt in pipeline.submitter.submit([transaction.raw for transaction in batch])
+        )
         sent += batch
         time.sleep(max(0.0, began + (tick + 1) / 10 - time.monotonic()))
     return verdicts, sent

@@ -27,15 +27,15 @@ def test_redis_killed_and_restarted_mid_load(make_redis: MakeRedis, make_pipelin
     server = make_redis(fsync=Fsync.ALWAYS)
     pipeline = make_pipeline(server.url)
     workers = pipeline.start(2)
-    wires = pipeline.transfers(1500)
-    pipeline.submit(wires)
+    transactions = pipeline.transfers(1500)
+    pipeline.submit(transactions)
     wait_until(lambda: pipeline.resolved() > 100, "the first transactions are processed", interval=0.005)
     server.kill()
     server.restart()
-    assert pipeline.ledger.state().accepted == len(wires)
+    assert pipeline.ledger.state().accepted == len(transactions)
     more = pipeline.transfers(100)
     pipeline.submit(more)
-    pipeline.assert_sound([*wires, *more])
+    pipeline.assert_sound([*transactions, *more])
     pipeline.assert_alive(workers)
 
 
@@ -64,12 +64,12 @@ def test_broker_queue_deleted_mid_load(make_pipeline: MakePipeline) -> None:
     """With the settings as they come, the sweeper brings everything back within 10 seconds."""
     pipeline = make_pipeline(sweep_interval=1.0, sweep_grace=3.0)
     pipeline.start(2)
-    wires = pipeline.transfers(2000)
-    pipeline.submit(wires)
+    transactions = pipeline.transfers(2000)
+    pipeline.submit(transactions)
     assert pipeline.client.delete("transactions", "unacked", "unacked_index")
-    assert pipeline.resolved() < len(wires)
-    assert pipeline.wait_settled(wires, timeout=30.0) < 10.0
-    pipeline.assert_sound(wires)
+    assert pipeline.resolved() < len(transactions)
+    assert pipeline.wait_settled(transactions, timeout=30.0) < 10.0
+    pipeline.assert_sound(transactions)
 
 
 def test_message_lost_in_the_middle_of_a_stream_is_found(make_pipeline: MakePipeline) -> None:
@@ -77,8 +77,8 @@ def test_message_lost_in_the_middle_of_a_stream_is_found(make_pipeline: MakePipe
     pipeline = make_pipeline(batch_size=1)
     with full_queue(pipeline) as feed:
         lost = pipeline.transfers(5, payers=pipeline.fund(1))
-        pipeline.intake.accept([(wire.signature, wire.raw) for wire in lost])
-        signatures = [wire.signature for wire in lost]
+        pipeline.intake.accept([(transaction.signature, transaction.raw) for transaction in lost])
+        signatures = [transaction.signature for transaction in lost]
         wait_until(lambda: all(pipeline.ledger.outcomes(signatures)), "the lost ones are found", timeout=15.0)
         assert pipeline.client.llen("transactions") > 0
     pipeline.assert_sound([*feed, *lost])
@@ -95,9 +95,9 @@ def full_queue(pipeline: Pipeline) -> Iterator[list[Any]]:
     def feed() -> None:
         while not ended.is_set():
             if pipeline.client.llen("transactions") < 400:
-                wires = pipeline.transfers(320, payers=[payer])
-                pipeline.submit(wires)
-                sent.extend(wires)
+                transactions = pipeline.transfers(320, payers=[payer])
+                pipeline.submit(transactions)
+                sent.extend(transactions)
             ended.wait(0.01)
 
     thread = threading.Thread(target=feed)
@@ -114,8 +114,8 @@ def test_separate_broker_killed_and_returned_empty(make_redis: MakeRedis, make_p
     broker = make_redis()
     pipeline = make_pipeline("", broker.url)
     workers = pipeline.start(2)
-    wires = pipeline.transfers(1000)
-    pipeline.submit(wires)
+    transactions = pipeline.transfers(1000)
+    pipeline.submit(transactions)
     wait_until(lambda: pipeline.resolved() > 50, "the first transactions are processed", interval=0.005)
     broker.kill()
     # The ledger is there: transactions are accepted all the same, and soon enough.
@@ -124,7 +124,7 @@ def test_separate_broker_killed_and_returned_empty(make_redis: MakeRedis, make_p
     for path in broker.folder.rglob("*.aof"):
         path.unlink()
     broker.restart()
-    pipeline.assert_sound([*wires, *more])
+    pipeline.assert_sound([*transactions, *more])
     pipeline.assert_alive(workers)
 
 
@@ -149,15 +149,15 @@ def test_ledger_away_is_retried_visibly_and_nothing_is_lost(make_redis: MakeRedi
         # Past all attempts of the policy, and put off again and again.
         wait_until(lambda: worker.output().count("cannot park in intake") > 2, "the outage outlasts the attempts")
         ledger.restart()
-        wires = [*accepted, *bare, *lone]
-        pipeline.assert_sound(wires)
-    assert not pipeline.burial.letters.list()
+        transactions = [*accepted, *bare, *lone]
+        pipeline.assert_sound(transactions)
+    assert not pipeline.dead_letters.letters.list()
     retried = [event for event in events if event["type"] == "task-retried"]
     assert retried
     # The first wait of the policy is 100 ms ± 20 %, to the millisecond in the log and in the message's ETA.
     waits = [float(part.split("s:")[0]) for part in worker.output().split("Retry in ")[1:]]
     assert any(0.08 <= wait <= 0.12 and wait != round(wait, 1) for wait in waits), waits
-    assert all(outcome and outcome.ok for outcome in pipeline.ledger.outcomes([w.signature for w in wires]))
+    assert all(outcome and outcome.ok for outcome in pipeline.ledger.outcomes([w.signature for w in transactions]))
 
 
 def test_both_servers_away_and_back(make_redis: MakeRedis, make_pipeline: MakePipeline) -> None:
@@ -165,16 +165,16 @@ def test_both_servers_away_and_back(make_redis: MakeRedis, make_pipeline: MakePi
     pipeline = make_pipeline(ledger.url, broker.url, visibility_timeout=5)
     workers = pipeline.start(2)
     payers = pipeline.fund(4)
-    wires = pipeline.transfers(600, payers=payers)
+    transactions = pipeline.transfers(600, payers=payers)
     bare = pipeline.transfers(200, payers=payers)
-    pipeline.submit(wires)
+    pipeline.submit(transactions)
     pipeline.send_bare(bare)
     ledger.kill()
     broker.kill()
     pipeline.assert_alive(workers)
     broker.restart()
     ledger.restart()
-    pipeline.assert_sound([*wires, *bare])
+    pipeline.assert_sound([*transactions, *bare])
     pipeline.assert_alive(workers)
 
 

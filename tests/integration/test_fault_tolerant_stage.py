@@ -45,49 +45,49 @@ def failing(stage: BankingStage, monkeypatch: pytest.MonkeyPatch, times: int) ->
 def test_outage_shorter_than_the_attempts_goes_unnoticed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = protect(world)
     calls = failing(stage, monkeypatch, times=2)
-    wire = world.transfer(world.faucet, Keypair().pubkey(), SOL)
-    assert stage.process_transaction_with_fault_tolerance(wire.raw).ok
+    transaction = world.transfer(world.faucet, Keypair().pubkey(), SOL)
+    assert stage.process_transaction_with_fault_tolerance(transaction.raw).ok
     assert calls == [3]
     assert world.ledger.state().processed == 1
 
 
 def test_same_transaction_again_has_the_first_outcome(world: World) -> None:
     stage = protect(world)
-    wire = world.transfer(world.faucet, Keypair().pubkey(), SOL)
-    first = stage.process_transaction_with_fault_tolerance(wire.raw)
-    assert stage.process_transaction_with_fault_tolerance(wire.raw) == first
+    transaction = world.transfer(world.faucet, Keypair().pubkey(), SOL)
+    first = stage.process_transaction_with_fault_tolerance(transaction.raw)
+    assert stage.process_transaction_with_fault_tolerance(transaction.raw) == first
 
 
 def test_read_only_refuses_before_anything_is_begun(world: World) -> None:
     gate = DegradationManager()
     gate.set_component_mode("transactions", DegradationMode.READ_ONLY, reason="test")
-    wire = world.transfer(world.faucet, Keypair().pubkey(), SOL)
+    transaction = world.transfer(world.faucet, Keypair().pubkey(), SOL)
     with pytest.raises(OperationRefused):
-        protect(world, gate=gate).process_transaction_with_fault_tolerance(wire.raw)
-    assert world.ledger.outcomes([wire.signature]) == [None]
+        protect(world, gate=gate).process_transaction_with_fault_tolerance(transaction.raw)
+    assert world.ledger.outcomes([transaction.signature]) == [None]
 
 
 def test_outage_opens_the_breaker_and_an_open_one_begins_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     breaker = CircuitBreaker("transaction", CircuitBreakerConfig(failure_threshold=3, timeout=60))
     stage = protect(world, breaker=breaker)
     calls = failing(stage, monkeypatch, times=3)
-    wire = world.transfer(world.faucet, Keypair().pubkey(), SOL)
+    transaction = world.transfer(world.faucet, Keypair().pubkey(), SOL)
     with pytest.raises(LedgerUnavailable):
-        stage.process_transaction_with_fault_tolerance(wire.raw)
+        stage.process_transaction_with_fault_tolerance(transaction.raw)
     assert breaker.state() is CircuitState.OPEN
     with pytest.raises(CircuitOpenError):
-        stage.process_transaction_with_fault_tolerance(wire.raw)
+        stage.process_transaction_with_fault_tolerance(transaction.raw)
     assert calls == [3]
     breaker.reset()
-    assert stage.process_transaction_with_fault_tolerance(wire.raw).ok
+    assert stage.process_transaction_with_fault_tolerance(transaction.raw).ok
 
 
 def test_program_errors_do_not_count_against_the_breaker(world: World) -> None:
     breaker = CircuitBreaker("transaction", CircuitBreakerConfig(failure_threshold=1, timeout=60))
     stage = protect(world, breaker=breaker)
     poor = world.fund(1, SOL)[0]
-    wire = world.transfer(poor, Keypair().pubkey(), 5 * SOL)
-    assert not stage.process_transaction_with_fault_tolerance(wire.raw).ok
+    transaction = world.transfer(poor, Keypair().pubkey(), 5 * SOL)
+    assert not stage.process_transaction_with_fault_tolerance(transaction.raw).ok
     with pytest.raises(InvalidTransaction):
-        stage.process_transaction_with_fault_tolerance(wire.raw[:-1])
+        stage.process_transaction_with_fault_tolerance(transaction.raw[:-1])
     assert breaker.state() is CircuitState.CLOSED

@@ -49,16 +49,16 @@ def test_closed_gate_holds_everything_and_burns_nothing(make_pipeline: MakePipel
     close[kind]()
     # Once the workers know, they stop taking messages; until then a message that was taken is parked.
     before = pipeline.resolved()
-    wires = pipeline.transfers(200)
-    pipeline.submit(wires)
+    transactions = pipeline.transfers(200)
+    pipeline.submit(transactions)
     wait_until(lambda: held(pipeline) > 0, "messages wait in their queue, or are parked")
     slot = pipeline.ledger.state().slot
     wait_until(lambda: pipeline.ledger.state().slot >= slot + 3, "time passes")
     assert pipeline.resolved() == before
-    assert pipeline.client.hlen(pipeline.ledger.keys.intake) == len(wires)
+    assert pipeline.client.hlen(pipeline.ledger.keys.intake) == len(transactions)
     assert not pipeline.client.exists(pipeline.ledger.keys.dead)
     reopen[kind]()
-    pipeline.assert_sound(wires)
+    pipeline.assert_sound(transactions)
     pipeline.assert_alive(workers)
     assert not pipeline.letters()
 
@@ -67,7 +67,7 @@ def test_breaker_forced_open_for_a_while_lets_all_finish_by_itself(make_pipeline
     pipeline = make_pipeline()
     pipeline.start(1)
     breaker(pipeline).force_open("test", for_=2.0)
-    wires = pipeline.transfers(100)
-    pipeline.submit(wires)
-    pipeline.assert_sound(wires)
+    transactions = pipeline.transfers(100)
+    pipeline.submit(transactions)
+    pipeline.assert_sound(transactions)
     assert not pipeline.letters()

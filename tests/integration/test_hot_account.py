@@ -17,13 +17,13 @@ def test_hot_account_makes_progress_without_starvation(
 ) -> None:
     pipeline = make_pipeline(batch_size=batch_size)
     pipeline.start(2, extra=["-c", "2"])
-    wires = pipeline.transfers(1500, payers=[pipeline.faucet])
-    pipeline.submit(wires)
-    seconds = pipeline.wait_settled(wires)
+    transactions = pipeline.transfers(1500, payers=[pipeline.faucet])
+    pipeline.submit(transactions)
+    seconds = pipeline.wait_settled(transactions)
     # Shown in the report of a run, never judged: the machine may be busy.
-    record_property("transactions_per_second", round(len(wires) / seconds))
-    pipeline.assert_sound(wires)
+    record_property("transactions_per_second", round(len(transactions) / seconds))
+    pipeline.assert_sound(transactions)
     # A conflict is nobody's fault: nothing failed by it, and nothing was given up.
-    outcomes = pipeline.ledger.outcomes([wire.signature for wire in wires])
+    outcomes = pipeline.ledger.outcomes([transaction.signature for transaction in transactions])
     assert all(outcome and outcome.ok for outcome in outcomes)
-    assert pipeline.ledger.state().processed == len(wires)
+    assert pipeline.ledger.state().processed == len(transactions)

@@ -259,6 +259,6 @@ def test_a_worker_without_the_key_waits_for_the_archives_host_and_says_so(
     assert board.workers() == []
     pipeline.start_worker("maintenance", queues="maintenance", pool="solo", extra=["-B"])
     worker.wait_ready()
-    wires = pipeline.transfers(20)
-    pipeline.submit(wires)
-    pipeline.assert_sound(wires)
+    transactions = pipeline.transfers(20)
+    pipeline.submit(transactions)
+    pipeline.assert_sound(transactions)

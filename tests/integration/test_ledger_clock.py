@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from banking.blocks.sealer import Sealer
-from banking.intake.intake import LONGEST_PARKING, Intake
+from banking.intake.intake import MAX_PARKING, Intake
 from banking.restore.lease import LEASE_SECONDS, RestoreLease
 from tests.ledgers import World, new_world
 
@@ -44,11 +44,11 @@ def test_nothing_is_parked_longer_than_anything_can_be(world: World) -> None:
     intake.accept([(one.signature, one.raw)])
     intake.park([(one.signature, one.raw)], 10**6)
     keys, client = world.ledger.keys, world.ledger.client
-    longest = world.ledger.server_ms() + LONGEST_PARKING * 1000
+    longest = world.ledger.server_ms() + MAX_PARKING * 1000
     assert 0 < (client.zscore(keys.parked, one.signature) or 0) <= longest
     client.zincrby(keys.parked, HOUR_MS, one.signature)
     assert intake.sweep(grace=60.0, queue_empty=True, limit=10).released == []
-    longest = world.ledger.server_ms() + LONGEST_PARKING * 1000
+    longest = world.ledger.server_ms() + MAX_PARKING * 1000
     assert 0 < (client.zscore(keys.parked, one.signature) or 0) <= longest
 
 

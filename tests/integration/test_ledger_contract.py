@@ -18,10 +18,10 @@ from banking.errors import LedgerExists, LedgerMissing
 from banking.execution.executor import SvmExecutor
 from banking.execution.stage import BankingStage
 from banking.intake.intake import Acceptance, Intake
-from banking.ledger.entries import Entry
+from banking.ledger.commit_request import CommitRequest
 from banking.ledger.ledger import MAX_BLOCKHASH_AGE, Ledger
 from banking.ledger.records import Outcome, Result, pack_result
-from banking.transaction import WireTransaction, verify
+from banking.transaction import SignedTransaction, verify
 from tests.ledgers import GENESIS_LAMPORTS, SOL, World, new_world, sign, transfer_transaction
 
 #: Lamports that an account without data must hold.
@@ -33,30 +33,30 @@ def world(any_redis: redis.Redis) -> World:
     return new_world(any_redis)
 
 
-def outcome(world: World, wire: WireTransaction) -> Outcome:
-    found = world.ledger.outcomes([wire.signature])[0]
+def outcome(world: World, transaction: SignedTransaction) -> Outcome:
+    found = world.ledger.outcomes([transaction.signature])[0]
     assert found is not None
     return found
 
 
 def test_transfer_moves_lamports_and_burns_the_fee(world: World) -> None:
     target = Keypair().pubkey()
-    wire = world.transfer(world.faucet, target, 2 * SOL)
-    report = world.stage.process([wire])
-    assert [w.signature for w in report.committed] == [wire.signature]
+    transaction = world.transfer(world.faucet, target, 2 * SOL)
+    report = world.stage.process([transaction])
+    assert [w.signature for w in report.committed] == [transaction.signature]
     assert world.balance(target) == 2 * SOL
     assert world.balance(world.faucet.pubkey()) == GENESIS_LAMPORTS - 2 * SOL - 5000
     state = world.ledger.state()
     assert (state.processed, state.failed, state.burned, state.seq) == (1, 0, 5000, 2)
-    assert outcome(world, wire).ok
+    assert outcome(world, transaction).ok
 
 
 def test_same_transaction_again_has_no_second_effect(world: World) -> None:
     target = Keypair().pubkey()
-    wire = world.transfer(world.faucet, target, SOL)
-    world.stage.process([wire])
-    report = world.stage.process([wire, wire])
-    assert [w.signature for w in report.duplicates] == [wire.signature]
+    transaction = world.transfer(world.faucet, target, SOL)
+    world.stage.process([transaction])
+    report = world.stage.process([transaction, transaction])
+    assert [w.signature for w in report.duplicates] == [transaction.signature]
     assert world.balance(target) == SOL
     assert world.ledger.state().processed == 1
 
@@ -66,9 +66,15 @@ def test_same_message_under_another_signature_is_refused(world: World) -> None:
     victim = world.fund(1)[0]
     target = Keypair().pubkey()
     params = TransferParams(from_pubkey=victim.pubkey(), to_pubkey=target, lamports=SOL)
-    wire = verify(bytes(sign([transfer(params)], [world.faucet, victim], world.blockhash())))
-    world.stage.process([wire])
-    other = WireTransaction(wire.raw, wire.parsed, bytes(Signature.new_unique()), wire.message_hash, wire.blockhash)
+    transaction = verify(bytes(sign([transfer(params)], [world.faucet, victim], world.blockhash())))
+    world.stage.process([transaction])
+    other = SignedTransaction(
+        transaction.raw,
+        transaction.parsed,
+        bytes(Signature.new_unique()),
+        transaction.message_hash,
+        transaction.blockhash,
+    )
     assert world.stage.process([other]).refused == [other]
     assert world.ledger.refusals([other.signature]) == ['"AlreadyProcessed"']
     assert world.ledger.outcomes([other.signature]) == [None]
@@ -76,9 +82,9 @@ def test_same_message_under_another_signature_is_refused(world: World) -> None:
 
 
 def test_unknown_blockhash_is_a_terminal_outcome(world: World) -> None:
-    wire = verify(bytes(transfer_transaction(world.faucet, Keypair().pubkey(), SOL, Hash.new_unique())))
-    world.stage.process([wire])
-    assert outcome(world, wire).err == '"BlockhashNotFound"'
+    transaction = verify(bytes(transfer_transaction(world.faucet, Keypair().pubkey(), SOL, Hash.new_unique())))
+    world.stage.process([transaction])
+    assert outcome(world, transaction).err == '"BlockhashNotFound"'
     assert world.ledger.state().failed == 1
     assert world.balance(world.faucet.pubkey()) == GENESIS_LAMPORTS
 
@@ -96,18 +102,18 @@ def test_blockhash_lives_for_150_slots_and_no_longer(world: World) -> None:
 
 def test_program_error_costs_the_fee_and_leaves_logs(world: World) -> None:
     poor = world.fund(1, SOL)[0]
-    wire = world.transfer(poor, Keypair().pubkey(), 5 * SOL)
-    world.stage.process([wire])
-    found = outcome(world, wire)
+    transaction = world.transfer(poor, Keypair().pubkey(), 5 * SOL)
+    world.stage.process([transaction])
+    found = outcome(world, transaction)
     assert found.err == '{"InstructionError":[0,{"Custom":1}]}'
     assert any("insufficient lamports" in line for line in found.logs)
     assert world.balance(poor.pubkey()) == SOL - 5000
 
 
 def test_payer_without_account_is_refused_and_free(world: World) -> None:
-    wire = world.transfer(Keypair(), Keypair().pubkey(), 1)
-    assert world.stage.process([wire]).refused == [wire]
-    assert world.ledger.refusals([wire.signature]) == ['"AccountNotFound"']
+    transaction = world.transfer(Keypair(), Keypair().pubkey(), 1)
+    assert world.stage.process([transaction]).refused == [transaction]
+    assert world.ledger.refusals([transaction.signature]) == ['"AccountNotFound"']
     assert world.ledger.state().burned == 0
 
 
@@ -116,21 +122,21 @@ def test_payer_too_poor_for_the_fee_is_refused_and_free(world: World, left_over:
     """Solana lets no fee take an account below its rent exemption unless it takes everything."""
     (poor,) = world.fund(1, RENT_EXEMPT + left_over)
     burned = world.ledger.state().burned
-    wire = world.transfer(poor, Keypair().pubkey(), 1)
-    assert world.stage.process([wire]).refused == [wire]
-    assert world.ledger.refusals([wire.signature]) == ['{"InsufficientFundsForRent":{"account_index":0}}']
+    transaction = world.transfer(poor, Keypair().pubkey(), 1)
+    assert world.stage.process([transaction]).refused == [transaction]
+    assert world.ledger.refusals([transaction.signature]) == ['{"InsufficientFundsForRent":{"account_index":0}}']
     assert world.ledger.state().burned == burned
     assert world.balance(poor.pubkey()) == RENT_EXEMPT + left_over
 
 
 def test_chain_of_dependent_transfers_commits_in_one_batch(world: World) -> None:
     hops = [world.faucet, *(Keypair() for _ in range(5))]
-    wires = []
+    transactions = []
     for index in range(5):
-        wires.append(world.transfer(hops[index], hops[index + 1].pubkey(), (10 - index) * SOL))
-    report = world.stage.process(wires)
+        transactions.append(world.transfer(hops[index], hops[index + 1].pubkey(), (10 - index) * SOL))
+    report = world.stage.process(transactions)
     assert len(report.committed) == 5
-    assert all(outcome(world, wire).ok for wire in wires)
+    assert all(outcome(world, transaction).ok for transaction in transactions)
     assert world.balance(hops[5].pubkey()) == 6 * SOL
 
 
@@ -138,14 +144,14 @@ def test_conflict_fails_only_the_transaction_and_what_built_on_it(world: World) 
     """Two stages read the same state; the second one's stale transactions are done again, not lost."""
     alice, bob, carol = world.fund(3)
     second = BankingStage(world.ledger, SvmExecutor())
-    wire = world.transfer(alice, bob.pubkey(), SOL)
+    transaction = world.transfer(alice, bob.pubkey(), SOL)
     rival = world.transfer(alice, carol.pubkey(), SOL)
     free = world.transfer(carol, Keypair().pubkey(), SOL)
     original = world.ledger.commit
     interfered: list[bool] = []
 
     def commit_after_rival(
-        entries: list[Entry], versions: dict[bytes, bytes], enqueued_at: int = 0, **more: Any
+        entries: list[CommitRequest], versions: dict[bytes, bytes], enqueued_at: int = 0, **more: Any
     ) -> object:
         if not interfered:
             interfered.append(True)
@@ -157,8 +163,8 @@ def test_conflict_fails_only_the_transaction_and_what_built_on_it(world: World) 
 
     codes: list[str] = []
     world.ledger.commit = commit_after_rival  # type: ignore[method-assign, assignment]
-    report = second.process([wire, free])
-    # `free` shares no account with `wire`, but carol was paid by the rival meanwhile.
+    report = second.process([transaction, free])
+    # `free` shares no account with `transaction`, but carol was paid by the rival meanwhile.
     assert codes == ["CC", "AA"]
     assert len(report.committed) == 2
     assert world.balance(alice.pubkey()) == 8 * SOL - 10_000
@@ -168,10 +174,10 @@ def test_conflict_fails_only_the_transaction_and_what_built_on_it(world: World) 
 def test_stale_version_and_its_dependants_conflict_while_others_apply(world: World) -> None:
     """The commit script alone: entry 2 depends on entry 1 (stale), entry 3 on nothing."""
 
-    def entry(tag: bytes, reads: list[bytes], writes: dict[bytes, bytes]) -> Entry:
+    def entry(tag: bytes, reads: list[bytes], writes: dict[bytes, bytes]) -> CommitRequest:
         result = pack_result(Result(None, 5000, 0, []))
         blockhash = bytes(world.blockhash())
-        return Entry(tag * 64, tag * 32, blockhash, reads, 0, True, result, b"raw", writes)
+        return CommitRequest(tag * 64, tag * 32, blockhash, reads, 0, True, result, b"raw", writes)
 
     a, b, c = b"a" * 32, b"b" * 32, b"c" * 32
     entries = [entry(b"1", [a], {a: b"A1"}), entry(b"2", [a, b], {b: b"B2"}), entry(b"3", [c], {c: b"C3"})]
@@ -203,8 +209,8 @@ def test_missing_ledger_says_how_to_make_one(any_redis: redis.Redis) -> None:
 
 def test_transaction_without_instructions_only_pays_its_fee(world: World) -> None:
     message = Message.new_with_blockhash([], world.faucet.pubkey(), world.blockhash())
-    wire = verify(bytes(VersionedTransaction(message, [world.faucet])))
-    world.stage.process([wire])
-    assert outcome(world, wire).ok
+    transaction = verify(bytes(VersionedTransaction(message, [world.faucet])))
+    world.stage.process([transaction])
+    assert outcome(world, transaction).ok
     assert world.balance(world.faucet.pubkey()) == GENESIS_LAMPORTS - 5000
     assert world.ledger.state().burned == 5000

@@ -21,7 +21,7 @@ from banking.execution.executor import SvmExecutor
 from banking.execution.stage import BankingStage
 from banking.ledger.ledger import Ledger
 from banking.ledger.records import EXECUTABLE_AT, Outcome, lamports_of, unpack_account
-from banking.transaction import WireTransaction, verify
+from banking.transaction import SignedTransaction, verify
 from tests.ledgers import GENESIS_LAMPORTS, SOL, World, new_world, sign
 
 SYSTEM = Pubkey.default()
@@ -39,14 +39,14 @@ def world(any_redis: redis.Redis) -> World:
     return new_world(any_redis)
 
 
-def outcomes(world: World, wires: Sequence[WireTransaction]) -> list[Outcome | None]:
-    return world.ledger.outcomes([wire.signature for wire in wires])
+def outcomes(world: World, transactions: Sequence[SignedTransaction]) -> list[Outcome | None]:
+    return world.ledger.outcomes([transaction.signature for transaction in transactions])
 
 
 def run(world: World, instructions: Sequence[Instruction], signers: Sequence[Keypair]) -> Outcome:
-    wire = verify(bytes(sign(instructions, signers, world.blockhash())))
-    world.stage.process([wire])
-    (outcome,) = outcomes(world, [wire])
+    transaction = verify(bytes(sign(instructions, signers, world.blockhash())))
+    world.stage.process([transaction])
+    (outcome,) = outcomes(world, [transaction])
     assert outcome is not None
     return outcome
 
@@ -79,7 +79,7 @@ def extend_table(world: World, table: Pubkey, addresses: Sequence[Pubkey]) -> In
     return Instruction(TABLES, data, [meta(table, "w"), meta(owner, "s"), meta(owner, "sw"), meta(SYSTEM)])
 
 
-def through_table(world: World, table: AddressLookupTableAccount, target: Pubkey, lamports: int) -> WireTransaction:
+def through_table(world: World, table: AddressLookupTableAccount, target: Pubkey, lamports: int) -> SignedTransaction:
     """A version 0 transfer whose target is named by the table alone."""
     params = TransferParams(from_pubkey=world.faucet.pubkey(), to_pubkey=target, lamports=lamports)
     message = MessageV0.try_compile(world.faucet.pubkey(), [transfer(params)], [table], world.blockhash())
@@ -98,21 +98,21 @@ def test_lookup_table_is_made_extended_and_used(world: World) -> None:
     early = through_table(world, known, targets[0], SOL)
     assert world.stage.process([early]).refused == [early]
     world.seal()
-    wires = [through_table(world, known, target, SOL) for target in targets]
+    transactions = [through_table(world, known, target, SOL) for target in targets]
     # A stage that never saw the table, as another worker's.
     other = BankingStage(Ledger(world.ledger.client, world.ledger.keys.name), SvmExecutor())
-    report = other.process(wires)
+    report = other.process(transactions)
     assert len(report.committed) == 3
-    assert [outcome and outcome.err for outcome in outcomes(world, wires)] == [None] * 3
+    assert [outcome and outcome.err for outcome in outcomes(world, transactions)] == [None] * 3
     assert [world.balance(target) for target in targets] == [SOL] * 3
     assert conserved(world)
 
 
 def test_table_that_is_not_there_is_refused(world: World) -> None:
     target = Keypair().pubkey()
-    wire = through_table(world, AddressLookupTableAccount(Keypair().pubkey(), [target]), target, SOL)
-    assert world.stage.process([wire]).refused == [wire]
-    assert world.ledger.refusals([wire.signature]) == ['"AddressLookupTableNotFound"']
+    transaction = through_table(world, AddressLookupTableAccount(Keypair().pubkey(), [target]), target, SOL)
+    assert world.stage.process([transaction]).refused == [transaction]
+    assert world.ledger.refusals([transaction.signature]) == ['"AddressLookupTableNotFound"']
     assert world.balance(target) == 0
 
 
@@ -175,13 +175,15 @@ def test_memo_is_in_the_logs(world: World) -> None:
 def test_deep_chain_of_dependent_transfers_commits_in_one_batch(world: World) -> None:
     """Each of 64 hops spends what the one before it brought."""
     hops = [world.faucet, *(Keypair() for _ in range(64))]
-    wires = [
+    transactions = [
         world.transfer(source, target.pubkey(), (200 - index) * SOL)
         for index, (source, target) in enumerate(pairwise(hops))
     ]
-    report = world.stage.process(wires)
-    assert [wire.signature for wire in report.committed] == [wire.signature for wire in wires]
-    assert all(outcome and outcome.ok for outcome in outcomes(world, wires))
+    report = world.stage.process(transactions)
+    assert [transaction.signature for transaction in report.committed] == [
+        transaction.signature for transaction in transactions
+    ]
+    assert all(outcome and outcome.ok for outcome in outcomes(world, transactions))
     assert world.balance(hops[64].pubkey()) == 137 * SOL
     assert conserved(world)
 
@@ -235,9 +237,9 @@ def test_changed_program_is_fetched_again(world: World) -> None:
 
     def through(stage: BankingStage) -> Outcome:
         world.seal()
-        wire = verify(bytes(sign([memo], [world.faucet], world.blockhash())))
-        stage.process([wire])
-        (outcome,) = outcomes(world, [wire])
+        transaction = verify(bytes(sign([memo], [world.faucet], world.blockhash())))
+        stage.process([transaction])
+        (outcome,) = outcomes(world, [transaction])
         assert outcome is not None
         return outcome
 
@@ -262,9 +264,9 @@ def test_programs_at_hand_do_not_outlive_a_restore(world: World) -> None:
     # The same version, as a restore to before a change leaves it.
     replace_record(world, MEMO, executable=False, new_version=False)
     again = transfer(TransferParams(from_pubkey=world.faucet.pubkey(), to_pubkey=world.faucet.pubkey(), lamports=1))
-    wire = verify(bytes(sign([memo, again], [world.faucet], world.blockhash())))
-    world.stage.process([wire])
-    (outcome,) = outcomes(world, [wire])
+    transaction = verify(bytes(sign([memo, again], [world.faucet], world.blockhash())))
+    world.stage.process([transaction])
+    (outcome,) = outcomes(world, [transaction])
     assert outcome is not None
     assert not outcome.ok
 

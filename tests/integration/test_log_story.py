@@ -39,10 +39,10 @@ def test_every_line_is_an_object_and_tells_the_story_at_level_debug(
     pipeline = make_pipeline(log_format="json", log_level="debug")
     worker, *_ = pipeline.start(1)
     poor = transfer_transaction(Keypair(), Keypair().pubkey(), SOL, pipeline.blockhash())
-    [wire] = pipeline.transfers(1)
-    good, bad = str(wire.parsed.signatures[0]), str(poor.signatures[0])
+    [transaction] = pipeline.transfers(1)
+    good, bad = str(transaction.parsed.signatures[0]), str(poor.signatures[0])
     with caplog.at_level(logging.DEBUG, logger="tasks.story"):
-        pipeline.submitter.submit([wire.raw, bytes(poor), b"no transaction"], wait="finalized")
+        pipeline.submitter.submit([transaction.raw, bytes(poor), b"no transaction"], wait="finalized")
     told = [(record.getMessage(), record.signatures) for record in caplog.records]  # type: ignore[attr-defined]
     assert ("Intake: 2 accepted", [good, bad]) in told
     assert ("Intake: 1 rejected", ["unreadable"]) in told
@@ -101,6 +101,6 @@ def test_a_worker_by_hand_logs_for_people_at_celerys_level(make_pipeline: MakePi
     assert "process=tx0@test" in worker.output()
     assert '{"' not in worker.output()
     quiet = pipeline.start_worker("silent", ready=False, log_level="error")
-    pipeline.submit(wires := pipeline.transfers(1))
-    pipeline.wait_settled(wires)
+    pipeline.submit(transactions := pipeline.transfers(1))
+    pipeline.wait_settled(transactions)
     assert " ready." not in quiet.output()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import redis
 
-from banking.restore.ledger_recovery import LedgerKeeper
+from banking.restore.ledger_recovery import LedgerRecovery
 from recovery.breaker import CircuitBreaker, CircuitState, Override
 from recovery.degradation import DegradationManager, DegradationMode
 from tasks.components import ModesComponent, OverridesComponent
@@ -20,13 +20,13 @@ def breaker(client: redis.Redis, name: str) -> CircuitBreaker:
     return CircuitBreaker(name, redis=client, namespace="t")
 
 
-def keeper(world: World) -> LedgerKeeper:
+def ledger_recovery(world: World) -> LedgerRecovery:
     client = world.ledger.client
     others = {
         "modes": ModesComponent(manager(client)),
         "overrides": OverridesComponent(client, "t", lambda name: breaker(client, name)),
     }
-    return LedgerKeeper(world.ledger, world.blocks, others=others)
+    return LedgerRecovery(world.ledger, world.blocks, others=others)
 
 
 def test_decisions_come_back_with_the_ledger(redis_client: redis.Redis) -> None:
@@ -35,9 +35,9 @@ def test_decisions_come_back_with_the_ledger(redis_client: redis.Redis) -> None:
     manager(redis_client).set_component_mode("rpc", DegradationMode.READ_ONLY, actor="ann", reason="audit")
     breaker(redis_client, "upstream:x").force_open("moving house", by="ann")
     breaker(redis_client, "archive").disable("trial", for_=3600, by="ben")
-    keeper(world).create_checkpoint()
+    ledger_recovery(world).create_checkpoint()
     redis_client.flushall()
-    keeper(world).ensure()
+    ledger_recovery(world).ensure_consistent()
     assert manager(redis_client).get_component_mode("rpc") is DegradationMode.READ_ONLY
     reopened = breaker(redis_client, "upstream:x").snapshot()
     assert (reopened.state, reopened.override_reason, reopened.override_by) == (
@@ -52,8 +52,8 @@ def test_a_newer_decision_is_not_overruled_by_an_older_checkpoint(redis_client: 
     world = new_world(redis_client)
     world.seal()
     breaker(redis_client, "archive").force_open("old", by="ann")
-    keeper(world).create_checkpoint()
+    ledger_recovery(world).create_checkpoint()
     redis_client.delete(world.ledger.keys.meta)
     breaker(redis_client, "archive").force_closed("new", by="ben")
-    keeper(world).ensure()
+    ledger_recovery(world).ensure_consistent()
     assert breaker(redis_client, "archive").snapshot().override_reason == "new"

@@ -85,9 +85,9 @@ def test_an_hour_back_and_forth_holds_nothing_up(
     assert 0 <= told["last_block"] < 30
     clock.set(0.0)
     wait_for_blocks(pipeline, 5)
-    wires = pipeline.transfers(20)
-    pipeline.submit(wires)
-    pipeline.assert_sound(wires)
+    transactions = pipeline.transfers(20)
+    pipeline.submit(transactions)
+    pipeline.assert_sound(transactions)
     assert status(pipeline)["clock_back"] == 0
     assert mode(pipeline) is DegradationMode.NORMAL
     times = [block.header.time_ms for block in pipeline.blocks.follow(0, None)]

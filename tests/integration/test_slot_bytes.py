@@ -22,15 +22,16 @@ from banking.blocks import block as blocks_module
 from banking.blocks.sealer import Sealer
 from banking.blocks.store import BlockStore
 from banking.errors import BlockTooLarge
+from banking.execution.batch import BatchReport
 from banking.execution.executor import SvmExecutor
-from banking.execution.stage import BankingStage, BatchReport
+from banking.execution.stage import BankingStage
 from banking.intake.intake import Acceptance, Intake
 from banking.ledger.ledger import Ledger
 from banking.ledger.limits import LOAD_BYTES, MIB, SLOT_LIMITS, SlotLimits
 from banking.ledger.records import pack_account
-from banking.restore.consistency import Condition
-from banking.restore.ledger_recovery import LedgerKeeper
-from banking.transaction import VerifiedTransaction, WireTransaction, verify
+from banking.restore.consistency import ConsistencyState
+from banking.restore.ledger_recovery import LedgerRecovery
+from banking.transaction import SignedTransaction, VerifiedTransaction, verify
 from recovery.archive import MemoryArchive
 from recovery.connections import connect
 from recovery.identity import Identity
@@ -89,14 +90,14 @@ def assert_restorable(world: World) -> None:
     before = client.hgetall(world.ledger.epoch_keys.accounts)
     client.flushall()
     world.ledger.forget_epoch()
-    LedgerKeeper(world.ledger, world.blocks).ensure()
+    LedgerRecovery(world.ledger, world.blocks).ensure_consistent()
     assert client.hgetall(world.ledger.epoch_keys.accounts) == before
 
 
 def test_what_a_full_slot_has_no_room_for_waits_for_the_next_which_opens_early(any_redis: redis.Redis) -> None:
     world = small_world(any_redis)
-    wires = [world.transfer(world.faucet, Keypair().pubkey(), SOL) for _ in range(64)]
-    report = world.stage.process(wires)
+    transactions = [world.transfer(world.faucet, Keypair().pubkey(), SOL) for _ in range(64)]
+    report = world.stage.process(transactions)
     assert len(report.committed) > 5
     assert len(report.committed) + len(report.full) == 64
     assert report.conflicts == []
@@ -150,15 +151,15 @@ def test_a_wrong_count_of_bytes_is_found_by_the_audit(any_redis: redis.Redis) ->
 
 def test_a_large_transaction_goes_on_top_of_what_is_shared_one_a_slot(any_redis: redis.Redis) -> None:
     world = small_world(any_redis, SlotLimits(shared=2_000, most=10_000))
-    wires = [pay_each(world, [Pubkey.new_unique() for _ in range(12)], SOL + n) for n in range(3)]
+    transactions = [pay_each(world, [Pubkey.new_unique() for _ in range(12)], SOL + n) for n in range(3)]
     small = [world.transfer(world.faucet, Keypair().pubkey(), SOL) for _ in range(1)]
     assert len(world.stage.process(small).committed) == 1
-    report = world.stage.process(wires)
-    assert (report.committed, len(report.full)) == (wires[:1], 2)
+    report = world.stage.process(transactions)
+    assert (report.committed, len(report.full)) == (transactions[:1], 2)
     assert world.ledger.state().slot_bytes > 2_000
     assert world.stage.process([world.transfer(world.faucet, Keypair().pubkey(), SOL)]).full
     world.seal()
-    assert world.stage.process(wires[1:]).committed == wires[1:2]
+    assert world.stage.process(transactions[1:]).committed == transactions[1:2]
     assert_sound(world)
 
 
@@ -166,8 +167,8 @@ def test_a_large_transaction_goes_on_top_of_what_is_shared_one_a_slot(any_redis:
 def test_many_transfers_to_an_account_of_10_mib_are_final_and_can_be_read_back(patient: redis.Redis) -> None:
     """The issue's batch of 64 made a block of 671 MB; here are 12 of them, in a slot of a few images."""
     world, (large,) = world_with_large_accounts(patient, 1)
-    wires = [world.transfer(world.faucet, large, SOL + n) for n in range(12)]
-    committed = finish(world, wires)
+    transactions = [world.transfer(world.faucet, large, SOL + n) for n in range(12)]
+    committed = finish(world, transactions)
     assert committed == 12
     assert_sound(world)
     assert_restorable(world)
@@ -182,9 +183,9 @@ def test_more_than_a_block_holds_in_one_batch_goes_into_several(patient: redis.R
     assert_sound(world)
 
 
-def finish(world: World, wires: Sequence[WireTransaction]) -> int:
+def finish(world: World, transactions: Sequence[SignedTransaction]) -> int:
     """Process and seal until nothing waits; returns how many were committed."""
-    report, committed = BatchReport(full=list(wires)), 0
+    report, committed = BatchReport(full=list(transactions)), 0
     while report.full:
         report = world.stage.process(report.full)
         assert report.committed
@@ -241,20 +242,20 @@ def test_closed_slot_that_no_block_can_hold_is_found_and_its_transactions_run_ag
     """As an older version could leave it: nothing is final that cannot be read, and nothing stands still for good."""
     world = small_world(redis_client, SLOT_LIMITS)
     world.seal()
-    wires = [world.transfer(world.faucet, Keypair().pubkey(), SOL) for _ in range(8)]
-    assert len(world.stage.process(wires).committed) == 8
-    monkeypatch.setitem(blocks_module._MOST_BODY_BYTES, blocks_module.MAGIC, 1_000)
+    transactions = [world.transfer(world.faucet, Keypair().pubkey(), SOL) for _ in range(8)]
+    assert len(world.stage.process(transactions).committed) == 8
+    monkeypatch.setitem(blocks_module._MAX_BODY_BYTES, blocks_module.MAGIC, 1_000)
     world.ledger.client.hset(world.ledger.epoch_keys.state, "bytes", 1)
     for _ in range(2):
         with pytest.raises(BlockTooLarge):
             world.seal()
-    keeper = LedgerKeeper(world.ledger, world.blocks)
-    finding = keeper.check()
-    assert (finding.condition, finding.needs_restore) == (Condition.UNSEALABLE, True)
+    ledger_recovery = LedgerRecovery(world.ledger, world.blocks)
+    report = ledger_recovery.check()
+    assert (report.state, report.needs_restore) == (ConsistencyState.UNSEALABLE, True)
     assert "more than a block" in " ".join(check.detail for check in audit(world.ledger, world.blocks).checks)
-    assert keeper.ensure().condition is Condition.HEALTHY
+    assert ledger_recovery.ensure_consistent().state is ConsistencyState.HEALTHY
     world.ledger.forget_epoch()
-    assert len(world.stage.process(wires).committed) == 8
+    assert len(world.stage.process(transactions).committed) == 8
     monkeypatch.undo()
     world.seal()
     assert_sound(world)
@@ -263,8 +264,8 @@ def test_closed_slot_that_no_block_can_hold_is_found_and_its_transactions_run_ag
 def test_intake_is_refused_when_the_open_slot_is_full_and_the_one_before_waits(redis_client: redis.Redis) -> None:
     world = small_world(redis_client)
     keys = world.ledger.epoch_keys
-    wires = [world.transfer(world.faucet, Keypair().pubkey(), SOL) for _ in range(64)]
-    again = world.stage.process(wires).full
+    transactions = [world.transfer(world.faucet, Keypair().pubkey(), SOL) for _ in range(64)]
+    again = world.stage.process(transactions).full
     names = [world.ledger.keys.meta, keys.state, keys.images_even, keys.images_odd]
     assert world.ledger.run("close", names, [world.ledger.epoch, 0])
     world.stage.process(again)
@@ -286,7 +287,7 @@ def test_a_final_block_that_cannot_be_read_back_is_found_by_the_audit(
     assert world.stage.process([world.transfer(world.faucet, Keypair().pubkey(), SOL) for _ in range(8)]).committed
     world.seal()
     assert_sound(world)
-    monkeypatch.setitem(blocks_module._MOST_BODY_BYTES, blocks_module.MAGIC, 1_000)
+    monkeypatch.setitem(blocks_module._MAX_BODY_BYTES, blocks_module.MAGIC, 1_000)
     report = audit(world.ledger, world.blocks)
     assert not report.ok
     assert "the most is 1000" in " ".join(check.detail for check in report.checks if check.id == "I6")

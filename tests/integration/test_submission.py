@@ -31,7 +31,7 @@ SECONDS_TO_AN_ERROR = 5.0
 
 def test_same_transactions_from_ten_processes_at_once(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline()
-    wires = pipeline.transfers(100)
+    transactions = pipeline.transfers(100)
     pipeline.start(2)
     context = multiprocessing.get_context("fork")
     barrier, answers = context.Barrier(10), context.SimpleQueue()
@@ -40,7 +40,12 @@ def test_same_transactions_from_ten_processes_at_once(make_pipeline: MakePipelin
         # Sockets must not be shared over a fork.
         own = Pipeline.attach(pipeline)
         barrier.wait()
-        answers.put([receipt.verdict.value for receipt in own.submitter.submit([wire.raw for wire in wires])])
+        answers.put(
+            [
+                receipt.verdict.value
+                for receipt in own.submitter.submit([transaction.raw for transaction in transactions])
+            ]
+        )
 
     processes = [context.Process(target=submit) for _ in range(10)]
     for process in processes:
@@ -48,11 +53,11 @@ def test_same_transactions_from_ten_processes_at_once(make_pipeline: MakePipelin
     counts = [Counter(verdicts) for verdicts in zip(*(answers.get() for _ in processes), strict=True)]
     for process in processes:
         process.join()
-    assert counts == [Counter(duplicate=9, accepted=1)] * len(wires)
-    pipeline.assert_sound(wires)
-    again = pipeline.submitter.submit([wire.raw for wire in wires])
+    assert counts == [Counter(duplicate=9, accepted=1)] * len(transactions)
+    pipeline.assert_sound(transactions)
+    again = pipeline.submitter.submit([transaction.raw for transaction in transactions])
     assert {(receipt.verdict.value, receipt.code) for receipt in again} == {("duplicate", Reason.PROCESSED)}
-    assert pipeline.ledger.state().processed == len(wires)
+    assert pipeline.ledger.state().processed == len(transactions)
 
 
 def test_redis_away_at_submit_is_a_clear_error_in_bounded_time(
@@ -60,19 +65,19 @@ def test_redis_away_at_submit_is_a_clear_error_in_bounded_time(
 ) -> None:
     server = make_redis()
     pipeline = make_pipeline(server.url)
-    wires = pipeline.transfers(300)
+    transactions = pipeline.transfers(300)
     pipeline.ledger.state()
     server.kill()
     began = time.monotonic()
     with pytest.raises(SubmissionFailed, match=r"does not answer.*0 transactions were accepted"):
-        pipeline.submitter.submit([wire.raw for wire in wires])
+        pipeline.submitter.submit([transaction.raw for transaction in transactions])
     assert time.monotonic() - began < SECONDS_TO_AN_ERROR
     server.restart()
     assert pipeline.ledger.state().accepted == 0
     assert not pipeline.client.exists(pipeline.ledger.keys.intake, "transactions")
-    pipeline.submit(wires)
+    pipeline.submit(transactions)
     pipeline.start(1)
-    pipeline.assert_sound(wires)
+    pipeline.assert_sound(transactions)
 
 
 def test_frozen_redis_at_submit_is_a_clear_error_in_bounded_time(
@@ -81,23 +86,26 @@ def test_frozen_redis_at_submit_is_a_clear_error_in_bounded_time(
     """It takes connections and answers nothing: only a timeout notices."""
     server = make_redis()
     pipeline = make_pipeline(server.url)
-    wires = pipeline.transfers(3)
+    transactions = pipeline.transfers(3)
     frozen = psutil.Process(server.pid)
     frozen.suspend()
     began = time.monotonic()
     try:
         with pytest.raises(SubmissionFailed, match="does not answer"):
-            pipeline.submitter.submit([wire.raw for wire in wires])
+            pipeline.submitter.submit([transaction.raw for transaction in transactions])
         assert time.monotonic() - began < SECONDS_TO_AN_ERROR
     finally:
         frozen.resume()
     # The server may have taken the words in before it froze: then all of them, or none.
     accepted = pipeline.ledger.state().accepted
-    assert accepted in (0, len(wires))
-    verdicts = {receipt.verdict.value for receipt in pipeline.submitter.submit([wire.raw for wire in wires])}
+    assert accepted in (0, len(transactions))
+    verdicts = {
+        receipt.verdict.value
+        for receipt in pipeline.submitter.submit([transaction.raw for transaction in transactions])
+    }
     assert verdicts == ({"duplicate"} if accepted else {"accepted"})
     pipeline.start(1)
-    pipeline.assert_sound(wires)
+    pipeline.assert_sound(transactions)
 
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["killed", "frozen"])
@@ -107,13 +115,13 @@ def test_broker_away_at_submit_still_accepts_in_bounded_time(
     """Intake is what counts; the messages follow. A long submission does not pay for each of them."""
     broker = make_redis()
     pipeline = make_pipeline("", broker.url)
-    wires = pipeline.transfers(2000)
+    transactions = pipeline.transfers(2000)
     process = psutil.Process(broker.pid)
     process.suspend()
     if not frozen:
         broker.kill()
     began = time.monotonic()
-    pipeline.submit(wires)
+    pipeline.submit(transactions)
     assert time.monotonic() - began < 2 * SECONDS_TO_AN_ERROR
     assert "sweeper will enqueue them" in caplog.text
     if frozen:
@@ -121,33 +129,33 @@ def test_broker_away_at_submit_still_accepts_in_bounded_time(
     else:
         broker.restart()
     pipeline.start(2)
-    pipeline.assert_sound(wires)
+    pipeline.assert_sound(transactions)
 
 
 def test_full_redis_refuses_whole_and_goes_on_when_there_is_room(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline()
     stage = BankingStage(pipeline.ledger, SvmExecutor())
     target = Keypair()
-    wires = pipeline.transfers(100, payers=[pipeline.faucet])
+    transactions = pipeline.transfers(100, payers=[pipeline.faucet])
     more = pipeline.transfers(100, payers=[pipeline.faucet])
-    pipeline.submit(wires)
+    pipeline.submit(transactions)
     before = snapshot(pipeline)
     fill(pipeline.client)
     with pytest.raises(LedgerUnavailable, match="out of memory"):
-        stage.process(wires[:64])
+        stage.process(transactions[:64])
     with pytest.raises(SubmissionFailed, match="out of memory"):
-        pipeline.submitter.submit([wire.raw for wire in more])
+        pipeline.submitter.submit([transaction.raw for transaction in more])
     with pytest.raises(LedgerUnavailable, match="out of memory"):
-        pipeline.burial.bury(wires[0].signature, wires[0].raw, "test", 1)
+        pipeline.dead_letters.add(transactions[0].signature, transactions[0].raw, "test", 1)
     with pytest.raises(LedgerUnavailable, match="out of memory"):
-        pipeline.intake.park([(wire.signature, wire.raw) for wire in more], 1.0)
+        pipeline.intake.park([(transaction.signature, transaction.raw) for transaction in more], 1.0)
     assert snapshot(pipeline) == before
     pipeline.assert_conserved()
     assert not pipeline.ledger.account(bytes(target.pubkey()))
     pipeline.client.config_set("maxmemory", 0)
     pipeline.start(1)
     pipeline.submit(more)
-    pipeline.assert_sound([*wires, *more])
+    pipeline.assert_sound([*transactions, *more])
 
 
 def test_workers_outlast_a_full_redis(make_pipeline: MakePipeline) -> None:
@@ -155,28 +163,28 @@ def test_workers_outlast_a_full_redis(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline()
     (worker,) = pipeline.start(1)
     worker.pause()
-    wires = pipeline.transfers(300)
-    pipeline.submit(wires)
+    transactions = pipeline.transfers(300)
+    pipeline.submit(transactions)
     fill(pipeline.client)
     worker.resume()
     wait_until(lambda: "maxmemory" in worker.output(), "the worker meets the full Redis")
     assert pipeline.resolved() == 0
     pipeline.client.config_set("maxmemory", 0)
-    pipeline.assert_sound(wires)
-    assert not pipeline.burial.letters.list()
+    pipeline.assert_sound(transactions)
+    assert not pipeline.dead_letters.letters.list()
     pipeline.assert_alive([worker])
 
 
 def test_intake_limit_refuses_what_does_not_fit(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline(intake_limit=70)
-    wires = pipeline.transfers(100)
-    receipts = pipeline.submitter.submit([wire.raw for wire in wires])
+    transactions = pipeline.transfers(100)
+    receipts = pipeline.submitter.submit([transaction.raw for transaction in transactions])
     assert Counter(receipt.verdict.value for receipt in receipts) == Counter(accepted=70, rejected=30)
     assert receipts[-1].code is Reason.INTAKE_FULL
     pipeline.start(1)
-    pipeline.assert_sound(wires[:70])
-    pipeline.submit(wires[70:])
-    pipeline.assert_sound(wires)
+    pipeline.assert_sound(transactions[:70])
+    pipeline.submit(transactions[70:])
+    pipeline.assert_sound(transactions)
 
 
 def fill(client: redis.Redis) -> None:

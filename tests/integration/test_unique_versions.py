@@ -13,13 +13,13 @@ from banking.audit.audit import audit
 from banking.errors import NewerLayout, OutdatedLayout
 from banking.execution.executor import SvmExecutor
 from banking.execution.stage import BankingStage
-from banking.ledger.entries import Entry
+from banking.ledger.commit_request import CommitRequest
 from banking.ledger.layout import LAYOUT
-from banking.ledger.ledger import Committed, Ledger
+from banking.ledger.ledger import CommitResult, Ledger
 from banking.ledger.versions import sequence
-from banking.restore.consistency import Condition
-from banking.restore.ledger_recovery import LedgerKeeper
-from banking.transaction import WireTransaction
+from banking.restore.consistency import ConsistencyState
+from banking.restore.ledger_recovery import LedgerRecovery
+from banking.transaction import SignedTransaction
 from tests.ledgers import SOL, World, new_world
 
 pytestmark = pytest.mark.real_redis
@@ -38,7 +38,7 @@ class PausedLedger(Ledger):
         self.meanwhile: Callable[[], object] | None = meanwhile
         self.codes: list[str] = []
 
-    def commit(self, entries: Any, versions: Any, *args: Any, **more: Any) -> Committed:
+    def commit(self, entries: Any, versions: Any, *args: Any, **more: Any) -> CommitResult:
         if self.meanwhile is not None:
             happens, self.meanwhile = self.meanwhile, None
             happens()
@@ -63,8 +63,8 @@ def put_back(client: Any, copy: dict[bytes, bytes]) -> None:
         client.restore(key, 0, value)
 
 
-def commit_all(world: World, *wires: WireTransaction) -> None:
-    assert len(world.stage.process(list(wires)).committed) == len(wires)
+def commit_all(world: World, *transactions: SignedTransaction) -> None:
+    assert len(world.stage.process(list(transactions)).committed) == len(transactions)
 
 
 def test_commit_on_a_read_from_before_a_lost_tail_is_a_conflict(world: World) -> None:
@@ -121,10 +121,10 @@ def test_commit_that_is_sent_again_after_its_tail_was_lost_applies_on_what_it_ha
     commit_all(world, world.transfer(world.faucet, rich.pubkey(), 500 * SOL))
     world.seal()
     before = copy_of(world.ledger.client)
-    sent: list[tuple[list[Entry], Any]] = []
+    sent: list[tuple[list[CommitRequest], Any]] = []
 
     class Recorded(Ledger):
-        def commit(self, entries: Any, versions: Any, *args: Any, **more: Any) -> Committed:
+        def commit(self, entries: Any, versions: Any, *args: Any, **more: Any) -> CommitResult:
             sent.append((entries, versions))
             return super().commit(entries, versions, *args, **more)
 
@@ -165,9 +165,9 @@ def test_ledger_in_the_layout_of_an_older_version_is_restored_before_it_is_serve
     ledger = Ledger(client, world.ledger.keys.name)
     with pytest.raises(OutdatedLayout, match="stop every process of that version"):
         ledger.state()
-    keeper = LedgerKeeper(ledger, world.blocks)
-    assert keeper.check().condition is Condition.OUTDATED
-    assert keeper.ensure().condition is Condition.HEALTHY
+    ledger_recovery = LedgerRecovery(ledger, world.blocks)
+    assert ledger_recovery.check().state is ConsistencyState.OUTDATED
+    assert ledger_recovery.ensure_consistent().state is ConsistencyState.HEALTHY
     # What was processed and not final runs again.
     assert client.hkeys(ledger.keys.intake) == [tail.signature]
     world.ledger.forget_epoch()
@@ -181,7 +181,7 @@ def test_ledger_in_the_layout_of_a_newer_version_is_left_alone(world: World) -> 
     client: Any = world.ledger.client
     client.hset(world.ledger.keys.meta, "layout", LAYOUT + 1)
     with pytest.raises(NewerLayout, match="update it"):
-        LedgerKeeper(Ledger(client, world.ledger.keys.name), world.blocks).ensure()
+        LedgerRecovery(Ledger(client, world.ledger.keys.name), world.blocks).ensure_consistent()
 
 
 def as_layout_1(world: World) -> None:

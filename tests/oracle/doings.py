@@ -27,12 +27,12 @@ from solders.system_program import (
     withdraw_nonce_account,
 )
 
-from banking.transaction import WireTransaction
+from banking.transaction import SignedTransaction
 from tests.oracle import instructions as make
 from tests.oracle.instructions import rent
 from tests.oracle.town import Town
 
-Batch = list[WireTransaction]
+Batch = list[SignedTransaction]
 Doing = Callable[[Town, int, int], Batch]
 NONCE_BYTES = 80
 
@@ -163,8 +163,8 @@ def advance_nonce(town: Town, a: int, b: int) -> Batch:
     nonce, data = _nonce(town, a)
     authority = _authority(town, data, b)
     advance = advancing(nonce, authority.pubkey())
-    wires = [town.sign([advance, make.memo(f"advance {b}", authority.pubkey())], [authority])]
-    return wires if b % 2 else [*wires, town.sign([advance], [authority])]
+    transactions = [town.sign([advance, make.memo(f"advance {b}", authority.pubkey())], [authority])]
+    return transactions if b % 2 else [*transactions, town.sign([advance], [authority])]
 
 
 def change_nonce(town: Town, a: int, b: int) -> Batch:

@@ -8,7 +8,7 @@ from banking.blocks.store import BlockStore
 from oracle import Block, Replay, Report, replay
 from oracle.format import read_block
 from oracle.source import block_name, block_slots
-from workers.cli.archive import LedgerObjects
+from workers.cli.commands.archive import LedgerObjects
 
 
 def trusted(blocks: BlockStore) -> set[bytes]:

@@ -59,8 +59,8 @@ def fill_buffer(town: Town, content: bytes) -> tuple[Keypair, Batch]:
     half = len(content) // 2
     writes = [make.write_buffer(buffer.pubkey(), authority.pubkey(), content[:half])]
     writes.append(make.write_buffer(buffer.pubkey(), authority.pubkey(), content[half:], half))
-    wires = [town.sign(make_it, [authority, buffer]), *(town.sign(write, [authority]) for write in writes)]
-    return buffer, wires
+    transactions = [town.sign(make_it, [authority, buffer]), *(town.sign(write, [authority]) for write in writes)]
+    return buffer, transactions
 
 
 def deploy_program(town: Town, a: int, b: int) -> Batch:
@@ -72,12 +72,12 @@ def deploy_program(town: Town, a: int, b: int) -> Batch:
 def deploy_code(town: Town, content: bytes, program: Keypair) -> Batch:
     """A new program with this code."""
     authority = town.people[0]
-    buffer, wires = fill_buffer(town, content)
+    buffer, transactions = fill_buffer(town, content)
     steps = [
         _create(authority, program, PROGRAM_BYTES, make.LOADER),
         make.deploy(program.pubkey(), buffer.pubkey(), authority.pubkey(), CODE_BYTES),
     ]
-    return [*wires, town.sign(steps, [authority, program])]
+    return [*transactions, town.sign(steps, [authority, program])]
 
 
 def _program(town: Town, number: int) -> Pubkey:
@@ -88,9 +88,9 @@ def upgrade_program(town: Town, a: int, b: int) -> Batch:
     if not town.programs:
         return deploy_program(town, 1, b)
     authority = town.people[0]
-    buffer, wires = fill_buffer(town, code(b))
+    buffer, transactions = fill_buffer(town, code(b))
     step = make.upgrade(_program(town, a), buffer.pubkey(), authority.pubkey())
-    return [*wires, town.sign([step], [authority])]
+    return [*transactions, town.sign([step], [authority])]
 
 
 def end_program(town: Town, a: int, b: int) -> Batch:

@@ -71,9 +71,9 @@ def upgrade(town: Town) -> None:
     program, authority = deploy(town, sbpf.telling(1)), town.people[0]
     tell(town, program, 1)
     town.seal()
-    buffer, wires = program_doings.fill_buffer(town, sbpf.telling(2))
+    buffer, transactions = program_doings.fill_buffer(town, sbpf.telling(2))
     step = make.upgrade(program, buffer.pubkey(), authority.pubkey())
-    assert errors(town, [*wires, town.sign([step], [authority])], 0) == [None] * 4
+    assert errors(town, [*transactions, town.sign([step], [authority])], 0) == [None] * 4
     tell(town, program, 1)
 
 
@@ -186,8 +186,8 @@ def look_at_sysvars(town: Town) -> None:
     program, payer = deploy(town, sbpf.peeking(40)), town.people[2]
     for number in range(2):
         for key in (make.CLOCK, make.SLOT_HASHES, make.RECENT_BLOCKHASHES):
-            wire = town.sign([make.call(program, bytes([number]), (key, ""))], [payer])
-            assert town.one(wire, 0).err is None
+            transaction = town.sign([make.call(program, bytes([number]), (key, ""))], [payer])
+            assert town.one(transaction, 0).err is None
         town.seal()
 
 

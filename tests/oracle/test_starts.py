@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from banking.blocks.store import BlockStore
-from banking.restore.ledger_recovery import LedgerKeeper
+from banking.restore.ledger_recovery import LedgerRecovery
 from oracle import BadArchive, FolderSource, replay
 from recovery.archive import MemoryArchive
 from recovery.identity import Identity
@@ -39,10 +39,10 @@ def live_on(world: World, slots: int) -> None:
 
 @pytest.mark.parametrize("checkpoints", [1, 3])
 def test_behind_a_checkpoint_it_is_the_same(world: World, checkpoints: int) -> None:
-    keeper = LedgerKeeper(world.ledger, world.blocks)
+    ledger_recovery = LedgerRecovery(world.ledger, world.blocks)
     for _ in range(checkpoints):
         live_on(world, 4)
-        keeper.create_checkpoint()
+        ledger_recovery.create_checkpoint()
     live_on(world, 3)
     whole = assert_agrees(world.blocks)
     newest = 1 + 4 * checkpoints + 3
@@ -59,11 +59,11 @@ def test_behind_a_checkpoint_it_is_the_same(world: World, checkpoints: int) -> N
 
 
 def test_a_damaged_checkpoint_is_passed_over(world: World) -> None:
-    keeper = LedgerKeeper(world.ledger, world.blocks)
+    ledger_recovery = LedgerRecovery(world.ledger, world.blocks)
     live_on(world, 2)
-    keeper.create_checkpoint(full=True)
+    ledger_recovery.create_checkpoint(full=True)
     live_on(world, 2)
-    made = keeper.create_checkpoint(full=True)
+    made = ledger_recovery.create_checkpoint(full=True)
     archive = world.blocks.archive
     assert isinstance(archive, MemoryArchive)
     name = next(one for one in archive.list("") if made.id in one and one.endswith(".zst"))
@@ -84,13 +84,13 @@ def test_without_the_first_blocks_or_a_checkpoint_there_is_no_opinion(world: Wor
 
 def test_a_restored_ledger_goes_on_in_agreement(world: World) -> None:
     """A new epoch, from a checkpoint and blocks: sysvars and blockhashes are those of the chain."""
-    keeper = LedgerKeeper(world.ledger, world.blocks)
+    ledger_recovery = LedgerRecovery(world.ledger, world.blocks)
     live_on(world, 3)
-    keeper.create_checkpoint()
+    ledger_recovery.create_checkpoint()
     live_on(world, 2)
     world.ledger.client.flushall()
     world.ledger.forget_epoch()
-    keeper.ensure()
+    ledger_recovery.ensure_consistent()
     live_on(world, 2)
     assert_agrees(world.blocks)
 

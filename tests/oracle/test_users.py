@@ -36,7 +36,7 @@ def town() -> Iterator[Town]:
 def errors(town: Town, batch: Batch, stage: int = 0) -> list[str | None]:
     """What each came to, in blocks or refused before it."""
     found = town.run(batch, stage)
-    refused = town.world.ledger.refusals([wire.signature for wire in batch])
+    refused = town.world.ledger.refusals([transaction.signature for transaction in batch])
     assert all(bool(outcome) != bool(refusal) for outcome, refusal in zip(found, refused, strict=True))
     return [outcome.err if outcome else refusal for outcome, refusal in zip(found, refused, strict=True)]
 
@@ -60,10 +60,10 @@ def tell(town: Town, program: Pubkey, stage: int) -> str | None:
 def test_a_program_is_what_the_ledger_holds_on_every_stage(town: Town) -> None:
     program, authority = deploy(town, sbpf.telling(1)), town.people[0]
     assert {tell(town, program, stage) for stage in range(3)} == {"Program log: 0x1, 0x1, 0x1, 0x1, 0x1"}
-    buffer, wires = program_doings.fill_buffer(town, sbpf.telling(2))
+    buffer, transactions = program_doings.fill_buffer(town, sbpf.telling(2))
     town.seal()
     upgrade = town.sign([make.upgrade(program, buffer.pubkey(), authority.pubkey())], [authority])
-    assert errors(town, [*wires, upgrade], 1) == [None] * 4
+    assert errors(town, [*transactions, upgrade], 1) == [None] * 4
     assert {tell(town, program, stage) for stage in range(3)} == {"Program log: 0x2, 0x2, 0x2, 0x2, 0x2"}
     caller, payer = deploy(town, sbpf.calling()), town.people[1]
     through = town.one(town.sign([make.call(caller, b"", (program, ""))], [payer]), 2)
@@ -83,8 +83,8 @@ def test_an_upgrade_that_was_never_committed_leaves_nothing_behind(town: Town) -
     program, authority = deploy(town, sbpf.telling(1)), town.people[0]
     batches = []
     for number in (2, 3):
-        buffer, wires = program_doings.fill_buffer(town, sbpf.telling(number))
-        assert errors(town, wires) == [None] * 3
+        buffer, transactions = program_doings.fill_buffer(town, sbpf.telling(number))
+        assert errors(town, transactions) == [None] * 3
         step = make.upgrade(program, buffer.pubkey(), authority.pubkey())
         batches.append([town.sign([step], [authority])])
 
@@ -161,8 +161,8 @@ def test_sysvars_are_those_of_the_slot_on_every_stage(town: Town) -> None:
     for number, key in enumerate(make.SYSVARS[:4] * 2):
         for stage in range(3):
             memo = make.memo(f"look {number} {stage}", payer.pubkey())
-            wire = town.sign([make.call(program, b"", (key, "")), memo], [payer])
-            assert town.one(wire, stage).err is None
+            transaction = town.sign([make.call(program, b"", (key, "")), memo], [payer])
+            assert town.one(transaction, stage).err is None
         town.seal(1 + number)
 
 

@@ -23,8 +23,8 @@ from banking.execution.executor import SvmExecutor
 from banking.execution.stage import BankingStage
 from banking.ledger.ledger import Ledger
 from banking.ledger.records import Outcome
-from banking.restore.ledger_recovery import LedgerKeeper
-from banking.transaction import WireTransaction, verify
+from banking.restore.ledger_recovery import LedgerRecovery
+from banking.transaction import SignedTransaction, verify
 from tests.ledgers import SOL, World, new_world
 
 Answer = TypeVar("Answer")
@@ -105,7 +105,7 @@ class Town:
         *,
         blockhash: Hash | None = None,
         tables: Sequence[AddressLookupTableAccount] = (),
-    ) -> WireTransaction:
+    ) -> SignedTransaction:
         """A transaction paid by the first signer; with `tables` one of version 0."""
         recent = blockhash or self.world.blockhash()
         payer = signers[0].pubkey()
@@ -118,42 +118,42 @@ class Town:
 
     # ---- doing
 
-    def run(self, wires: Sequence[WireTransaction], stage: int = 0) -> list[Outcome | None]:
+    def run(self, transactions: Sequence[SignedTransaction], stage: int = 0) -> list[Outcome | None]:
         """Let one stage process a batch."""
         chosen = self.stages[stage % len(self.stages)]
-        _patiently(lambda: chosen.process(list(wires)))
-        found = self.world.ledger.outcomes([wire.signature for wire in wires])
+        _patiently(lambda: chosen.process(list(transactions)))
+        found = self.world.ledger.outcomes([transaction.signature for transaction in transactions])
         self.outcomes += [one for one in found if one is not None]
         return found
 
-    def foretold(self, wire: WireTransaction, stage: int) -> tuple[str | None, int, list[str]]:
-        """Error, units and logs that another stage's simulation gives for `wire` now."""
+    def foretold(self, transaction: SignedTransaction, stage: int) -> tuple[str | None, int, list[str]]:
+        """Error, units and logs that another stage's simulation gives for `transaction` now."""
         other = self.stages[(stage + 1) % len(self.stages)]
-        result = _patiently(lambda: other.simulate(wire)).result
+        result = _patiently(lambda: other.simulate(transaction)).result
         return result.err, result.units, result.logs
 
-    def one(self, wire: WireTransaction, stage: int = 0) -> Outcome:
+    def one(self, transaction: SignedTransaction, stage: int = 0) -> Outcome:
         """Process one, and insist on an outcome."""
-        (outcome,) = self.run([wire], stage)
+        (outcome,) = self.run([transaction], stage)
         assert outcome is not None
         return outcome
 
-    def paused(self, wires: Sequence[WireTransaction], stage: int, meanwhile: Callable[[], None]) -> None:
+    def paused(self, transactions: Sequence[SignedTransaction], stage: int, meanwhile: Callable[[], None]) -> None:
         """Let a stage process a batch, but be paused between execution and commit until `meanwhile` is done."""
         chosen = self.stages[stage % len(self.stages)]
         assert isinstance(chosen.ledger, PausingLedger)
         chosen.ledger.meanwhile = meanwhile
-        self.run(wires, stage)
+        self.run(transactions, stage)
         chosen.ledger.meanwhile = None
 
     def lose_redis(self, *, checkpoint: bool) -> None:
         """Redis is emptied, and the ledger restored from the archive: what was not final is gone."""
-        keeper = LedgerKeeper(self.world.ledger, self.world.blocks)
+        ledger_recovery = LedgerRecovery(self.world.ledger, self.world.blocks)
         if checkpoint:
-            keeper.create_checkpoint()
+            ledger_recovery.create_checkpoint()
         self.world.ledger.client.flushall()
         self.world.ledger.forget_epoch()
-        keeper.ensure()
+        ledger_recovery.ensure_consistent()
 
     def seal(self, slots: int = 1, meanwhile: Callable[[], None] | None = None) -> None:
         """Seal some slots; `meanwhile` happens when the first is closed, and its block is not yet archived."""

@@ -17,9 +17,9 @@ from solders.pubkey import Pubkey
 from banking.admin.genesis import create_ledger
 from banking.blocks.store import BlockStore
 from banking.errors import StaleEpoch
-from banking.intake.dead_letters import Burial
+from banking.intake.dead_letters import TransactionDeadLetters
 from banking.intake.intake import Intake
-from banking.ledger.entries import Entry
+from banking.ledger.commit_request import CommitRequest
 from banking.ledger.ledger import MAX_BLOCKHASH_AGE, Ledger
 from banking.ledger.records import Result, lamports_of, pack_account, pack_result
 from banking.ledger.versions import sequence
@@ -63,7 +63,7 @@ class Transfer:
     def message_hash(self) -> bytes:
         return hashlib.sha256(f"message {self.number}".encode()).digest()
 
-    def entry(self, view: dict[bytes, bytes], recent: set[bytes]) -> Entry:
+    def entry(self, view: dict[bytes, bytes], recent: set[bytes]) -> CommitRequest:
         """What executing it on `view` comes to; `view` is carried on."""
         refused = self.blockhash not in recent
         source, target = KEYS[self.source], KEYS[self.target]
@@ -78,7 +78,7 @@ class Transfer:
                 balances[target] = balances.get(target, lamports_of(view[target])) + self.lamports
             writes = {key: record(lamports) for key, lamports in balances.items()}
             view.update(writes)
-        return Entry(
+        return CommitRequest(
             signature=self.signature,
             message_hash=self.message_hash,
             blockhash=None if refused else self.blockhash,
@@ -115,7 +115,7 @@ class Model:
     def settled(self, signature: bytes) -> bool:
         return signature in self.applied or signature in self.dead
 
-    def commit(self, entries: list[Entry], versions: dict[bytes, bytes]) -> str:
+    def commit(self, entries: list[CommitRequest], versions: dict[bytes, bytes]) -> str:
         stale = {key for key, seen in versions.items() if not self._is_current(key, seen)}
         codes = ""
         for entry in entries:
@@ -132,7 +132,7 @@ class Model:
     def _is_current(self, key: bytes, seen: bytes) -> bool:
         return (sequence(seen) if seen else None) == self.versions.get(key)
 
-    def _judge(self, entry: Entry, stale: set[bytes]) -> str:
+    def _judge(self, entry: CommitRequest, stale: set[bytes]) -> str:
         if self.settled(entry.signature):
             return "D"
         if entry.blockhash is not None and entry.message_hash in self.messages:
@@ -141,7 +141,7 @@ class Model:
             return "E"
         return "C" if stale & set(entry.reads) else "A"
 
-    def _apply(self, entry: Entry) -> None:
+    def _apply(self, entry: CommitRequest) -> None:
         self.seq += 1
         for key, value in entry.writes.items():
             self.records[key] = value
@@ -171,7 +171,7 @@ class View:
     """What a stage has read, and means to commit."""
 
     transfers: list[Transfer]
-    entries: list[Entry]
+    entries: list[CommitRequest]
     versions: dict[bytes, bytes]
 
 
@@ -264,7 +264,7 @@ class CommitMachine(RuleBasedStateMachine):
     @rule(index=indexes)
     def bury(self, index: int) -> None:
         for transfer in self.chosen([index]):
-            done = Burial(self.current).bury(transfer.signature, b"raw", "given up", 3)
+            done = TransactionDeadLetters(self.current).add(transfer.signature, b"raw", "given up", 3)
             assert done != self.model.settled(transfer.signature)
             if done:
                 self.model.take(transfer.signature)

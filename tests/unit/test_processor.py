@@ -11,15 +11,15 @@ from solders.keypair import Keypair
 from solders.transaction import VersionedTransaction
 
 from banking.errors import LedgerUnavailable, StaleEpoch
-from banking.execution.processor import Processed, Processor
-from banking.execution.stage import BatchReport
-from banking.intake.dead_letters import Burial
+from banking.execution.batch import BatchReport
+from banking.execution.processor import BatchSummary, Processor
+from banking.intake.dead_letters import TransactionDeadLetters
 from banking.intake.intake import Acceptance, Intake
-from banking.transaction import WireTransaction, parse
+from banking.transaction import SignedTransaction, parse
 from recovery.dead_letters import DeadLetter, LetterLimits
 from tests.ledgers import SOL, World, new_world
 
-Act = Callable[[list[WireTransaction]], BatchReport | None]
+Act = Callable[[list[SignedTransaction]], BatchReport | None]
 
 
 class Bench:
@@ -29,35 +29,35 @@ class Bench:
         self.client: Any = fakeredis.FakeRedis(version=(6, 2))
         self.world: World = new_world(self.client)
         self.intake = Intake(self.world.ledger)
-        self.burial = Burial(self.world.ledger)
-        self.processor = Processor(self.world.stage, self.intake, self.burial, max_attempts=2)
+        self.dead_letters = TransactionDeadLetters(self.world.ledger)
+        self.processor = Processor(self.world.stage, self.intake, self.dead_letters, max_attempts=2)
         self.keys = self.world.ledger.keys
 
-    def accepted(self, count: int) -> list[WireTransaction]:
-        wires = [self.world.transfer(self.world.faucet, Keypair().pubkey(), SOL) for _ in range(count)]
-        self.intake.accept([(wire.signature, wire.raw) for wire in wires])
-        return wires
+    def accepted(self, count: int) -> list[SignedTransaction]:
+        transactions = [self.world.transfer(self.world.faucet, Keypair().pubkey(), SOL) for _ in range(count)]
+        self.intake.accept([(transaction.signature, transaction.raw) for transaction in transactions])
+        return transactions
 
     def limit_letters(self, limit: int, *, most_bytes: int = 10**9) -> None:
         letters = LetterLimits(limit, most_bytes)
         self.intake = Intake(self.world.ledger, letters=letters)
-        self.burial = Burial(self.world.ledger, limits=letters)
-        self.processor = Processor(self.world.stage, self.intake, self.burial, max_attempts=2)
+        self.dead_letters = TransactionDeadLetters(self.world.ledger, limits=letters)
+        self.processor = Processor(self.world.stage, self.intake, self.dead_letters, max_attempts=2)
 
     def disturb(self, act: Act) -> None:
         """Let `act` see each batch first: it may raise, answer in the stage's place, or return None."""
         original = self.world.stage.process
 
-        def process(wires: list[WireTransaction], *, enqueued_at: int = 0) -> BatchReport:
-            return act(list(wires)) or original(wires, enqueued_at=enqueued_at)
+        def process(transactions: list[SignedTransaction], *, enqueued_at: int = 0) -> BatchReport:
+            return act(list(transactions)) or original(transactions, enqueued_at=enqueued_at)
 
         self.world.stage.process = process  # type: ignore[method-assign, assignment]
 
-    def run(self, wires: list[WireTransaction], *, isolate: bool = False) -> Any:
-        return self.processor.run(wires, enqueued_at=0, isolate=isolate)
+    def run(self, transactions: list[SignedTransaction], *, isolate: bool = False) -> Any:
+        return self.processor.run(transactions, enqueued_at=0, isolate=isolate)
 
-    def attempts(self, wire: WireTransaction) -> int:
-        return int(self.client.hget(self.keys.attempts, wire.signature) or 0)
+    def attempts(self, transaction: SignedTransaction) -> int:
+        return int(self.client.hget(self.keys.attempts, transaction.signature) or 0)
 
 
 @pytest.fixture
@@ -66,50 +66,50 @@ def bench() -> Bench:
 
 
 def test_one_that_cannot_be_run_is_buried_alone(bench: Bench) -> None:
-    wires = bench.accepted(5)
+    transactions = bench.accepted(5)
 
-    def act(batch: list[WireTransaction]) -> None:
-        if wires[2] in batch:
+    def act(batch: list[SignedTransaction]) -> None:
+        if transactions[2] in batch:
             raise ValueError("a bug")
 
     bench.disturb(act)
-    done = bench.run(wires)
-    assert (done.committed, done.buried) == (4, 1)
-    (letter,) = bench.burial.letters.list()
-    assert (letter.id, letter.reason) == (wires[2].signature, "ValueError: a bug")
+    done = bench.run(transactions)
+    assert (done.committed, done.dead) == (4, 1)
+    (letter,) = bench.dead_letters.letters.list()
+    assert (letter.id, letter.reason) == (transactions[2].signature, "ValueError: a bug")
     assert not bench.client.exists(bench.keys.intake, bench.keys.attempts, bench.keys.queued)
 
 
 def test_a_conflict_is_no_killing(bench: Bench) -> None:
-    (wire,) = bench.accepted(1)
+    (transaction,) = bench.accepted(1)
     bench.disturb(lambda batch: BatchReport(conflicts=batch))
     for _ in range(5):
-        assert bench.run([wire], isolate=True).parked == 1
-    assert bench.attempts(wire) == 0
-    assert not bench.burial.letters.count()
+        assert bench.run([transaction], isolate=True).parked == 1
+    assert bench.attempts(transaction) == 0
+    assert not bench.dead_letters.letters.count()
 
 
 @pytest.mark.parametrize("error", [LedgerUnavailable("away"), StaleEpoch("restored")])
 def test_an_outage_is_no_killing(bench: Bench, error: Exception) -> None:
-    (wire,) = bench.accepted(1)
+    (transaction,) = bench.accepted(1)
 
-    def act(batch: list[WireTransaction]) -> None:
+    def act(batch: list[SignedTransaction]) -> None:
         raise error
 
     bench.disturb(act)
     for _ in range(5):
         with pytest.raises(type(error)):
-            bench.run([wire], isolate=True)
-    assert bench.attempts(wire) == 0
-    assert not bench.burial.letters.count()
+            bench.run([transaction], isolate=True)
+    assert bench.attempts(transaction) == 0
+    assert not bench.dead_letters.letters.count()
 
 
 def test_an_outage_that_swallows_the_count_is_no_killing_either(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The ledger goes away after the run was counted: the count is taken back once it is there again."""
-    (wire,) = bench.accepted(1)
+    (transaction,) = bench.accepted(1)
     away = True
 
-    def act(batch: list[WireTransaction]) -> None:
+    def act(batch: list[SignedTransaction]) -> None:
         if away:
             monkeypatch.setattr(bench.intake, "end_attempt", unreachable)
             raise LedgerUnavailable("away")
@@ -120,10 +120,10 @@ def test_an_outage_that_swallows_the_count_is_no_killing_either(bench: Bench, mo
     bench.disturb(act)
     for _ in range(4):
         with pytest.raises(LedgerUnavailable):
-            bench.run([wire], isolate=True)
+            bench.run([transaction], isolate=True)
         monkeypatch.undo()
     away = False
-    assert bench.run([wire], isolate=True).committed == 1
+    assert bench.run([transaction], isolate=True).committed == 1
     assert not bench.client.exists(bench.keys.attempts)
 
 
@@ -134,7 +134,7 @@ def test_silent_ends_are_counted_and_end_in_a_letter(bench: Bench) -> None:
     class Killed(BaseException):
         pass
 
-    def act(batch: list[WireTransaction]) -> None:
+    def act(batch: list[SignedTransaction]) -> None:
         if killer in batch:
             raise Killed
 
@@ -145,7 +145,7 @@ def test_silent_ends_are_counted_and_end_in_a_letter(bench: Bench) -> None:
         with pytest.raises(Killed):
             bench.run([killer, other], isolate=True)
     done = bench.run([killer, other], isolate=True)
-    assert done.buried == 1
+    assert done.dead == 1
     outcome, good = bench.world.ledger.outcomes([killer.signature, other.signature])
     assert outcome is None
     assert good is not None
@@ -153,18 +153,18 @@ def test_silent_ends_are_counted_and_end_in_a_letter(bench: Bench) -> None:
 
 
 def test_a_bare_transaction_that_comes_again_is_recorded(bench: Bench) -> None:
-    wire = bench.world.transfer(bench.world.faucet, bench.world.faucet.pubkey(), SOL)
+    transaction = bench.world.transfer(bench.world.faucet, bench.world.faucet.pubkey(), SOL)
 
-    def act(batch: list[WireTransaction]) -> None:
-        assert bench.client.hget(bench.keys.intake, wire.signature) == wire.raw
+    def act(batch: list[SignedTransaction]) -> None:
+        assert bench.client.hget(bench.keys.intake, transaction.signature) == transaction.raw
 
     bench.disturb(act)
-    assert bench.run([wire], isolate=True).committed == 1
+    assert bench.run([transaction], isolate=True).committed == 1
     assert bench.world.ledger.state().accepted == 1
 
 
 def test_a_panic_of_the_vm_is_this_transactions_outcome(bench: Bench) -> None:
-    wires = bench.accepted(3)
+    transactions = bench.accepted(3)
     executor = bench.world.stage._executor
 
     class PanicException(BaseException):
@@ -173,33 +173,33 @@ def test_a_panic_of_the_vm_is_this_transactions_outcome(bench: Bench) -> None:
     send = executor._vm._vm_send
 
     def panicking(transaction: VersionedTransaction) -> Any:
-        if transaction == wires[1].parsed:
+        if transaction == transactions[1].parsed:
             raise PanicException("index out of bounds")
         return send(transaction)
 
     executor._vm._vm_send = panicking  # type: ignore[method-assign]
-    done = bench.run(wires)
-    assert (done.committed, done.buried) == (3, 0)
-    outcomes = bench.world.ledger.outcomes([wire.signature for wire in wires])
+    done = bench.run(transactions)
+    assert (done.committed, done.dead) == (3, 0)
+    outcomes = bench.world.ledger.outcomes([signed.signature for signed in transactions])
     failed = '{"InstructionError":[0,"ProgramFailedToComplete"]}'
     assert [(one.err, one.fee) for one in outcomes if one] == [(None, 5000), (failed, 5000), (None, 5000)]
 
 
-def forged(bench: Bench) -> WireTransaction:
+def forged(bench: Bench) -> SignedTransaction:
     """A transfer out of the faucet that the faucet never signed."""
-    wire = bench.accepted(1)[0]
-    raw = wire.raw[:1] + bytes(64) + wire.raw[65:]
+    transaction = bench.accepted(1)[0]
+    raw = transaction.raw[:1] + bytes(64) + transaction.raw[65:]
     return parse(raw)
 
 
 def test_forged_transaction_has_no_effect_however_it_comes(bench: Bench) -> None:
     """Signatures are checked in the worker unless intake holds the very same bytes."""
     for isolate in (False, True):
-        wire = forged(bench)
-        done = bench.run([wire], isolate=isolate)
+        transaction = forged(bench)
+        done = bench.run([transaction], isolate=isolate)
         assert (done.committed, done.malformed) == (0, 1)
-        assert bench.world.ledger.outcomes([wire.signature]) == [None]
-        assert not bench.client.hexists(bench.keys.intake, wire.signature)
+        assert bench.world.ledger.outcomes([transaction.signature]) == [None]
+        assert not bench.client.hexists(bench.keys.intake, transaction.signature)
     assert bench.world.ledger.state().processed == 0
 
 
@@ -215,19 +215,19 @@ def test_intake_vouches_only_for_the_very_same_bytes(bench: Bench) -> None:
 
 def test_forged_transaction_cannot_be_parked(bench: Bench) -> None:
     """What stands in intake is believed later, so nothing unverified may get there."""
-    wire = forged(bench)
+    transaction = forged(bench)
     waiting = bench.client.hlen(bench.keys.intake)
-    done = Processed()
-    bench.processor.park([wire], 1.0, done)
+    done = BatchSummary()
+    bench.processor.park([transaction], 1.0, done)
     assert (done.parked, done.malformed) == (0, 1)
     assert bench.client.hlen(bench.keys.intake) == waiting
 
 
-def poisoned(bench: Bench, wires: list[WireTransaction]) -> None:
-    """The VM cannot stand any of `wires`."""
+def poisoned(bench: Bench, transactions: list[SignedTransaction]) -> None:
+    """The VM cannot stand any of `transactions`."""
 
-    def act(batch: list[WireTransaction]) -> None:
-        if any(wire in wires for wire in batch):
+    def act(batch: list[SignedTransaction]) -> None:
+        if any(transaction in transactions for transaction in batch):
             raise ValueError("a bug")
 
     bench.disturb(act)
@@ -235,11 +235,11 @@ def poisoned(bench: Bench, wires: list[WireTransaction]) -> None:
 
 def test_what_full_dead_letters_cannot_take_waits_in_intake(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     bench.limit_letters(2)
-    wires = bench.accepted(4)
-    poisoned(bench, wires[1:])
-    done = bench.run(wires)
-    assert (done.committed, done.buried, done.parked) == (1, 2, 1)
-    assert bench.burial.letters.count() == 2
+    transactions = bench.accepted(4)
+    poisoned(bench, transactions[1:])
+    done = bench.run(transactions)
+    assert (done.committed, done.dead, done.parked) == (1, 2, 1)
+    assert bench.dead_letters.letters.count() == 2
     assert "Dead letters are full" in caplog.text
     (left,) = bench.client.hkeys(bench.keys.intake)
     assert bench.client.zscore(bench.keys.parked, left) is not None
@@ -247,41 +247,43 @@ def test_what_full_dead_letters_cannot_take_waits_in_intake(bench: Bench, caplog
     # New work is refused, by a code of its own, until somebody has made room.
     more = bench.world.transfer(bench.world.faucet, Keypair().pubkey(), SOL)
     assert bench.intake.accept([(more.signature, more.raw)]).answers == [Acceptance.LETTERS_FULL]
-    bench.burial.letters.drop(bench.burial.letters.list()[0].id)
+    bench.dead_letters.letters.drop(bench.dead_letters.letters.list()[0].id)
     assert bench.intake.accept([(more.signature, more.raw)]).answers == [Acceptance.ACCEPTED]
-    assert bench.run([wire for wire in wires if wire.signature == left]).buried == 1
+    assert bench.run([transaction for transaction in transactions if transaction.signature == left]).dead == 1
     assert not bench.client.hexists(bench.keys.intake, left)
 
 
 def test_letters_of_every_kind_count(bench: Bench) -> None:
     bench.limit_letters(3)
-    bench.processor.decode(["no transaction"], Processed())
-    bench.burial.letters.add(DeadLetter(id=b"t", kind="t", payload=b"", reason="", attempts=1, first_at=0, last_at=0))
-    wires = bench.accepted(2)
-    poisoned(bench, wires)
-    done = bench.run(wires)
-    assert (done.buried, done.parked) == (1, 1)
+    bench.processor.decode(["no transaction"], BatchSummary())
+    bench.dead_letters.letters.add(
+        DeadLetter(id=b"t", kind="t", payload=b"", reason="", attempts=1, first_at=0, last_at=0)
+    )
+    transactions = bench.accepted(2)
+    poisoned(bench, transactions)
+    done = bench.run(transactions)
+    assert (done.dead, done.parked) == (1, 1)
 
 
 def test_letters_are_limited_by_bytes(bench: Bench) -> None:
     bench.limit_letters(1000, most_bytes=2000)
-    wires = bench.accepted(100)
-    poisoned(bench, wires)
-    done = bench.run(wires)
-    assert 2 <= done.buried < 10
-    assert done.buried + done.parked == 100
+    transactions = bench.accepted(100)
+    poisoned(bench, transactions)
+    done = bench.run(transactions)
+    assert 2 <= done.dead < 10
+    assert done.dead + done.parked == 100
     held = sum(len(key) + len(value) for key, value in bench.client.hgetall(bench.keys.dead).items())
-    assert bench.burial.letters.size() == (done.buried, held)
+    assert bench.dead_letters.letters.size() == (done.dead, held)
     # One more than fits at most.
     assert 2000 <= held < 3000
 
 
 def test_a_killer_without_a_grave_is_not_released_among_others(bench: Bench) -> None:
     bench.limit_letters(1)
-    wires = bench.accepted(2)
-    bench.client.hset(bench.keys.attempts, mapping={wire.signature: 9 for wire in wires})
-    done = bench.run(wires, isolate=True)
-    assert (done.buried, done.parked) == (1, 1)
+    transactions = bench.accepted(2)
+    bench.client.hset(bench.keys.attempts, mapping={transaction.signature: 9 for transaction in transactions})
+    done = bench.run(transactions, isolate=True)
+    assert (done.dead, done.parked) == (1, 1)
     bench.client.zadd(bench.keys.parked, dict.fromkeys(bench.client.hkeys(bench.keys.intake), 1))
     found = bench.intake.sweep(grace=1.0, queue_empty=False, limit=10)
     assert (len(found.released), len(found.suspects)) == (0, 1)
@@ -290,13 +292,13 @@ def test_a_killer_without_a_grave_is_not_released_among_others(bench: Bench) -> 
 def test_what_the_slot_has_no_room_for_is_parked_and_uses_no_attempt() -> None:
     bench, asked = Bench(), []
     bench.processor = Processor(
-        bench.world.stage, bench.intake, bench.burial, max_attempts=2, on_full=lambda: asked.append(1)
+        bench.world.stage, bench.intake, bench.dead_letters, max_attempts=2, on_full=lambda: asked.append(1)
     )
-    (wire,) = bench.accepted(1)
-    bench.disturb(lambda wires: BatchReport(full=list(wires)))
+    (transaction,) = bench.accepted(1)
+    bench.disturb(lambda transactions: BatchReport(full=list(transactions)))
     for _ in range(5):
-        assert bench.run([wire], isolate=True).parked == 1
-    assert bench.run([wire]).parked == 1
-    assert bench.attempts(wire) == 0
-    assert bench.client.zscore(bench.keys.parked, wire.signature) is not None
+        assert bench.run([transaction], isolate=True).parked == 1
+    assert bench.run([transaction]).parked == 1
+    assert bench.attempts(transaction) == 0
+    assert bench.client.zscore(bench.keys.parked, transaction.signature) is not None
     assert len(asked) == 6, "each time somebody is asked to seal"

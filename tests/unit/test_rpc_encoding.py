@@ -23,7 +23,7 @@ from rpc.encoding.error_text import transaction_error_text
 from rpc.encoding.instruction import Instruction
 from rpc.encoding.parsed_instructions import parse_instruction
 from rpc.encoding.token_layout import TOKEN_PROGRAM, read_mint, read_token_account, token_amount
-from rpc.jsonrpc.answer_cache import LastGood
+from rpc.jsonrpc.answer_cache import AnswerCache
 from rpc.jsonrpc.errors import Overloaded, RpcError
 from rpc.jsonrpc.limits import Limits
 from rpc.jsonrpc.params import Config, DataSlice
@@ -192,7 +192,7 @@ def test_requests_at_work_are_bounded() -> None:
 
 
 def test_the_last_good_answers_are_bounded() -> None:
-    kept = LastGood(2)
+    kept = AnswerCache(2)
     for number in range(3):
         kept.remember("getBalance", [number], str(number).encode())
     assert kept.recall("getBalance", [0]) is None

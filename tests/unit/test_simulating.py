@@ -20,7 +20,7 @@ class PanicException(BaseException):
 
 def test_loop_survives_what_is_no_exception() -> None:
     world = new_world(fakeredis.FakeRedis(version=(6, 2)))
-    wire = world.transfer(world.faucet, Keypair().pubkey(), SOL)
+    transaction = world.transfer(world.faucet, Keypair().pubkey(), SOL)
 
     async def scenario() -> None:
         simulator = Simulator(lambda: world.ledger, queue_limit=10)
@@ -31,9 +31,9 @@ def test_loop_survives_what_is_no_exception() -> None:
             raise PanicException("index out of bounds")
 
         simulator._run = panicking  # type: ignore[method-assign]
-        answers = await asyncio.gather(*(simulator.simulate(wire) for _ in range(3)), return_exceptions=True)
+        answers = await asyncio.gather(*(simulator.simulate(transaction) for _ in range(3)), return_exceptions=True)
         assert [type(answer) for answer in answers] == [VmPanic] * 3
-        assert (await asyncio.wait_for(simulator.simulate(wire), 10)).result.err is None
+        assert (await asyncio.wait_for(simulator.simulate(transaction), 10)).result.err is None
         simulator.close()
 
     asyncio.run(scenario())
@@ -42,23 +42,23 @@ def test_loop_survives_what_is_no_exception() -> None:
 @pytest.mark.parametrize("panics", [1, 2])
 def test_simulation_that_panics_is_answered(panics: int) -> None:
     world = new_world(fakeredis.FakeRedis(version=(6, 2)))
-    wires = [world.transfer(world.faucet, Keypair().pubkey(), SOL) for _ in range(3)]
+    transactions = [world.transfer(world.faucet, Keypair().pubkey(), SOL) for _ in range(3)]
 
     async def scenario() -> None:
         simulator = Simulator(lambda: world.ledger, queue_limit=10)
-        await simulator.simulate(wires[0])
+        await simulator.simulate(transactions[0])
         assert simulator._stage is not None
         vm: Any = simulator._stage._executor._vm
         call, left = vm._vm_simulate, [panics]
 
         def panicking(transaction: Any) -> Any:
-            if transaction == wires[1].parsed and left[0]:
+            if transaction == transactions[1].parsed and left[0]:
                 left[0] -= 1
                 raise PanicException("index out of bounds")
             return call(transaction)
 
         vm._vm_simulate = panicking
-        answers = await asyncio.gather(*(simulator.simulate(wire) for wire in wires))
+        answers = await asyncio.gather(*(simulator.simulate(signed) for signed in transactions))
         broken = '{"InstructionError":[0,"ProgramFailedToComplete"]}'
         assert [one.result.err for one in answers] == [None, broken if panics == 2 else None, None]
         simulator.close()

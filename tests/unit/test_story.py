@@ -12,7 +12,7 @@ from solders.hash import Hash
 from solders.keypair import Keypair
 
 from banking.errors import LedgerUnavailable
-from banking.execution.processor import Processed
+from banking.execution.processor import BatchSummary
 from banking.ledger.records import Outcome
 from banking.transaction import VerifiedTransaction, verify
 from tasks import base, story
@@ -22,13 +22,13 @@ from tests.ledgers import SOL, transfer_transaction
 
 
 @pytest.fixture
-def wires() -> list[VerifiedTransaction]:
+def transactions() -> list[VerifiedTransaction]:
     blockhash = Hash.new_unique()
     return [verify(bytes(transfer_transaction(Keypair(), Keypair().pubkey(), SOL, blockhash))) for _ in range(2)]
 
 
-def names(wires: Sequence[VerifiedTransaction]) -> list[str]:
-    return [str(wire.parsed.signatures[0]) for wire in wires]
+def names(transactions: Sequence[VerifiedTransaction]) -> list[str]:
+    return [str(transaction.parsed.signatures[0]) for transaction in transactions]
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, list[str]]]:
@@ -58,26 +58,26 @@ def test_a_refusal_is_told_at_info_with_its_reason(caplog: pytest.LogCaptureFixt
 
 
 def test_the_outcomes_of_a_batch_are_told_apart(
-    caplog: pytest.LogCaptureFixture, wires: list[VerifiedTransaction]
+    caplog: pytest.LogCaptureFixture, transactions: list[VerifiedTransaction]
 ) -> None:
     fine = Outcome(slot=7, seq=1, err=None, fee=5000, units=300, logs=[])
     answers = [(fine, False), None]
     with caplog.at_level(logging.DEBUG):
-        story.ended(wires, "1 committed", lambda _: answers)
-    first, second = names(wires)
+        story.ended(transactions, "1 committed", lambda _: answers)
+    first, second = names(transactions)
     assert [signatures for _, _, signatures in told(caplog)] == [[first], [second]]
     assert [record.outcome for record in caplog.records] == ["ok", "no outcome yet"]  # type: ignore[attr-defined]
 
 
 def test_a_ledger_that_is_away_does_not_fail_a_batch_that_is_done(
-    caplog: pytest.LogCaptureFixture, wires: list[VerifiedTransaction]
+    caplog: pytest.LogCaptureFixture, transactions: list[VerifiedTransaction]
 ) -> None:
     def away(_: Sequence[bytes]) -> Any:
         raise LedgerUnavailable("away")
 
     with caplog.at_level(logging.DEBUG):
-        story.ended(wires, "2 committed", away)
-    assert told(caplog) == [("DEBUG", "Worker: 2 committed (outcomes unknown: away)", names(wires))]
+        story.ended(transactions, "2 committed", away)
+    assert told(caplog) == [("DEBUG", "Worker: 2 committed (outcomes unknown: away)", names(transactions))]
 
 
 def test_nothing_is_asked_below_the_level(caplog: pytest.LogCaptureFixture) -> None:
@@ -93,21 +93,23 @@ def test_nothing_is_asked_below_the_level(caplog: pytest.LogCaptureFixture) -> N
 
 
 def test_a_parked_batch_is_told_with_its_reason(
-    caplog: pytest.LogCaptureFixture, wires: list[VerifiedTransaction], monkeypatch: pytest.MonkeyPatch
+    caplog: pytest.LogCaptureFixture, transactions: list[VerifiedTransaction], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    processor = SimpleNamespace(park=lambda wires, delay, done: None)
+    processor = SimpleNamespace(park=lambda transactions, delay, done: None)
     monkeypatch.setattr(base, "runtime", lambda: SimpleNamespace(processor=processor))
     task = TransactionTask()
-    monkeypatch.setattr(task, "request_stack", SimpleNamespace(top=SimpleNamespace(decoded=(wires, Processed()))))
+    monkeypatch.setattr(
+        task, "request_stack", SimpleNamespace(top=SimpleNamespace(decoded=(transactions, BatchSummary())))
+    )
     with caplog.at_level(logging.INFO):
         task.park(2.0, RuntimeError("the breaker is open"))
-    assert told(caplog) == [("INFO", "Parked: 2 for 2.0 s", names(wires))]
+    assert told(caplog) == [("INFO", "Parked: 2 for 2.0 s", names(transactions))]
     assert caplog.records[0].reason == "the breaker is open"  # type: ignore[attr-defined]
 
 
 def test_what_the_sweeper_brings_back_is_told(
-    caplog: pytest.LogCaptureFixture, wires: list[VerifiedTransaction]
+    caplog: pytest.LogCaptureFixture, transactions: list[VerifiedTransaction]
 ) -> None:
     with caplog.at_level(logging.DEBUG):
-        story.brought_back([wire.raw for wire in wires], "lost")
-    assert told(caplog) == [("DEBUG", "Sweeper: 2 lost", names(wires))]
+        story.brought_back([transaction.raw for transaction in transactions], "lost")
+    assert told(caplog) == [("DEBUG", "Sweeper: 2 lost", names(transactions))]

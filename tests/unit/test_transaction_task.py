@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from banking.transaction import WireTransaction
+from banking.transaction import SignedTransaction
 from recovery.errors import Refused
 from tasks import base
 from tasks.base import TransactionTask
@@ -35,7 +35,7 @@ class Bed:
         here = SimpleNamespace(
             ledger=self.bench.world.ledger,
             processor=self.bench.processor,
-            burial=self.bench.burial,
+            dead_letters=self.bench.dead_letters,
             settings=SimpleNamespace(longest_countdown=5.0),
         )
         monkeypatch.setattr(base, "runtime", lambda: here)
@@ -56,7 +56,7 @@ class Bed:
         return ran
 
     def letters(self) -> int:
-        return len(self.bench.burial.letters.list())
+        return len(self.bench.dead_letters.letters.list())
 
 
 @pytest.fixture
@@ -64,8 +64,8 @@ def bed(monkeypatch: pytest.MonkeyPatch) -> Bed:
     return Bed(monkeypatch)
 
 
-def texts(wires: list[WireTransaction]) -> list[Any]:
-    return [base64.b64encode(wire.raw).decode() for wire in wires]
+def texts(transactions: list[SignedTransaction]) -> list[Any]:
+    return [base64.b64encode(transaction.raw).decode() for transaction in transactions]
 
 
 def test_all_is_well(bed: Bed) -> None:
@@ -82,22 +82,22 @@ def test_a_malformed_message_has_failed_for_good(bed: Bed) -> None:
 
 
 def test_a_forged_one_among_good_ones_fails_the_task_and_not_its_neighbours(bed: Bed) -> None:
-    wires = bed.bench.accepted(2)
-    ran = bed.run([*texts(wires), *texts([forged(bed.bench)])])
+    transactions = bed.bench.accepted(2)
+    ran = bed.run([*texts(transactions), *texts([forged(bed.bench)])])
     assert ran.state == "FAILURE"
     assert str(ran.result).startswith("2 committed, 1 malformed: SignatureFailure")
-    assert all(bed.bench.world.ledger.outcomes([wire.signature for wire in wires]))
+    assert all(bed.bench.world.ledger.outcomes([transaction.signature for transaction in transactions]))
 
 
 def test_a_transaction_that_cannot_be_run_fails_the_task(bed: Bed) -> None:
-    wires = bed.bench.accepted(3)
+    transactions = bed.bench.accepted(3)
 
-    def act(batch: list[WireTransaction]) -> None:
-        if wires[1].signature in {wire.signature for wire in batch}:
+    def act(batch: list[SignedTransaction]) -> None:
+        if transactions[1].signature in {transaction.signature for transaction in batch}:
             raise ValueError("a bug")
 
     bed.bench.disturb(act)
-    ran = bed.run(texts(wires))
+    ran = bed.run(texts(transactions))
     assert ran.state == "FAILURE"
     assert str(ran.result).startswith("2 committed, 1 dead: ValueError: a bug")
 
@@ -109,9 +109,9 @@ def test_parked_work_waits(bed: Bed) -> None:
 
 
 def test_what_is_malformed_fails_although_its_neighbours_are_parked(bed: Bed) -> None:
-    wires = bed.bench.accepted(2)
-    ran = bed.run([*texts(wires), GARBAGE], **GATED)
+    transactions = bed.bench.accepted(2)
+    ran = bed.run([*texts(transactions), GARBAGE], **GATED)
     assert ran.state == "FAILURE"
     assert str(ran.result).startswith("2 parked, 1 malformed: not base64")
     parked = bed.bench.client.zrange(bed.bench.keys.parked, 0, -1)
-    assert set(parked) == {wire.signature for wire in wires}
+    assert set(parked) == {transaction.signature for transaction in transactions}

@@ -49,9 +49,9 @@ def signed_over(message: bytes) -> bytes:
 
 
 def test_the_good_one_is_good() -> None:
-    wire = verify(GOOD)
-    assert (wire.raw, wire.signature, wire.blockhash) == (GOOD, GOOD[1:65], bytes(Hash.default()))
-    assert not wire.lookups
+    transaction = verify(GOOD)
+    assert (transaction.raw, transaction.signature, transaction.blockhash) == (GOOD, GOOD[1:65], bytes(Hash.default()))
+    assert not transaction.lookups
 
 
 @pytest.mark.parametrize(
@@ -192,8 +192,8 @@ def test_every_encoding_of_a_transaction_is_that_transaction(
     forms: list[TransactionInput] = [transaction, raw, *texts, *(f" {text}\n" for text in texts)]
     for form in forms:
         assert decode(form) == raw
-    wire = verify(raw)
-    assert (wire.raw, wire.signature, wire.blockhash) == (raw, bytes(transaction.signatures[0]), blockhash)
+    signed = verify(raw)
+    assert (signed.raw, signed.signature, signed.blockhash) == (raw, bytes(transaction.signatures[0]), blockhash)
 
 
 @settings(deadline=None, max_examples=200)

@@ -13,7 +13,7 @@ from celery.worker import state as worker_state
 from banking.errors import BadBlock, LedgerUnavailable, RestoreFailed
 from banking.from_settings import keeps_archive, trusted_keys
 from banking.restore.attestation import server_run, standing
-from banking.restore.consistency import Finding
+from banking.restore.consistency import ConsistencyReport
 from config import queues
 from recovery.archive import ArchiveError
 from recovery.checkpoints.errors import CheckpointError
@@ -63,7 +63,7 @@ class EnsureLedger(bootsteps.StartStopStep):
         here = runtime()
         try:
             run = server_run(here.ledger)
-            here.keeper.ensure(self._keep_waiting)
+            here.ledger_recovery.ensure_consistent(self._keep_waiting)
             here.attester.attest(run)
         except (BadBlock, CheckpointError, RestoreFailed) as error:
             logger.error(  # noqa: TRY400 - the message is the answer; a traceback would hide it
@@ -93,9 +93,9 @@ class EnsureLedger(bootsteps.StartStopStep):
             logger.warning("This worker takes no transactions yet: %s", found_problem)
         return found_problem
 
-    def _keep_waiting(self, finding: Finding) -> bool:
+    def _keep_waiting(self, report: ConsistencyReport) -> bool:
         self._stop_if_told()
-        self._tell(finding.detail)
+        self._tell(report.detail)
         return True
 
     def _tell(self, problem: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from solders.keypair import Keypair
 
-from banking.intake.intake import MOST_AT_ONCE
+from banking.intake.intake import MAX_AT_ONCE
 from banking.ledger.ledger import Ledger
 from config.errors import TrunklineError
 from recovery.clock import SYSTEM_CLOCK, Clock
@@ -56,7 +56,7 @@ class LoadOrder:
     @property
     def chunk(self) -> int:
         """Transfers in one submission: a quarter of a second's worth, within what intake takes at once."""
-        return MOST_AT_ONCE if self.rate is None else max(1, min(MOST_AT_ONCE, int(self.rate / 4)))
+        return MAX_AT_ONCE if self.rate is None else max(1, min(MAX_AT_ONCE, int(self.rate / 4)))
 
     @property
     def funds(self) -> int:

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 meta  2 state  3 queued  4 the health hash
 -- ARGV  epoch, now (ms; '' = server time, given by tests only), '1' when the caller saw the clock jump by its own
---       monotonic clock, '1' while an operator holds transactions back, most ms that a clock may go back without a word
+--       monotonic clock, '1' while an operator holds transactions back, most ms that a clock may go back without a warning
 -- RESULT {now (ms), since the newest block (ms), age of the backlog (ms, -1 = there is none), most that any other
 --         span can be (ms, -1 = no bound), how far the clock is behind the latest time seen (ms), '1' when a block
 --         was made since the last call}

@@ -17,7 +17,7 @@ import pytest
 from solders.keypair import Keypair
 
 from banking.from_settings import open_ledger
-from banking.intake.dead_letters import Burial
+from banking.intake.dead_letters import TransactionDeadLetters
 from banking.transaction import verify
 from config.settings import Settings
 from tests.integration.cli.program import PROGRAM, Instance, environment
@@ -162,12 +162,14 @@ def test_init_without_an_instance(tmp_path: Path) -> None:
 
 
 def test_dead_letters(instance: Instance) -> None:
-    wire = verify(bytes(instance.signed(instance.faucet(), SOL)))
-    signature, line = str(wire.parsed.signatures[0]), base64.b64encode(wire.raw).decode()
+    transaction = verify(bytes(instance.signed(instance.faucet(), SOL)))
+    signature, line = str(transaction.parsed.signatures[0]), base64.b64encode(transaction.raw).decode()
     settings = Settings(data_dir=instance.folder)
     # As a worker does in the end with what kills it each time; nobody enqueues it meanwhile.
-    assert Burial(open_ledger(settings)).bury(wire.signature, wire.raw, "ended its worker without a word", 3)
-    assert "without a word" in instance("deadletter", "list").out
+    assert TransactionDeadLetters(open_ledger(settings)).add(
+        transaction.signature, transaction.raw, "worker died while running it", 3
+    )
+    assert "worker died" in instance("deadletter", "list").out
     assert json.loads(instance("deadletter", "show", signature).out)["payload"] == line
     refused = instance("submit", "-", stdin=line)
     assert "in the dead letters" in refused.out

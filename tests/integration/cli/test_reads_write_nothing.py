@@ -13,7 +13,7 @@ from solders.keypair import Keypair
 
 from banking.admin.genesis import create_ledger, genesis_accounts
 from banking.blocks.sealer import Sealer
-from banking.from_settings import open_blocks, open_keeper, open_ledger
+from banking.from_settings import open_blocks, open_ledger, open_recovery
 from config.settings import Settings, get_settings
 from recovery.breaker import CircuitBreaker
 from recovery.connections import connect
@@ -62,7 +62,7 @@ class Prepared:
         create_ledger(ledger, blocks, genesis_accounts(Keypair().pubkey(), 10**12))
         for _ in range(2):
             assert Sealer(ledger, blocks).seal() is not None
-        self.checkpoint = open_keeper(settings).create_checkpoint().id
+        self.checkpoint = open_recovery(settings).create_checkpoint().id
         open_modes(settings).set_component_mode("rpc", "READ_ONLY", reason="drill")
         # It has expired when it is looked at, and whoever may write would remove it.
         open_modes(settings).set_component_mode("intake", "READ_ONLY", reason="drill", for_=0.01)

@@ -17,8 +17,8 @@ import pytest
 from solders.keypair import Keypair
 
 from banking.audit.audit import audit
-from banking.restore.ledger_recovery import LedgerKeeper
-from banking.transaction import WireTransaction
+from banking.restore.ledger_recovery import LedgerRecovery
+from banking.transaction import SignedTransaction
 from recovery.connections import connect
 from recovery.identity import Identity
 from tests.conftest import MakeRedis
@@ -40,25 +40,25 @@ class Node:
     server: EmbeddedRedis
     place: Place
     world: World
-    finals: list[WireTransaction] = field(default_factory=list)
+    finals: list[SignedTransaction] = field(default_factory=list)
     processes: list[BaseProcess] = field(default_factory=list)
 
     @property
-    def keeper(self) -> LedgerKeeper:
-        return LedgerKeeper(self.world.ledger, self.world.blocks)
+    def ledger_recovery(self) -> LedgerRecovery:
+        return LedgerRecovery(self.world.ledger, self.world.blocks)
 
-    def pay(self, count: int = 1) -> list[WireTransaction]:
+    def pay(self, count: int = 1) -> list[SignedTransaction]:
         """Transfers that are processed, and not final yet."""
-        wires = [self.world.transfer(self.world.faucet, Keypair().pubkey(), SOL + n) for n in range(count)]
-        self.world.stage.process(wires)
-        return wires
+        transactions = [self.world.transfer(self.world.faucet, Keypair().pubkey(), SOL + n) for n in range(count)]
+        self.world.stage.process(transactions)
+        return transactions
 
-    def pay_finally(self, count: int = 1) -> list[WireTransaction]:
+    def pay_finally(self, count: int = 1) -> list[SignedTransaction]:
         """Transfers in a sealed block: from here on nothing may lose them."""
-        wires = self.pay(count)
+        transactions = self.pay(count)
         self.world.seal()
-        self.finals += wires
-        return wires
+        self.finals += transactions
+        return transactions
 
     def accounts(self) -> dict[bytes, bytes]:
         found: Any = self.world.ledger.client.hgetall(self.world.ledger.epoch_keys.accounts)
@@ -69,7 +69,7 @@ class Node:
         self.world.ledger.forget_epoch()
         report = audit(self.world.ledger, self.world.blocks)
         assert [f"{check.id}: {check.detail}" for check in report.checks if not check.ok] == []
-        outcomes = self.world.ledger.outcomes([wire.signature for wire in self.finals])
+        outcomes = self.world.ledger.outcomes([transaction.signature for transaction in self.finals])
         assert [outcome for outcome in outcomes if outcome is None or not outcome.ok] == []
 
     def empty(self) -> None:

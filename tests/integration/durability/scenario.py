@@ -13,7 +13,7 @@ from banking.blocks.store import BlockStore
 from banking.execution.executor import SvmExecutor
 from banking.execution.stage import BankingStage
 from banking.ledger.ledger import Ledger
-from banking.restore.ledger_recovery import LedgerKeeper
+from banking.restore.ledger_recovery import LedgerRecovery
 from banking.transaction import verify
 from recovery import crash_points
 from recovery.archive import LocalArchive
@@ -39,8 +39,8 @@ class Place:
     def ledger(self) -> Ledger:
         return Ledger(connect(self.url, timeout=30), LEDGER)
 
-    def keeper(self) -> LedgerKeeper:
-        return LedgerKeeper(self.ledger(), self.blocks())
+    def ledger_recovery(self) -> LedgerRecovery:
+        return LedgerRecovery(self.ledger(), self.blocks())
 
 
 def seal(place: Place) -> None:
@@ -50,9 +50,9 @@ def seal(place: Place) -> None:
 
 
 def pay(place: Place) -> None:
-    """Process the transaction in the file `wire`."""
-    wire = verify((place.folder / "wire").read_bytes())
-    BankingStage(place.ledger(), SvmExecutor()).process([wire])
+    """Process the transaction in the file `transaction`."""
+    transaction = verify((place.folder / "wire").read_bytes())
+    BankingStage(place.ledger(), SvmExecutor()).process([transaction])
 
 
 def seal_often(place: Place) -> None:
@@ -63,21 +63,21 @@ def seal_often(place: Place) -> None:
 
 
 def checkpoint(place: Place) -> None:
-    place.keeper().create_checkpoint()
+    place.ledger_recovery().create_checkpoint()
 
 
 def clean_up(place: Place) -> None:
-    place.keeper().clean_up(keep=3, history_slots=0)
+    place.ledger_recovery().clean_up(keep=3, history_slots=0)
 
 
 def ensure(place: Place) -> None:
     """As at boot: return when the ledger may be served."""
-    place.keeper().ensure()
+    place.ledger_recovery().ensure_consistent()
 
 
 def ensure_or_leave(place: Place) -> None:
     """As the seal task does: one look, one attempt."""
-    place.keeper().ensure(keep_waiting=lambda _: False)
+    place.ledger_recovery().ensure_consistent(keep_waiting=lambda _: False)
 
 
 ACTIONS: dict[str, Callable[[Place], None]] = {

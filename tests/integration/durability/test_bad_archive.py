@@ -11,8 +11,8 @@ from banking.audit.audit import audit
 from banking.blocks.block import encode_body
 from banking.blocks.store import BlockStore
 from banking.errors import ArchiveBehind, BadBlock, LedgerRestoring
-from banking.restore.consistency import Condition
-from banking.restore.ledger_recovery import LedgerKeeper
+from banking.restore.consistency import ConsistencyState
+from banking.restore.ledger_recovery import LedgerRecovery
 from recovery.checkpoints import NoUsableCheckpoint
 from recovery.identity import Identity
 from tests.integration.durability.conftest import Node
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.real_redis, pytest.mark.processes]
 
 def files_of(node: Node, checkpoint_id: str) -> list[Path]:
     """The checkpoint's files, the manifest last."""
-    found = sorted((node.place.folder / "archive" / node.keeper.store.folder / checkpoint_id).iterdir())
+    found = sorted((node.place.folder / "archive" / node.ledger_recovery.store.folder / checkpoint_id).iterdir())
     return sorted(found, key=lambda path: path.suffix == ".manifest")
 
 
@@ -47,9 +47,9 @@ def refused(node: Node) -> None:
 @pytest.mark.parametrize("which", [0, -1], ids=["chunk", "manifest"])
 def test_newest_checkpoint_is_bad(node: Node, damage: str, which: int) -> None:
     """The one before it is used, the blocks close the gap, the bad one is kept aside and told."""
-    node.keeper.create_checkpoint(full=True)
+    node.ledger_recovery.create_checkpoint(full=True)
     node.pay_finally()
-    bad = node.keeper.create_checkpoint(full=True)
+    bad = node.ledger_recovery.create_checkpoint(full=True)
     node.pay_finally()
     before = node.accounts()
     path = files_of(node, bad.id)[which]
@@ -66,8 +66,8 @@ def test_newest_checkpoint_is_bad(node: Node, damage: str, which: int) -> None:
         failed = [check for check in audit(node.world.ledger, node.world.blocks).checks if not check.ok]
         assert [check.id for check in failed] == ["I7"]
         assert bad.id in failed[0].detail
-        node.keeper.store.quarantine(bad.id)
-    assert bad.id not in node.keeper.store.ids()
+        node.ledger_recovery.store.quarantine(bad.id)
+    assert bad.id not in node.ledger_recovery.store.ids()
     assert any(bad.id in name for name in node.world.blocks.archive.list("quarantine"))
     node.assert_sound()
 
@@ -75,7 +75,7 @@ def test_newest_checkpoint_is_bad(node: Node, damage: str, which: int) -> None:
 def test_all_checkpoints_are_bad_and_the_blocks_reach_back(node: Node) -> None:
     for _ in range(3):
         node.pay_finally()
-        made = node.keeper.create_checkpoint(full=True)
+        made = node.ledger_recovery.create_checkpoint(full=True)
         flip_bit(files_of(node, made.id)[0], 10)
     before = node.accounts()
     node.empty()
@@ -85,18 +85,18 @@ def test_all_checkpoints_are_bad_and_the_blocks_reach_back(node: Node) -> None:
 
 
 def test_all_checkpoints_are_bad_and_the_blocks_do_not_reach_back(node: Node) -> None:
-    made = node.keeper.create_checkpoint(full=True)
+    made = node.ledger_recovery.create_checkpoint(full=True)
     flip_bit(files_of(node, made.id)[0], 10)
     block_file(node, 0).unlink()
     node.empty()
     with pytest.raises(NoUsableCheckpoint, match=made.id):
-        node.keeper.ensure()
+        node.ledger_recovery.ensure_consistent()
     refused(node)
 
 
 @pytest.mark.parametrize("damage", ["missing", "flip", "truncate", "swap"])
 def test_a_bad_block_in_the_middle_is_named_and_never_skipped(node: Node, damage: str) -> None:
-    node.keeper.create_checkpoint(full=True)
+    node.ledger_recovery.create_checkpoint(full=True)
     for _ in range(4):
         node.pay_finally()
     bad = node.world.ledger.state().finalized - 2
@@ -112,7 +112,7 @@ def test_a_bad_block_in_the_middle_is_named_and_never_skipped(node: Node, damage
         path.unlink()
     node.empty()
     with pytest.raises(BadBlock, match=f"slot {bad}"):
-        node.keeper.ensure()
+        node.ledger_recovery.ensure_consistent()
     refused(node)
     path.write_bytes(good)
     path.chmod(0o600)
@@ -125,19 +125,19 @@ def test_the_newest_block_is_bad(node: Node) -> None:
     assert newest is not None
     flip_bit(block_file(node, newest), 50)
     with pytest.raises(BadBlock, match=f"slot {newest}"):
-        node.keeper.ensure()
+        node.ledger_recovery.ensure_consistent()
     node.empty()
     with pytest.raises(BadBlock, match=f"slot {newest}"):
-        node.keeper.ensure()
+        node.ledger_recovery.ensure_consistent()
 
 
 def test_a_checkpoint_rewritten_and_signed_by_another_key_is_refused(node: Node) -> None:
     """A whole checkpoint with matching hashes, more lamports for somebody, and a stranger's signature."""
-    node.keeper.create_checkpoint(full=True)
+    node.ledger_recovery.create_checkpoint(full=True)
     before = node.accounts()
     forger = BlockStore(node.world.blocks.archive, node.world.blocks.ledger, Identity.generate())
     trusting = BlockStore(forger.archive, forger.ledger, forger.identity, [node.world.blocks.identity.public_key])
-    forged = LedgerKeeper(node.world.ledger, trusting).create_checkpoint(full=True)
+    forged = LedgerRecovery(node.world.ledger, trusting).create_checkpoint(full=True)
     node.empty()
     assert node.run("ensure") == 0
     node.world.ledger.forget_epoch()
@@ -155,17 +155,17 @@ def test_a_block_signed_by_another_key_is_refused(node: Node) -> None:
     forger.put(block.header, encode_body(block.entries, block.images))
     node.empty()
     with pytest.raises(BadBlock, match="trusted key"):
-        node.keeper.ensure()
+        node.ledger_recovery.ensure_consistent()
 
 
 def test_an_older_checkpoint_put_back_is_replayed_to_the_head(node: Node) -> None:
-    node.keeper.create_checkpoint(full=True)
+    node.ledger_recovery.create_checkpoint(full=True)
     for _ in range(3):
         node.pay_finally()
-        node.keeper.create_checkpoint(full=True)
+        node.ledger_recovery.create_checkpoint(full=True)
     before = node.accounts()
-    for checkpoint_id in node.keeper.store.ids()[1:]:
-        node.keeper.store.delete(checkpoint_id)
+    for checkpoint_id in node.ledger_recovery.store.ids()[1:]:
+        node.ledger_recovery.store.delete(checkpoint_id)
     node.empty()
     assert node.run("ensure") == 0
     node.world.ledger.forget_epoch()
@@ -181,9 +181,9 @@ def test_an_archive_that_ends_before_the_ledger_is_refused(node: Node) -> None:
     block = block_file(node, newest).read_bytes()
     block_file(node, newest).unlink()
     before = node.accounts()
-    finding = node.keeper.ensure(keep_waiting=lambda _: False)
-    assert finding.condition is Condition.ARCHIVE_BEHIND
-    assert f"slot {newest}" in finding.detail
+    report = node.ledger_recovery.ensure_consistent(keep_waiting=lambda _: False)
+    assert report.state is ConsistencyState.ARCHIVE_BEHIND
+    assert f"slot {newest}" in report.detail
     node.pay()
     with pytest.raises(ArchiveBehind, match=f"slot {newest}"):
         node.world.seal()

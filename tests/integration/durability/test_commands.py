@@ -66,13 +66,13 @@ def test_divergences_are_listed_and_end_with_an_error(shell: Shell, monkeypatch:
     """As if the workers took reserved keys for writable, which they once did."""
     monkeypatch.setattr("banking.execution.account_access.RESERVED", frozenset())
     world, clock = shell.world, Pubkey.from_string("SysvarC1ock11111111111111111111111111111111")
-    wire = world.transfer(world.faucet, clock, 1_000_000)
-    world.stage.process([wire])
+    transaction = world.transfer(world.faucet, clock, 1_000_000)
+    world.stage.process([transaction])
     world.seal()
     said = shell("archive", "replay", "--check")
     assert said.exit_code == 1
     lines = said.stdout.splitlines()
-    assert lines[0].startswith(f"slot 2 seq 5 {wire.parsed.signatures[0]}: error: expected ")
+    assert lines[0].startswith(f"slot 2 seq 5 {transaction.parsed.signatures[0]}: error: expected ")
     assert "does NOT agree with the oracle: slots 0 to 2, 4 transactions executed" in lines[-2]
     report = shell.json("archive", "replay", "--check", code=1)
     assert (report["ok"], report["count"]) == (False, len(report["divergences"]))

@@ -28,7 +28,7 @@ def test_killed_and_started_again_goes_on_where_it_was(tmp_path: Path) -> None:
     instance = Instance(tmp_path / "data")
     instance.start("--workers", "1", "--no-flower")
     assert instance("load", "--accounts", "10", "--count", "50").code == 0
-    wire = instance.signed(instance.faucet(), 10**9)
+    transaction = instance.signed(instance.faucet(), 10**9)
     before = wait_final(instance)
     assert instance.process is not None
     family = descendants(instance.process.pid)
@@ -46,7 +46,7 @@ def test_killed_and_started_again_goes_on_where_it_was(tmp_path: Path) -> None:
     )
     # A transaction that was signed before the kill has a blockhash that is still good, once.
     line = instance.folder / "line"
-    line.write_text(base64.b64encode(bytes(wire)).decode() + "\n")
+    line.write_text(base64.b64encode(bytes(transaction)).decode() + "\n")
     assert instance("submit", str(line), "--wait").code == 0
     again = instance("submit", str(line), "--wait")
     assert "duplicate" in (again.out + again.err).lower()

@@ -6,7 +6,7 @@ import pytest
 
 from banking.blocks import sealer
 from banking.restore import restoring
-from banking.restore.consistency import Condition
+from banking.restore.consistency import ConsistencyState
 from recovery.archive.local import archive as local
 from recovery.checkpoints import facade, store, writing
 from tests.integration.durability.conftest import Node
@@ -20,29 +20,29 @@ OPENING = [f"{point}:1" for point in local.CRASH_POINTS]  # a restore writes one
 
 @pytest.mark.parametrize("point", [*SEAL, *local.CRASH_POINTS])
 def test_seal(node: Node, point: str) -> None:
-    wires = node.pay(2)
+    transactions = node.pay(2)
     before = node.world.ledger.state()
     node.kill("seal", point)
-    assert node.keeper.check().condition is Condition.HEALTHY
+    assert node.ledger_recovery.check().state is ConsistencyState.HEALTHY
     node.pay()
     node.world.seal()
     state = node.world.ledger.state()
     assert state.finalized - before.finalized == (2 if point == "seal.finalized" else 1)
-    node.finals += wires
+    node.finals += transactions
     node.assert_sound()
 
 
 @pytest.mark.parametrize("point", [*SEAL, *local.CRASH_POINTS])
 def test_seal_and_then_all_of_redis_is_lost(node: Node, point: str) -> None:
     """A block that got its name is final, whether or not Redis ever heard of it."""
-    (wire,) = node.pay()
+    (transaction,) = node.pay()
     slot = node.world.ledger.state().slot
     node.kill("seal", point)
     archived = node.world.blocks.exists(slot)
     node.empty()
     assert node.run("ensure") == 0
     node.world.ledger.forget_epoch()
-    assert (node.world.ledger.outcomes([wire.signature]) != [None]) == archived
+    assert (node.world.ledger.outcomes([transaction.signature]) != [None]) == archived
     node.assert_sound()
 
 
@@ -62,7 +62,9 @@ def test_checkpoint(node: Node, point: str) -> None:
     assert node.run("checkpoint") == 0
     node.pay_finally()
     node.kill("checkpoint", point)
-    assert all(node.keeper.store.verify(checkpoint_id).ok for checkpoint_id in node.keeper.store.ids())
+    assert all(
+        node.ledger_recovery.store.verify(checkpoint_id).ok for checkpoint_id in node.ledger_recovery.store.ids()
+    )
     assert node.run("checkpoint") == 0
     node.empty()
     assert node.run("ensure") == 0
@@ -73,13 +75,13 @@ def test_checkpoint(node: Node, point: str) -> None:
 def test_clean_up(node: Node, point: str) -> None:
     for _ in range(8):
         node.pay_finally()
-        node.keeper.create_checkpoint(full=True)
+        node.ledger_recovery.create_checkpoint(full=True)
     node.kill("clean_up", point)
     node.empty()
     assert node.run("ensure") == 0
     node.assert_sound()
     assert node.run("clean_up") == 0
-    assert len(node.keeper.store.ids()) == 3
+    assert len(node.ledger_recovery.store.ids()) == 3
     assert not node.world.blocks.exists(0)
     node.empty()
     assert node.run("ensure") == 0
@@ -88,12 +90,12 @@ def test_clean_up(node: Node, point: str) -> None:
 
 @pytest.mark.parametrize("point", [*RESTORE, *OPENING])
 def test_restore_of_an_emptied_redis(node: Node, point: str) -> None:
-    node.keeper.create_checkpoint()
+    node.ledger_recovery.create_checkpoint()
     node.pay_finally()
     before = node.accounts()
     node.empty()
     node.kill("ensure", point)
-    if node.keeper.check().condition is not Condition.HEALTHY:
+    if node.ledger_recovery.check().state is not ConsistencyState.HEALTHY:
         node.end_lease()
     assert node.run("ensure") == 0
     node.world.ledger.forget_epoch()
@@ -114,7 +116,7 @@ def test_restore_of_a_rolled_back_redis_runs_the_forked_tail_again(node: Node, p
         client.restore(key, 0, value)  # type: ignore[arg-type]
     (forked,) = node.pay()
     node.kill("ensure", point)
-    if node.keeper.check().condition is not Condition.HEALTHY:
+    if node.ledger_recovery.check().state is not ConsistencyState.HEALTHY:
         node.end_lease()
     assert node.run("ensure") == 0
     assert client.hkeys(node.world.ledger.keys.intake) == [forked.signature]

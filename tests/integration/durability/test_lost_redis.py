@@ -9,7 +9,7 @@ from solders.keypair import Keypair
 
 from banking.errors import LedgerMissing, LedgerRestoring
 from banking.intake.intake import Intake
-from banking.restore.consistency import Condition
+from banking.restore.consistency import ConsistencyState
 from config.settings import Fsync
 from tests.integration.durability.conftest import Node
 from tests.ledgers import SOL
@@ -34,7 +34,7 @@ def test_redis_replaced_by_an_empty_one(own_node: Node) -> None:
     own_node.server.stop()
     shutil.rmtree(own_node.server.folder)
     own_node.server.start()
-    assert own_node.keeper.check().condition is Condition.LOST
+    assert own_node.ledger_recovery.check().state is ConsistencyState.LOST
     assert own_node.run("ensure") == 0
     own_node.world.ledger.forget_epoch()
     assert own_node.accounts() == before
@@ -58,7 +58,7 @@ def test_redis_restarted_from_an_old_file(own_node: Node) -> None:
     shutil.copytree(old, own_node.server.folder)
     own_node.server.start()
     (forked,) = own_node.pay()
-    assert own_node.keeper.check().condition is Condition.BEHIND
+    assert own_node.ledger_recovery.check().state is ConsistencyState.BEHIND
     assert own_node.run("ensure") == 0
     own_node.world.ledger.forget_epoch()
     # What intake still held is final by now, and what the fork had processed waits to run again.
@@ -91,7 +91,7 @@ def test_rolled_back_by_more_than_the_history_of_statuses(node: Node) -> None:
 
 def test_emptied_in_the_middle_of_a_restore(node: Node) -> None:
     """Two restorers that do not know of each other, and get the same epoch number: one of them serves."""
-    node.keeper.create_checkpoint()
+    node.ledger_recovery.create_checkpoint()
     node.pay_finally()
     before = node.accounts()
     node.empty()
@@ -112,7 +112,7 @@ def test_emptied_in_the_middle_of_a_restore(node: Node) -> None:
 
 @pytest.mark.parametrize("point", ["restore.fenced", "restore.loaded", "restore.opened", "restore.forgotten"])
 def test_restorer_paused_until_another_has_restored_changes_nothing(node: Node, point: str) -> None:
-    node.keeper.create_checkpoint()
+    node.ledger_recovery.create_checkpoint()
     node.empty()
     late = node.stop_at("ensure_or_leave", point)
     node.end_lease()
@@ -154,7 +154,7 @@ def test_redis_restarted_from_an_older_file_in_the_middle_of_a_restore(own_node:
 
 def test_part_of_the_load_lost_in_a_crash_of_redis_is_not_served(node: Node) -> None:
     """With fsync every second a crash takes the end of what was loaded, and leaves the lease."""
-    node.keeper.create_checkpoint()
+    node.ledger_recovery.create_checkpoint()
     node.empty()
     restorer = node.stop_at("ensure_or_leave", "restore.opened")
     (blockhashes,) = node.world.ledger.client.scan_iter(match="*:load-*:blockhashes")
@@ -182,9 +182,9 @@ def test_processed_survives_a_killed_redis_with_fsync_always(own_node: Node) -> 
     own_node.server.stop()
     own_node.server._fsync = Fsync.ALWAYS
     own_node.server.start()
-    wires = own_node.pay(3)
+    transactions = own_node.pay(3)
     own_node.server.kill()
     own_node.server.start()
-    assert own_node.keeper.check().condition is Condition.HEALTHY
-    assert None not in own_node.world.ledger.outcomes([wire.signature for wire in wires])
+    assert own_node.ledger_recovery.check().state is ConsistencyState.HEALTHY
+    assert None not in own_node.world.ledger.outcomes([transaction.signature for transaction in transactions])
     own_node.assert_sound()

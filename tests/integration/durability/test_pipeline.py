@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from banking.audit.audit import audit
-from banking.transaction import WireTransaction
+from banking.transaction import SignedTransaction
 from recovery.degradation import DegradationMode
 from tasks.modes import open_modes
 from tasks.receipts import Level
@@ -25,19 +25,21 @@ pytestmark = [pytest.mark.real_redis, pytest.mark.processes]
 COMPILER = shutil.which("gcc") or shutil.which("cc")
 
 
-def finalize(pipeline: Pipeline, count: int) -> list[WireTransaction]:
+def finalize(pipeline: Pipeline, count: int) -> list[SignedTransaction]:
     """Transfers that are final."""
-    wires = pipeline.transfers(count)
-    receipts = pipeline.submitter.submit([wire.raw for wire in wires], wait="finalized", timeout=60)
+    transactions = pipeline.transfers(count)
+    receipts = pipeline.submitter.submit(
+        [transaction.raw for transaction in transactions], wait="finalized", timeout=60
+    )
     assert {receipt.level for receipt in receipts} == {Level.FINALIZED}, pipeline.logs()
-    return wires
+    return transactions
 
 
-def assert_kept(pipeline: Pipeline, finals: list[WireTransaction]) -> None:
+def assert_kept(pipeline: Pipeline, finals: list[SignedTransaction]) -> None:
     pipeline.ledger.forget_epoch()
     report = audit(pipeline.ledger, pipeline.blocks)
     assert [f"{check.id}: {check.detail}" for check in report.checks if not check.ok] == []
-    assert None not in pipeline.ledger.outcomes([wire.signature for wire in finals])
+    assert None not in pipeline.ledger.outcomes([transaction.signature for transaction in finals])
 
 
 def healthy_at(pipeline: Pipeline, epoch: int) -> Callable[[], bool]:
@@ -56,7 +58,7 @@ def test_flushall_under_load(make_pipeline: MakePipeline) -> None:
     pipeline.client.flushall()
     wait_until(healthy_at(pipeline, 2), "the ledger is restored under epoch 2")
     # A client that was told "accepted" or "processed" submits again; what was final is known as a duplicate.
-    receipts = pipeline.submitter.submit([wire.raw for wire in late], wait="finalized", timeout=60)
+    receipts = pipeline.submitter.submit([transaction.raw for transaction in late], wait="finalized", timeout=60)
     assert {receipt.level for receipt in receipts} == {Level.FINALIZED}, pipeline.logs()
     finals += late + finalize(pipeline, 100)
     assert_kept(pipeline, finals)
@@ -93,8 +95,10 @@ def test_archive_that_takes_no_writes(
     monkeypatch.delenv("LD_PRELOAD")
     finals = finalize(pipeline, 20)
     armed.touch()
-    wires = pipeline.transfers(20)
-    receipts = pipeline.submitter.submit([wire.raw for wire in wires], wait="processed", timeout=30)
+    transactions = pipeline.transfers(20)
+    receipts = pipeline.submitter.submit(
+        [transaction.raw for transaction in transactions], wait="processed", timeout=30
+    )
     assert {receipt.level for receipt in receipts} <= {Level.PROCESSED, Level.FINALIZED}
     modes = open_modes(pipeline.settings)
     wait_until(
@@ -110,7 +114,7 @@ def test_archive_that_takes_no_writes(
     told = pipeline.submitter.wait_for(receipts, timeout=60, level="finalized")
     assert {receipt.level for receipt in told} == {Level.FINALIZED}, pipeline.logs()
     wait_until(lambda: modes.get_component_mode("transactions") is DegradationMode.NORMAL, "NORMAL by the rules", 60)
-    assert_kept(pipeline, finals + wires + finalize(pipeline, 20))
+    assert_kept(pipeline, finals + transactions + finalize(pipeline, 20))
 
 
 def test_worker_that_cannot_restore_does_not_consume_and_goes_on_when_it_can(make_pipeline: MakePipeline) -> None:

@@ -13,7 +13,7 @@ from banking.audit.audit import audit
 from banking.errors import LedgerMissing
 from banking.intake.reasons import Reason
 from banking.ledger.ledger import Ledger
-from banking.transaction import WireTransaction
+from banking.transaction import SignedTransaction
 from config.settings import Settings
 from recovery.clock import ManualClock
 from recovery.connections import connect
@@ -45,15 +45,15 @@ def submitter(node: Node, settings: Settings, broker: Celery) -> Submitter:
     return Submitter(Ledger(connect(node.server.url), LEDGER), broker, settings, clock=ManualClock())
 
 
-def transfer(node: Node) -> WireTransaction:
+def transfer(node: Node) -> SignedTransaction:
     return node.world.transfer(node.world.faucet, Keypair().pubkey(), SOL)
 
 
 def test_levels_of_a_receipt(node: Node, submitter: Submitter) -> None:
-    wire = transfer(node)
-    (receipt,) = submitter.submit([wire.raw])
+    transaction = transfer(node)
+    (receipt,) = submitter.submit([transaction.raw])
     assert (receipt.level, receipt.slot) == (Level.ACCEPTED, None)
-    node.world.stage.process([wire])
+    node.world.stage.process([transaction])
     (processed,) = submitter.wait_for([receipt], timeout=1)
     assert processed.level is Level.PROCESSED
     (waited,) = submitter.wait_for([receipt], timeout=1, level="finalized")
@@ -61,17 +61,17 @@ def test_levels_of_a_receipt(node: Node, submitter: Submitter) -> None:
     node.world.seal()
     (final,) = submitter.wait_for([receipt], timeout=1, level="finalized")
     assert (final.level, final.slot) == (Level.FINALIZED, processed.slot)
-    (again,) = submitter.submit([wire.raw], wait="finalized")
+    (again,) = submitter.submit([transaction.raw], wait="finalized")
     assert (again.verdict, again.level) == (Verdict.DUPLICATE, Level.FINALIZED)
 
 
 def test_waiting_for_final_returns_when_the_block_is_sealed(node: Node, settings: Settings, broker: Celery) -> None:
-    wire = transfer(node)
+    transaction = transfer(node)
     patient = Submitter(Ledger(connect(node.server.url), LEDGER), broker, settings)
-    receipts = patient.submit([wire.raw])
+    receipts = patient.submit([transaction.raw])
 
     def finish() -> None:
-        node.world.stage.process([wire])
+        node.world.stage.process([transaction])
         node.world.seal()
 
     timer = threading.Timer(0.3, finish)
@@ -83,16 +83,16 @@ def test_waiting_for_final_returns_when_the_block_is_sealed(node: Node, settings
 
 def test_slot_of_a_lost_outcome_is_not_taken_for_final(node: Node, submitter: Submitter) -> None:
     """The restored ledger passes the slot in which the lost outcome was: that makes nothing final."""
-    wire = transfer(node)
-    receipts = submitter.submit([wire.raw])
-    node.world.stage.process([wire])
+    transaction = transfer(node)
+    receipts = submitter.submit([transaction.raw])
+    node.world.stage.process([transaction])
     node.empty()
     assert node.run("ensure") == 0
     for _ in range(3):
         node.run("seal")
     (lost,) = submitter.wait_for(receipts, timeout=1, level="finalized")
     assert lost.level is Level.ACCEPTED
-    (again,) = submitter.submit([wire.raw])
+    (again,) = submitter.submit([transaction.raw])
     assert again.verdict is Verdict.ACCEPTED
 
 
@@ -118,16 +118,16 @@ def test_degraded_intake_refuses_with_the_reason(node: Node, settings: Settings,
 
 def test_a_refusal_is_told_and_the_same_bytes_land_later(node: Node, submitter: Submitter) -> None:
     poor = Keypair()
-    wire = node.world.transfer(poor, Keypair().pubkey(), 10**9)
-    receipts = submitter.submit([wire.raw])
-    node.world.stage.process([wire])
+    transaction = node.world.transfer(poor, Keypair().pubkey(), 10**9)
+    receipts = submitter.submit([transaction.raw])
+    node.world.stage.process([transaction])
     (refused,) = submitter.wait_for(receipts, timeout=30, level="finalized")
     assert (refused.refused, refused.code, refused.reason) == (True, Reason.REFUSED, '"AccountNotFound"')
     assert (refused.outcome, refused.level) == (None, None)
     node.world.stage.process([node.world.transfer(node.world.faucet, poor.pubkey(), 10**10)])
-    receipts = submitter.submit([wire.raw])
+    receipts = submitter.submit([transaction.raw])
     assert receipts[0].accepted
-    node.world.stage.process([wire])
+    node.world.stage.process([transaction])
     (landed,) = submitter.wait_for(receipts, timeout=30)
     assert (landed.level, landed.refused) == (Level.PROCESSED, False)
     # What a restore takes back from Redis counts nothing that was only told.
@@ -151,14 +151,14 @@ def test_submit_waits_for_a_restore_and_then_is_taken(node: Node, settings: Sett
 
 
 def test_submit_gives_up_on_a_restore_that_does_not_end(node: Node, submitter: Submitter) -> None:
-    wires = [transfer(node) for _ in range(2)]
-    assert submitter.submit([wires[0].raw])[0].accepted
+    transactions = [transfer(node) for _ in range(2)]
+    assert submitter.submit([transactions[0].raw])[0].accepted
     node.empty()
     with pytest.raises(SubmissionFailed, match="has lost the ledger"):
-        submitter.submit([wires[1].raw])
+        submitter.submit([transactions[1].raw])
     node.stop_at("ensure", "restore.loaded")
     with pytest.raises(SubmissionFailed, match="being restored"):
-        submitter.submit([wires[1].raw])
+        submitter.submit([transactions[1].raw])
     assert not node.world.ledger.client.exists(node.world.ledger.keys.intake)
 
 

@@ -33,7 +33,7 @@ def test_stopped_sealer_that_goes_on_after_others_sealed_on(node: Node, point: s
 @pytest.mark.parametrize("point", POINTS)
 def test_stopped_sealer_that_goes_on_after_a_restore(node: Node, point: str) -> None:
     """Its block is either part of what was restored, or it never becomes a block."""
-    (wire,) = node.pay()
+    (transaction,) = node.pay()
     slot = node.world.ledger.state().slot
     late = node.stop_at("seal", point)
     archived = node.world.blocks.exists(slot)
@@ -44,20 +44,20 @@ def test_stopped_sealer_that_goes_on_after_a_restore(node: Node, point: str) -> 
     before = chain(node)
     node.resume(late)
     assert chain(node) == before
-    assert (node.world.ledger.outcomes([wire.signature]) != [None]) == archived
+    assert (node.world.ledger.outcomes([transaction.signature]) != [None]) == archived
     node.assert_sound()
 
 
 def test_block_of_a_late_sealer_between_the_replay_and_the_opening_of_the_epoch(node: Node) -> None:
     """The restorer has folded the blocks when one more comes in: it starts over, and that block is kept."""
-    wires = node.pay(2)
+    transactions = node.pay(2)
     sealer = node.stop_at("seal", "archive.before-link")
     node.empty()
     restorer = node.stop_at("ensure", "restore.loaded")
     node.resume(sealer)
     assert node.resume(restorer) == 0
     node.world.ledger.forget_epoch()
-    node.finals += wires
+    node.finals += transactions
     node.assert_sound()
 
 
@@ -84,7 +84,7 @@ def test_sealers_beside_restores(node: Node) -> None:
 
 def test_twenty_boot_at_once_on_a_lost_ledger_and_the_restorer_is_killed(node: Node, tmp_path: Path) -> None:
     """One new epoch is served in the end, and every process but the killed one comes to serve it."""
-    node.keeper.create_checkpoint()
+    node.ledger_recovery.create_checkpoint()
     node.pay_finally()
     before = node.accounts()
     node.empty()

@@ -17,7 +17,7 @@ from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
 from banking.intake.intake import Intake
-from banking.transaction import WireTransaction, verify
+from banking.transaction import SignedTransaction, verify
 from config.celery_settings import celery_settings
 from config.settings import Settings
 from rpc.collaborators import ArchivedBlocks, Collaborators
@@ -90,11 +90,11 @@ class Node:
         assert "result" not in reply, reply
         return reply["error"]
 
-    def commit(self, *transactions: VersionedTransaction) -> Sequence[WireTransaction]:
+    def commit(self, *transactions: VersionedTransaction) -> Sequence[SignedTransaction]:
         """Bring transactions to their outcomes, as a worker does."""
-        wires = [verify(bytes(transaction)) for transaction in transactions]
-        self.world.stage.process(wires)
-        return wires
+        signed_transactions = [verify(bytes(transaction)) for transaction in transactions]
+        self.world.stage.process(signed_transactions)
+        return signed_transactions
 
     def drain(self) -> int:
         """Process all that intake holds; returns how many that were."""
@@ -102,7 +102,7 @@ class Node:
         self.world.stage.process([verify(raw) for raw in held.values()])
         return len(held)
 
-    def pay(self, target: Pubkey, lamports: int) -> WireTransaction:
+    def pay(self, target: Pubkey, lamports: int) -> SignedTransaction:
         """Commit a transfer from the faucet."""
         return self.commit(self.transfer(self.world.faucet, target, lamports))[0]
 
@@ -125,5 +125,5 @@ def base64_of(transaction: VersionedTransaction) -> str:
     return base64.b64encode(bytes(transaction)).decode()
 
 
-def signature_of(wire: WireTransaction) -> str:
-    return str(wire.parsed.signatures[0])
+def signature_of(transaction: SignedTransaction) -> str:
+    return str(transaction.parsed.signatures[0])

@@ -37,8 +37,8 @@ def test_a_transaction_is_final_once_its_block_is_archived(node: Node) -> None:
 def test_a_finalized_read_waits_for_the_change_to_be_final(make_node: MakeNode) -> None:
     node = make_node(rpc_commitment_wait=0.2)
     target = str(Keypair().pubkey())
-    wire = node.pay(Keypair.from_seed(bytes(32)).pubkey(), SOL)
-    changed = str(wire.parsed.message.account_keys[1])
+    transaction = node.pay(Keypair.from_seed(bytes(32)).pubkey(), SOL)
+    changed = str(transaction.parsed.message.account_keys[1])
     assert node.call("getBalance", changed, _PROCESSED)["value"] == SOL
     # Sealing stalls: better no answer than one that may be taken back.
     error = node.error("getBalance", changed)
@@ -104,11 +104,11 @@ def test_a_versioned_transaction_needs_a_client_that_knows_it(node: Node) -> Non
     faucet = node.world.faucet
     params = TransferParams(from_pubkey=faucet.pubkey(), to_pubkey=Keypair().pubkey(), lamports=SOL)
     message = MessageV0.try_compile(faucet.pubkey(), [transfer(params)], [], node.blockhash())
-    (wire,) = node.commit(VersionedTransaction(message, [faucet]))
+    (transaction,) = node.commit(VersionedTransaction(message, [faucet]))
     node.seal()
-    assert node.error("getTransaction", signature_of(wire))["code"] == -32015
+    assert node.error("getTransaction", signature_of(transaction))["code"] == -32015
     assert node.error("getBlock", 1)["code"] == -32015
-    assert node.call("getTransaction", signature_of(wire), _V0)["version"] == 0
+    assert node.call("getTransaction", signature_of(transaction), _V0)["version"] == 0
 
 
 def test_health_says_when_sealing_is_late(make_node: MakeNode) -> None:

@@ -165,5 +165,5 @@ def test_a_tail_that_redis_lost_is_not_told_although_its_numbers_were_handed_out
 
 
 def _pay_unsealed(node: Node, target: Pubkey, lamports: int = 10**9) -> None:
-    wire = node.world.transfer(node.world.faucet, target, lamports)
-    assert node.world.stage.process([wire]).committed
+    transaction = node.world.transfer(node.world.faucet, target, lamports)
+    assert node.world.stage.process([transaction]).committed

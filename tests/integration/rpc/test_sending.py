@@ -14,7 +14,7 @@ from solders.rpc.errors import SendTransactionPreflightFailureMessage
 from solders.rpc.responses import SendTransactionResp
 from solders.transaction import VersionedTransaction
 
-from banking.intake.dead_letters import Burial
+from banking.intake.dead_letters import TransactionDeadLetters
 from banking.intake.reasons import Reason
 from config.queues import TRANSACTIONS
 from rpc.sending.transaction_input import unverified
@@ -215,14 +215,18 @@ def test_an_answer_follows_from_the_code_not_from_the_words(
 
 def test_what_was_given_up_is_not_taken_again(node: Node) -> None:
     transaction = _good(node)
-    Burial(node.world.ledger).bury(bytes(transaction.signatures[0]), bytes(transaction), "for the test", 3)
+    TransactionDeadLetters(node.world.ledger).add(
+        bytes(transaction.signatures[0]), bytes(transaction), "for the test", 3
+    )
     assert node.error("sendTransaction", base64_of(transaction), _SKIP)["code"] == -32602
 
 
 def test_full_dead_letters_refuse_new_work(make_node: MakeNode) -> None:
     node = make_node(dead_letter_limit=1)
     transaction = _good(node)
-    Burial(node.world.ledger).bury(bytes(transaction.signatures[0]), bytes(transaction), "for the test", 3)
+    TransactionDeadLetters(node.world.ledger).add(
+        bytes(transaction.signatures[0]), bytes(transaction), "for the test", 3
+    )
     error = node.error("sendTransaction", base64_of(_good(node)), _SKIP)
     assert (error["code"], "dead letters are full" in error["message"]) == (-32005, True)
 
@@ -253,5 +257,5 @@ def test_what_was_read_for_a_simulation_is_never_executed(node: Node) -> None:
 
 
 def test_the_signature_of_a_payment_is_the_first(node: Node) -> None:
-    wire = node.pay(Keypair().pubkey(), 5)
-    assert signature_of(wire) == str(wire.parsed.signatures[0])
+    transaction = node.pay(Keypair().pubkey(), 5)
+    assert signature_of(transaction) == str(transaction.parsed.signatures[0])

@@ -74,10 +74,10 @@ def test_nonce_transaction_is_simulated_and_sent_after_its_blockhash_has_expired
 
 def test_reserved_key_is_shown_as_read_only(node: Node) -> None:
     rent = Pubkey.from_string("SysvarRent111111111111111111111111111111111")
-    wire = node.pay(rent, SOL)
+    transaction = node.pay(rent, SOL)
     node.seal()
     options = {"encoding": "jsonParsed", "maxSupportedTransactionVersion": 0, "commitment": "confirmed"}
-    shown = node.call("getTransaction", signature_of(wire), options)
+    shown = node.call("getTransaction", signature_of(transaction), options)
     accounts = {one["pubkey"]: one["writable"] for one in shown["transaction"]["message"]["accountKeys"]}
     assert accounts == {str(node.world.faucet.pubkey()): True, str(rent): False, str(Pubkey.default()): False}
     assert shown["meta"]["err"] == {"InstructionError": [0, "ReadonlyLamportChange"]}

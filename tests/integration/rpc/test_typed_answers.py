@@ -31,9 +31,9 @@ class Scene:
         self.node = node
         self.tokens: Tokens = make_tokens(node)
         self.target = Keypair().pubkey()
-        self.wire = node.pay(self.target, 10**7)
+        self.transaction = node.pay(self.target, 10**7)
         self.moved = move_tokens(node, self.tokens, 1_500_000)
-        self.signature = signature_of(self.wire)
+        self.signature = signature_of(self.transaction)
         node.seal(3)
         node.rpc.context.node.performance.samples.append(Sample(10, 9, 8, 60))
         self.raw = base64_of(node.transfer(node.world.faucet, self.target, 1))

@@ -29,9 +29,9 @@ _FINALIZED = {"commitment": "finalized", "encoding": "base64"}
 
 
 def _pay(served: Served, target: Keypair, lamports: int = SOL) -> str:
-    wire = served.world.transfer(served.world.faucet, target.pubkey(), lamports)
-    served.world.stage.process([wire])
-    return str(wire.parsed.signatures[0])
+    transaction = served.world.transfer(served.world.faucet, target.pubkey(), lamports)
+    served.world.stage.process([transaction])
+    return str(transaction.parsed.signatures[0])
 
 
 def test_an_account_is_told_at_its_commitment(served: Served) -> None:
@@ -81,13 +81,13 @@ def test_logs_of_all_or_of_those_that_mention_an_address(served: Served) -> None
 
 def test_a_signature_is_told_once_and_ends_the_subscription(served: Served) -> None:
     with Subscriber(served.ws_url) as client:
-        wire = served.world.transfer(served.world.faucet, Keypair().pubkey(), SOL)
-        signature = str(wire.parsed.signatures[0])
+        transaction = served.world.transfer(served.world.faucet, Keypair().pubkey(), SOL)
+        signature = str(transaction.parsed.signatures[0])
         number = client.call("signatureSubscribe", signature, _FINALIZED | {"enableReceivedNotification": True})
-        raw = base64.b64encode(wire.raw).decode()
+        raw = base64.b64encode(transaction.raw).decode()
         client.call("sendTransaction", raw, {"encoding": "base64"})
         assert client.notification()["result"]["value"] == "receivedSignature"
-        served.world.stage.process([wire])
+        served.world.stage.process([transaction])
         assert client.silent()
         served.world.seal()
         told = client.notification()
@@ -193,9 +193,9 @@ def test_a_client_that_does_not_read_is_cut_off_and_the_others_are_served(make_s
         told, deadline = 0, time.monotonic() + 60
         while len(served.rpc.hub.table) > 1:
             assert time.monotonic() < deadline, "the slow client is still served"
-            wires = [served.world.transfer(sender, Keypair().pubkey(), 10**6 + told) for sender in senders]
-            served.world.stage.process(wires)
-            for _ in wires:
+            transactions = [served.world.transfer(sender, Keypair().pubkey(), 10**6 + told) for sender in senders]
+            served.world.stage.process(transactions)
+            for _ in transactions:
                 assert good.notification()["result"]["value"]["err"] is None
                 told += 1
         assert good.call("getVersion")

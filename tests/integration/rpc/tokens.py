@@ -73,8 +73,8 @@ def move_tokens(node: Node, tokens: Tokens, amount: int) -> str:
     """Transfer from the first to the second account; returns the signature."""
     accounts = (tokens.first, True, False), (tokens.second, True, False), (tokens.owner.pubkey(), False, True)
     instruction = _call(b"\x03" + amount.to_bytes(8, "little"), *accounts)
-    (wire,) = node.commit(sign([instruction], [tokens.owner], node.blockhash()))
-    return str(wire.parsed.signatures[0])
+    (transaction,) = node.commit(sign([instruction], [tokens.owner], node.blockhash()))
+    return str(transaction.parsed.signatures[0])
 
 
 def close_second(node: Node, tokens: Tokens) -> None:

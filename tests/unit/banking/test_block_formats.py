@@ -15,8 +15,8 @@ from banking.blocks.store import BlockStore
 from banking.errors import BadBlock, BlockTooLarge
 from banking.ledger.journal import JournalEntry
 from banking.ledger.ledger import Ledger
-from banking.ledger.limits import MOST_BODY_BYTES, MOST_TRANSACTION_BYTES, SLOT_LIMITS, SlotLimits
-from banking.restore.ledger_recovery import LedgerKeeper
+from banking.ledger.limits import MAX_BODY_BYTES, MAX_TRANSACTION_BYTES, SLOT_LIMITS, SlotLimits
+from banking.restore.ledger_recovery import LedgerRecovery
 from banking.restore.replay import Replay
 from recovery.archive import MAX_OBJECT_BYTES, MemoryArchive
 from recovery.identity import Identity
@@ -51,7 +51,7 @@ def test_a_ledger_is_restored_from_blocks_of_the_first_format_and_goes_on() -> N
         store.archive.put(store.name(slot), (OLD / f"{slot}.block").read_bytes())
     client: Any = fakeredis.FakeRedis(version=(6, 2))
     ledger = Ledger(client, "old")
-    LedgerKeeper(ledger, store).ensure()
+    LedgerRecovery(ledger, store).ensure_consistent()
     assert client.hgetall(ledger.epoch_keys.accounts) == ACCOUNTS
     assert [block.header.slot for block in store.follow(0, None)] == [0, 1, 2, 3, 4]
     assert store.archive.get(store.name(4), MAX_OBJECT_BYTES).startswith(b"TLBLOCK2")
@@ -94,9 +94,9 @@ def test_what_could_not_be_read_back_is_not_written(monkeypatch: pytest.MonkeyPa
     body = encode_body([entry(1, b"1" * 32)], {b"1" * 32: bytes(2000)})
     header = header_of(body, 1, 1)
     data = encode_block(header, body, IDENTITY)
-    monkeypatch.setitem(module._MOST_BODY_BYTES, module.MAGIC, len(body))
+    monkeypatch.setitem(module._MAX_BODY_BYTES, module.MAGIC, len(body))
     assert decode_block(data, [IDENTITY.public_key]).hash == header.hash()
-    monkeypatch.setitem(module._MOST_BODY_BYTES, module.MAGIC, len(body) - 1)
+    monkeypatch.setitem(module._MAX_BODY_BYTES, module.MAGIC, len(body) - 1)
     with pytest.raises(BlockTooLarge):
         encode_body([entry(1, b"1" * 32)], {b"1" * 32: bytes(2000)})
     with pytest.raises(BlockTooLarge):
@@ -108,5 +108,5 @@ def test_what_could_not_be_read_back_is_not_written(monkeypatch: pytest.MonkeyPa
 def test_a_slot_and_a_transaction_always_fit() -> None:
     """The budgets add up, also for bytes that do not compress (zstd grows them by less than 1 in 200)."""
     assert SlotLimits() == SLOT_LIMITS
-    assert SLOT_LIMITS.shared + MOST_TRANSACTION_BYTES <= SLOT_LIMITS.most < MOST_BODY_BYTES
-    assert MOST_BODY_BYTES + MOST_BODY_BYTES // 200 + 2**20 < MAX_OBJECT_BYTES
+    assert SLOT_LIMITS.shared + MAX_TRANSACTION_BYTES <= SLOT_LIMITS.most < MAX_BODY_BYTES
+    assert MAX_BODY_BYTES + MAX_BODY_BYTES // 200 + 2**20 < MAX_OBJECT_BYTES

@@ -23,9 +23,9 @@ from banking.execution.executor import SvmExecutor
 from banking.execution.stage import BankingStage
 from banking.intake.intake import Acceptance, Intake
 from banking.restore import restoring
-from banking.restore.consistency import Condition
-from banking.restore.ledger_recovery import LedgerKeeper
-from banking.transaction import WireTransaction, verify
+from banking.restore.consistency import ConsistencyState
+from banking.restore.ledger_recovery import LedgerRecovery
+from banking.transaction import SignedTransaction, verify
 from recovery import crash_points
 from tests.ledgers import GENESIS_LAMPORTS, SOL, World, new_world, transfer_transaction
 
@@ -63,7 +63,7 @@ def cut_at(point: str | None) -> Iterator[list[str]]:
 
 @dataclass(frozen=True)
 class Transfer:
-    wire: WireTransaction
+    transaction: SignedTransaction
     target: Pubkey
     lamports: int
 
@@ -105,7 +105,7 @@ class DurableHistories(RuleBasedStateMachine):
         self.client = fakeredis.FakeRedis(version=(6, 2))
         self.world: World = new_world(self.client, programs=False)
         self.world.stage = BankingStage(self.world.ledger, _executor)
-        self.keeper = LedgerKeeper(self.world.ledger, self.world.blocks)
+        self.ledger_recovery = LedgerRecovery(self.world.ledger, self.world.blocks)
         self.transfers: dict[bytes, Transfer] = {}
         self.final: list[bytes] = []
         self.known = Known()
@@ -119,9 +119,9 @@ class DurableHistories(RuleBasedStateMachine):
     def submit(self, person: Pubkey, thousands: int) -> None:
         # The number makes each one different, whatever hypothesis draws.
         amount = SOL + 1000 * thousands + len(self.transfers)
-        wire = verify(bytes(transfer_transaction(self.world.faucet, person, amount, self.blockhash)))
-        self.transfers[wire.signature] = Transfer(wire, person, amount)
-        self._accept(wire.signature, Acceptance.ACCEPTED)
+        transaction = verify(bytes(transfer_transaction(self.world.faucet, person, amount, self.blockhash)))
+        self.transfers[transaction.signature] = Transfer(transaction, person, amount)
+        self._accept(transaction.signature, Acceptance.ACCEPTED)
 
     @precondition(lambda self: self.transfers)
     @rule(data=st.data())
@@ -136,9 +136,9 @@ class DurableHistories(RuleBasedStateMachine):
         self._accept(name, expected)
 
     def _accept(self, name: bytes, expected: Acceptance) -> None:
-        wire = self.transfers[name].wire
+        transaction = self.transfers[name].transaction
         try:
-            (answer,) = Intake(self.world.ledger).accept([(name, wire.raw)]).answers
+            (answer,) = Intake(self.world.ledger).accept([(name, transaction.raw)]).answers
         except (LedgerMissing, LedgerRestoring, StaleEpoch):
             return
         assert answer is expected
@@ -171,7 +171,7 @@ class DurableHistories(RuleBasedStateMachine):
     def _commit(self, some: list[bytes]) -> None:
         self._copy_the_file()
         try:
-            self.world.stage.process([self.transfers[name].wire for name in some])
+            self.world.stage.process([self.transfers[name].transaction for name in some])
         except (LedgerMissing, LedgerRestoring, StaleEpoch):
             return
         self.known.applied += some
@@ -201,7 +201,7 @@ class DurableHistories(RuleBasedStateMachine):
 
     @rule(full=st.booleans())
     def checkpoint(self, full: bool) -> None:
-        self.keeper.create_checkpoint(full=full)
+        self.ledger_recovery.create_checkpoint(full=full)
 
     # ---- losses
 
@@ -231,16 +231,16 @@ class DurableHistories(RuleBasedStateMachine):
     @rule(point=st.sampled_from([None, None, *RESTORE_POINTS]))
     def restore(self, point: str | None) -> None:
         self._copy_the_file()
-        condition = self.keeper.check().condition
+        condition = self.ledger_recovery.check().state
         was = self.world.ledger.client.hget(self.world.ledger.keys.meta, "epoch")
         with cut_at(point) as died:
-            finding = self.keeper.ensure(keep_waiting=lambda _: False)
-            assert finding.condition is Condition.HEALTHY
+            report = self.ledger_recovery.ensure_consistent(keep_waiting=lambda _: False)
+            assert report.state is ConsistencyState.HEALTHY
         now = self.world.ledger.client.hget(self.world.ledger.keys.meta, "epoch")
         self._end_lease()
         self.world.ledger.forget_epoch()
         known = self.known
-        if condition is not Condition.HEALTHY and now not in {was, b"restoring"}:
+        if condition is not ConsistencyState.HEALTHY and now not in {was, b"restoring"}:
             tail = set(known.applied) - set(self.final)
             known.left |= tail
             known.applied, known.closing = list(self.final), None

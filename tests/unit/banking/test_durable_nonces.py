@@ -32,11 +32,11 @@ from banking.blocks.sealer import Sealer
 from banking.execution.executor import SvmExecutor
 from banking.execution.processor import Processor
 from banking.execution.stage import BankingStage
-from banking.intake.dead_letters import Burial
+from banking.intake.dead_letters import TransactionDeadLetters
 from banking.intake.intake import Intake
 from banking.ledger.ledger import MAX_BLOCKHASH_AGE, Ledger
 from banking.ledger.records import Outcome, unpack_account
-from banking.transaction import WireTransaction, verify
+from banking.transaction import SignedTransaction, verify
 from tests.ledgers import SOL, World, new_world, sign
 
 SYSTEM = Pubkey.default()
@@ -54,19 +54,21 @@ class Bank:
         (self.payer,) = self.world.fund(1, 100 * SOL)
         self.world.seal()
 
-    def wire(self, instructions: Sequence[Instruction], *more: Keypair, blockhash: bytes = b"") -> WireTransaction:
+    def transaction(
+        self, instructions: Sequence[Instruction], *more: Keypair, blockhash: bytes = b""
+    ) -> SignedTransaction:
         newest = Hash.from_bytes(blockhash) if blockhash else self.world.blockhash()
         return verify(bytes(sign(instructions, [self.payer, *more], newest)))
 
-    def outcome(self, wire: WireTransaction) -> Outcome:
-        (outcome,) = self.world.ledger.outcomes([wire.signature])
+    def outcome(self, transaction: SignedTransaction) -> Outcome:
+        (outcome,) = self.world.ledger.outcomes([transaction.signature])
         assert outcome is not None
         return outcome
 
     def run(self, instructions: Sequence[Instruction], *more: Keypair, blockhash: bytes = b"") -> Outcome:
-        wire = self.wire(instructions, *more, blockhash=blockhash)
-        self.world.stage.process([wire])
-        return self.outcome(wire)
+        transaction = self.transaction(instructions, *more, blockhash=blockhash)
+        self.world.stage.process([transaction])
+        return self.outcome(transaction)
 
     def nonce(self, lamports: int = RENT) -> Pubkey:
         """A new nonce account, whose authority is the payer."""
@@ -168,29 +170,29 @@ def test_transaction_survives_any_number_of_slots_and_runs_once(balanced: Bank) 
     bank, target = balanced, Keypair().pubkey()
     key = bank.nonce()
     value = bank.value(key)
-    wire = bank.wire([bank.advance(key), bank.pay(target)], blockhash=value)
-    rival = bank.wire([bank.advance(key), bank.pay(target, 2 * SOL)], blockhash=value)
+    transaction = bank.transaction([bank.advance(key), bank.pay(target)], blockhash=value)
+    rival = bank.transaction([bank.advance(key), bank.pay(target, 2 * SOL)], blockhash=value)
     bank.expire()
     # Another process than the one that made the nonce, and both in one batch.
     stage = BankingStage(Ledger(bank.world.ledger.client, bank.world.ledger.keys.name), SvmExecutor())
-    report = stage.process([wire, rival])
+    report = stage.process([transaction, rival])
     assert len(report.committed) == 2
-    assert (bank.outcome(wire).err, bank.outcome(rival).err, bank.outcome(rival).fee) == (None, EXPIRED, 0)
+    assert (bank.outcome(transaction).err, bank.outcome(rival).err, bank.outcome(rival).fee) == (None, EXPIRED, 0)
     assert bank.world.balance(target) == SOL
     assert bank.value(key) == bank.due()
-    assert stage.process([wire]).duplicates == [wire]
+    assert stage.process([transaction]).duplicates == [transaction]
     # Also when the ledger has forgotten its signature.
     bank.expire()
     bank.expire()
     sealer = Sealer(bank.world.ledger, bank.world.blocks)
     while sealer.prune():
         pass
-    assert bank.world.ledger.outcomes([wire.signature]) == [None]
-    stage.process([wire])
-    assert bank.outcome(wire).err == EXPIRED
+    assert bank.world.ledger.outcomes([transaction.signature]) == [None]
+    stage.process([transaction])
+    assert bank.outcome(transaction).err == EXPIRED
     assert bank.world.balance(target) == SOL
     # The nonce is good for the next one.
-    again = bank.wire([bank.advance(key), bank.pay(target)], blockhash=bank.value(key))
+    again = bank.transaction([bank.advance(key), bank.pay(target)], blockhash=bank.value(key))
     stage.process([again])
     assert bank.outcome(again).err is None
 
@@ -208,9 +210,9 @@ def test_failed_transaction_pays_and_advances(balanced: Bank, kind: str) -> None
     key = bank.nonce(RENT + SOL)
     value, before = bank.value(key), bank.world.balance(bank.payer.pubkey())
     bank.expire()
-    wire = bank.wire([bank.advance(key), instruction(bank)], blockhash=value)
-    bank.world.stage.process([wire])
-    assert (bank.outcome(wire).err, bank.outcome(wire).fee) == (error, 5_000)
+    transaction = bank.transaction([bank.advance(key), instruction(bank)], blockhash=value)
+    bank.world.stage.process([transaction])
+    assert (bank.outcome(transaction).err, bank.outcome(transaction).fee) == (error, 5_000)
     assert bank.world.balance(bank.payer.pubkey()) == before - 5_000
     assert (bank.value(key), bank.world.balance(key)) == (bank.due(), RENT + SOL)
     assert bank.authority(key) == bytes(bank.payer.pubkey())
@@ -231,10 +233,13 @@ def test_nonce_account_pays_its_own_fee(balanced: Bank) -> None:
     value = bank.value(key)
     bank.expire()
     failing = transfer(TransferParams(from_pubkey=key, to_pubkey=Keypair().pubkey(), lamports=SOL))
-    wire = verify(bytes(sign([bank.advance(key, key), failing], [account], Hash.from_bytes(value))))
-    bank.world.stage.process([wire])
+    transaction = verify(bytes(sign([bank.advance(key, key), failing], [account], Hash.from_bytes(value))))
+    bank.world.stage.process([transaction])
     # The System program moves nothing out of an account with data.
-    assert (bank.outcome(wire).err, bank.outcome(wire).fee) == ('{"InstructionError":[1,"InvalidArgument"]}', 5_000)
+    assert (bank.outcome(transaction).err, bank.outcome(transaction).fee) == (
+        '{"InstructionError":[1,"InvalidArgument"]}',
+        5_000,
+    )
     assert (bank.value(key), bank.world.balance(key)) == (bank.due(), RENT + SOL - 5_000)
 
 
@@ -262,13 +267,13 @@ def test_what_is_no_valid_nonce_transaction_is_refused(bank: Bank) -> None:
 def test_fresh_nonce_waits_for_the_next_slot(bank: Bank) -> None:
     """Solana drops such a transaction, and its sender sends it again; here it waits in intake instead."""
     key, target = bank.nonce(), Keypair().pubkey()
-    wire = bank.wire([bank.advance(key), bank.pay(target)], blockhash=bank.value(key))
-    report = bank.world.stage.process([wire])
-    assert (report.conflicts, bank.world.ledger.outcomes([wire.signature])) == ([wire], [None])
-    assert bank.world.stage.simulate(wire).result.err == EXPIRED
+    transaction = bank.transaction([bank.advance(key), bank.pay(target)], blockhash=bank.value(key))
+    report = bank.world.stage.process([transaction])
+    assert (report.conflicts, bank.world.ledger.outcomes([transaction.signature])) == ([transaction], [None])
+    assert bank.world.stage.simulate(transaction).result.err == EXPIRED
     bank.world.seal()
-    bank.world.stage.process([wire])
-    assert bank.outcome(wire).err is None
+    bank.world.stage.process([transaction])
+    assert bank.outcome(transaction).err is None
     assert bank.world.balance(target) == SOL
 
 
@@ -277,7 +282,7 @@ def test_advance_by_another_between_reading_and_committing_is_noticed(balanced: 
     key = bank.nonce()
     value = bank.value(key)
     bank.expire()
-    wire = bank.wire([bank.advance(key), bank.pay(target)], blockhash=value)
+    transaction = bank.transaction([bank.advance(key), bank.pay(target)], blockhash=value)
     stage = BankingStage(Ledger(bank.world.ledger.client, bank.world.ledger.keys.name), SvmExecutor())
     original = stage.ledger.commit
     codes: list[str] = []
@@ -290,9 +295,9 @@ def test_advance_by_another_between_reading_and_committing_is_noticed(balanced: 
         return answer
 
     stage.ledger.commit = commit  # type: ignore[method-assign]
-    stage.process([wire])
+    stage.process([transaction])
     assert codes == ["C", "A"]
-    assert bank.outcome(wire).err == EXPIRED
+    assert bank.outcome(transaction).err == EXPIRED
     assert bank.world.balance(target) == 0
 
 
@@ -300,14 +305,14 @@ def test_transaction_held_by_a_closed_gate_for_longer_than_a_blockhash_lives(bal
     bank, target = balanced, Keypair().pubkey()
     intake = Intake(bank.world.ledger)
     key = bank.nonce()
-    held = bank.wire([bank.advance(key), bank.pay(target)], blockhash=bank.value(key))
-    plain = bank.wire([bank.pay(target)])
-    intake.accept([(wire.signature, wire.raw) for wire in (held, plain)])
-    intake.park([(wire.signature, wire.raw) for wire in (held, plain)], 0.0)
+    held = bank.transaction([bank.advance(key), bank.pay(target)], blockhash=bank.value(key))
+    plain = bank.transaction([bank.pay(target)])
+    intake.accept([(transaction.signature, transaction.raw) for transaction in (held, plain)])
+    intake.park([(transaction.signature, transaction.raw) for transaction in (held, plain)], 0.0)
     bank.expire()
     released = intake.sweep(grace=0.0, queue_empty=True, limit=10).released
     assert {verify(raw).signature for raw in released} == {held.signature, plain.signature}
-    processor = Processor(bank.world.stage, intake, Burial(bank.world.ledger))
+    processor = Processor(bank.world.stage, intake, TransactionDeadLetters(bank.world.ledger))
     assert processor.run([verify(raw) for raw in released], enqueued_at=0, isolate=False).committed == 2
     assert (bank.outcome(held).err, bank.outcome(plain).err) == (None, EXPIRED)
     assert bank.world.balance(target) == SOL
@@ -317,9 +322,9 @@ def test_simulation_takes_a_nonce_for_a_blockhash(bank: Bank) -> None:
     key = bank.nonce()
     value = bank.value(key)
     bank.expire()
-    wire = bank.wire([bank.advance(key), bank.pay(Keypair().pubkey())], blockhash=value)
-    stranger = bank.wire([bank.advance(key), bank.pay(Keypair().pubkey())], blockhash=bytes(range(32)))
+    transaction = bank.transaction([bank.advance(key), bank.pay(Keypair().pubkey())], blockhash=value)
+    stranger = bank.transaction([bank.advance(key), bank.pay(Keypair().pubkey())], blockhash=bytes(range(32)))
     for _ in range(2):
-        assert bank.world.stage.simulate(wire).result.err is None
+        assert bank.world.stage.simulate(transaction).result.err is None
         assert bank.world.stage.simulate(stranger).result.err == EXPIRED
     assert bank.value(key) == value

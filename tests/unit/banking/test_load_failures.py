@@ -26,10 +26,13 @@ def world() -> World:
 
 
 def run(world: World, instructions: list[Instruction], payer: Keypair | None = None, *more: Keypair) -> Outcome:
-    wire = verify(bytes(sign(instructions, [payer or world.faucet, *more], world.blockhash())))
-    simulated = world.stage.simulate(wire).result
-    world.stage.process([wire])
-    (found,), (refused,) = world.ledger.outcomes([wire.signature]), world.ledger.refusals([wire.signature])
+    transaction = verify(bytes(sign(instructions, [payer or world.faucet, *more], world.blockhash())))
+    simulated = world.stage.simulate(transaction).result
+    world.stage.process([transaction])
+    (found,), (refused,) = (
+        world.ledger.outcomes([transaction.signature]),
+        world.ledger.refusals([transaction.signature]),
+    )
     if refused is not None:
         # It has no outcome then, and costs nothing.
         assert found is None

@@ -11,8 +11,9 @@ from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
+from banking.execution.batch import BatchReport
 from banking.execution.executor import SvmExecutor
-from banking.execution.stage import BankingStage, BatchReport
+from banking.execution.stage import BankingStage
 from banking.ledger.ledger import Ledger
 from banking.ledger.records import Outcome
 from banking.transaction import verify
@@ -39,9 +40,9 @@ class Shop:
     def send(
         self, stage: BankingStage, instructions: Sequence[Instruction], *signers: Keypair
     ) -> tuple[BatchReport, Outcome | None]:
-        wire = verify(bytes(sign(instructions, [self.owner, *signers], self.world.blockhash())))
-        report = stage.process([wire])
-        return report, self.world.ledger.outcomes([wire.signature])[0]
+        transaction = verify(bytes(sign(instructions, [self.owner, *signers], self.world.blockhash())))
+        report = stage.process([transaction])
+        return report, self.world.ledger.outcomes([transaction.signature])[0]
 
     def run(self, stage: BankingStage, instructions: Sequence[Instruction], *signers: Keypair) -> Outcome:
         _, outcome = self.send(stage, instructions, *signers)
@@ -81,8 +82,8 @@ class Shop:
         return outcome.err or words.pop()
 
     def simulates(self, stage: BankingStage, instruction: Instruction) -> str:
-        wire = verify(bytes(sign([instruction], [self.owner], self.world.blockhash())))
-        result = stage.simulate(wire).result
+        transaction = verify(bytes(sign([instruction], [self.owner], self.world.blockhash())))
+        result = stage.simulate(transaction).result
         words = {line.removeprefix("Program log: ")[:10] for line in result.logs} & {OLD.decode(), NEW.decode()}
         return result.err or (words.pop() if words else "ok")
 
@@ -120,7 +121,7 @@ def test_upgrade_and_call_in_one_batch(shop: Shop) -> None:
         for instruction in (shop.upgrade(program), programs.call(program, shop.owner.pubkey()))
     ]
     shop.mine.process(batch)
-    upgraded, called = shop.world.ledger.outcomes([wire.signature for wire in batch])
+    upgraded, called = shop.world.ledger.outcomes([transaction.signature for transaction in batch])
     assert upgraded is not None
     assert upgraded.err is None
     assert called is not None
@@ -179,8 +180,10 @@ def test_simulation_leaves_no_code_and_sees_every_change(shop: Shop) -> None:
 def test_ledger_without_the_usual_programs_has_none() -> None:
     """What LiteSVM brings along is not there unless the genesis has it."""
     world = new_world(fakeredis.FakeRedis(version=(6, 2)), programs=False)
-    wire = verify(bytes(sign([programs.call(programs.MEMO, world.faucet.pubkey())], [world.faucet], world.blockhash())))
-    world.stage.process([wire])
-    (outcome,) = world.ledger.outcomes([wire.signature])
+    transaction = verify(
+        bytes(sign([programs.call(programs.MEMO, world.faucet.pubkey())], [world.faucet], world.blockhash()))
+    )
+    world.stage.process([transaction])
+    (outcome,) = world.ledger.outcomes([transaction.signature])
     assert outcome is not None
     assert (outcome.err, outcome.fee) == (NOT_FOUND, 5_000)

@@ -16,7 +16,7 @@ from banking.execution.account_access import static_accounts, with_lookups
 from banking.execution.executor import SvmExecutor
 from banking.execution.reserved import RESERVED
 from banking.ledger.records import Outcome
-from banking.transaction import WireTransaction, verify
+from banking.transaction import SignedTransaction, verify
 from tests.ledgers import SOL, World, new_world, sign
 
 TABLES = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
@@ -31,10 +31,10 @@ def world() -> World:
     return new_world(fakeredis.FakeRedis(version=(6, 2)))
 
 
-def outcome(world: World, wire: WireTransaction) -> Outcome:
-    report = world.stage.process([wire])
+def outcome(world: World, transaction: SignedTransaction) -> Outcome:
+    report = world.stage.process([transaction])
     assert not report.broken
-    (found,) = world.ledger.outcomes([wire.signature])
+    (found,) = world.ledger.outcomes([transaction.signature])
     assert found is not None
     return found
 
@@ -76,24 +76,26 @@ def test_looked_up_reserved_keys_are_read_only_too(world: World) -> None:
     addresses = [key for key in KEYS if key != Pubkey.default()][:24]
     filled = (2).to_bytes(4, "little") + len(addresses).to_bytes(8, "little") + b"".join(map(bytes, addresses))
     for data in (made, filled):
-        wire = verify(bytes(sign([Instruction(TABLES, data, metas)], [world.faucet], world.blockhash())))
-        assert outcome(world, wire).err is None
+        transaction = verify(bytes(sign([Instruction(TABLES, data, metas)], [world.faucet], world.blockhash())))
+        assert outcome(world, transaction).err is None
     world.seal()
     known = AddressLookupTableAccount(table, addresses)
     for key in addresses:
         params = TransferParams(from_pubkey=owner, to_pubkey=key, lamports=SOL)
         message = MessageV0.try_compile(owner, [transfer(params)], [known], world.blockhash())
-        wire = verify(bytes(VersionedTransaction(message, [world.faucet])))
-        touched = with_lookups(wire, static_accounts(wire), {bytes(table): world.ledger.account(bytes(table))})
-        assert touched.loaded_writable == (bytes(key),), "what the message says is still told"
-        assert bytes(key) not in touched.writable
-        found = outcome(world, wire)
+        transaction = verify(bytes(VersionedTransaction(message, [world.faucet])))
+        access = with_lookups(
+            transaction, static_accounts(transaction), {bytes(table): world.ledger.account(bytes(table))}
+        )
+        assert access.loaded_writable == (bytes(key),), "what the message says is still told"
+        assert bytes(key) not in access.writable
+        found = outcome(world, transaction)
         assert (found.err, found.fee) == (READONLY, 5_000)
 
 
 def test_batch_with_one_of_them_stays_a_batch(world: World) -> None:
     """One letter used to make the other 63 run one by one."""
-    wires = [world.transfer(world.faucet, Keypair().pubkey(), SOL) for _ in range(3)]
-    wires.insert(1, world.transfer(world.faucet, KEYS[0], SOL))
-    report = world.stage.process(wires)
+    transactions = [world.transfer(world.faucet, Keypair().pubkey(), SOL) for _ in range(3)]
+    transactions.insert(1, world.transfer(world.faucet, KEYS[0], SOL))
+    report = world.stage.process(transactions)
     assert (len(report.committed), report.broken, report.conflicts) == (4, [], [])

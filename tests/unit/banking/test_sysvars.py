@@ -20,8 +20,8 @@ from banking.execution.executor import SvmExecutor
 from banking.execution.stage import BankingStage
 from banking.ledger.ledger import Ledger
 from banking.ledger.records import Outcome
-from banking.restore.ledger_recovery import LedgerKeeper
-from banking.transaction import WireTransaction, verify
+from banking.restore.ledger_recovery import LedgerRecovery
+from banking.transaction import SignedTransaction, verify
 from recovery.archive import ArchiveUnavailable, MemoryArchive
 from tests.ledgers import SOL, World, new_world, sign
 
@@ -48,9 +48,9 @@ def another_stage(world: World) -> BankingStage:
     return BankingStage(Ledger(world.ledger.client, world.ledger.keys.name), SvmExecutor())
 
 
-def outcome(world: World, wire: WireTransaction, stage: BankingStage | None = None) -> Outcome:
-    (stage or world.stage).process([wire])
-    (found,) = world.ledger.outcomes([wire.signature])
+def outcome(world: World, transaction: SignedTransaction, stage: BankingStage | None = None) -> Outcome:
+    (stage or world.stage).process([transaction])
+    (found,) = world.ledger.outcomes([transaction.signature])
     assert found is not None
     return found
 
@@ -128,7 +128,7 @@ def test_restored_ledger_has_the_same_sysvars(world: World) -> None:
     for _ in range(4):
         world.seal()
     world.ledger.client.flushall()
-    LedgerKeeper(world.ledger, world.blocks).ensure()
+    LedgerRecovery(world.ledger, world.blocks).ensure_consistent()
     slot = world.ledger.state().slot
     assert seen(world, another_stage(world)) == expected(world, slot)
 
@@ -138,17 +138,17 @@ def test_checkpoint_with_fewer_hashes_is_completed(world: World, monkeypatch: py
     """As those of older versions, which kept 300."""
     for _ in range(8):
         world.seal()
-    keeper = LedgerKeeper(world.ledger, world.blocks)
+    ledger_recovery = LedgerRecovery(world.ledger, world.blocks)
     with monkeypatch.context() as patch:
         patch.setattr("banking.restore.snapshot.SLOT_HASHES", 3)
         patch.setattr("banking.restore.checkpointing.fill_hashes", lambda *_: None)
-        keeper.create_checkpoint()
+        ledger_recovery.create_checkpoint()
     world.seal()
     if again:
-        keeper.create_checkpoint(full=True)
+        ledger_recovery.create_checkpoint(full=True)
         world.seal()
     world.ledger.client.flushall()
-    keeper.ensure()
+    ledger_recovery.ensure_consistent()
     assert seen(world, another_stage(world)) == expected(world, world.ledger.state().slot)
 
 
@@ -210,10 +210,10 @@ def test_deactivated_lookup_table_lives_512_slots(world: World) -> None:
         params = TransferParams(from_pubkey=owner, to_pubkey=target, lamports=lamports)
         known = AddressLookupTableAccount(table, [target])
         message = MessageV0.try_compile(owner, [transfer(params)], [known], world.blockhash())
-        wire = verify(bytes(VersionedTransaction(message, [world.faucet])))
-        if another_stage(world).process([wire]).refused:
-            return world.ledger.refusals([wire.signature])[0]
-        return outcome(world, wire).err
+        transaction = verify(bytes(VersionedTransaction(message, [world.faucet])))
+        if another_stage(world).process([transaction]).refused:
+            return world.ledger.refusals([transaction.signature])[0]
+        return outcome(world, transaction).err
 
     assert use(SOL) is None
     while world.ledger.state().slot < deactivated + 512:

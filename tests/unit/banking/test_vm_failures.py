@@ -18,11 +18,11 @@ from banking.audit.audit import audit
 from banking.execution.executor import SvmExecutor
 from banking.execution.processor import Processor
 from banking.execution.stage import BankingStage
-from banking.intake.dead_letters import Burial
+from banking.intake.dead_letters import TransactionDeadLetters
 from banking.intake.intake import Intake
 from banking.ledger.ledger import Ledger
 from banking.ledger.records import Outcome
-from banking.transaction import WireTransaction, verify
+from banking.transaction import SignedTransaction, verify
 from tests import programs
 from tests.ledgers import SOL, World, new_world, sign
 
@@ -39,17 +39,17 @@ def world() -> World:
     return new_world(fakeredis.FakeRedis(version=(6, 2)))
 
 
-def outcomes(world: World, wires: list[WireTransaction]) -> list[tuple[str | None, int]]:
-    found = world.ledger.outcomes([wire.signature for wire in wires])
+def outcomes(world: World, transactions: list[SignedTransaction]) -> list[tuple[str | None, int]]:
+    found = world.ledger.outcomes([transaction.signature for transaction in transactions])
     assert None not in found
     return [(one.err, one.fee) for one in found if one]
 
 
-def transfers(world: World, count: int) -> list[WireTransaction]:
+def transfers(world: World, count: int) -> list[SignedTransaction]:
     return [world.transfer(world.faucet, Keypair().pubkey(), SOL) for _ in range(count)]
 
 
-def poison(stage: BankingStage, bad: WireTransaction, error: BaseException, *, times: int = 1_000) -> list[int]:
+def poison(stage: BankingStage, bad: SignedTransaction, error: BaseException, *, times: int = 1_000) -> list[int]:
     """Let the VM fail over `bad`; the list counts its runs."""
     vm: Any = stage._executor._vm
     runs = [0]
@@ -80,24 +80,24 @@ def count_commits(world: World) -> list[int]:
 
 
 def processor(world: World) -> Processor:
-    return Processor(world.stage, Intake(world.ledger), Burial(world.ledger))
+    return Processor(world.stage, Intake(world.ledger), TransactionDeadLetters(world.ledger))
 
 
 def test_panic_is_the_outcome_of_one_and_its_batch_stays_whole(world: World) -> None:
-    wires = transfers(world, 64)
-    runs, sizes = poison(world.stage, wires[20], PanicException("index out of bounds")), count_commits(world)
-    done = processor(world).run(wires, enqueued_at=0, isolate=False)
-    assert (done.committed, done.buried, sizes, runs) == (64, 0, [64], [2])
-    assert outcomes(world, wires) == [(None, FEE)] * 20 + [(FAILED, FEE)] + [(None, FEE)] * 43
+    transactions = transfers(world, 64)
+    runs, sizes = poison(world.stage, transactions[20], PanicException("index out of bounds")), count_commits(world)
+    done = processor(world).run(transactions, enqueued_at=0, isolate=False)
+    assert (done.committed, done.dead, sizes, runs) == (64, 0, [64], [2])
+    assert outcomes(world, transactions) == [(None, FEE)] * 20 + [(FAILED, FEE)] + [(None, FEE)] * 43
     world.seal()
     assert audit(world.ledger, world.blocks).ok
 
 
 def test_panic_that_does_not_come_again_in_a_new_vm_is_no_outcome(world: World) -> None:
-    wires = transfers(world, 3)
-    assert poison(world.stage, wires[1], PanicException("once"), times=1) == [0]
-    world.stage.process(wires)
-    assert outcomes(world, wires) == [(None, FEE)] * 3
+    transactions = transfers(world, 3)
+    assert poison(world.stage, transactions[1], PanicException("once"), times=1) == [0]
+    world.stage.process(transactions)
+    assert outcomes(world, transactions) == [(None, FEE)] * 3
 
 
 def test_panic_over_a_payer_without_money_is_free(world: World) -> None:
@@ -108,7 +108,7 @@ def test_panic_over_a_payer_without_money_is_free(world: World) -> None:
 
 
 def test_lamports_out_of_thin_air_are_never_committed(world: World) -> None:
-    wires = transfers(world, 2)
+    transactions = transfers(world, 2)
     vm: Any = world.stage._executor._vm
     original = vm.changed
 
@@ -117,12 +117,12 @@ def test_lamports_out_of_thin_air_are_never_committed(world: World) -> None:
     def changed(keys: Any, view: Any) -> dict[bytes, bytes]:
         runs[0] += 1
         writes: dict[bytes, bytes] = original(keys, view)
-        target = bytes(wires[0].parsed.message.account_keys[1])
+        target = bytes(transactions[0].parsed.message.account_keys[1])
         return {key: (record[:7] + b"\1" + record[8:] if key == target else record) for key, record in writes.items()}
 
     vm.changed = changed
-    world.stage.process(wires)
-    assert outcomes(world, wires) == [('"UnbalancedTransaction"', FEE), (None, FEE)]
+    world.stage.process(transactions)
+    assert outcomes(world, transactions) == [('"UnbalancedTransaction"', FEE), (None, FEE)]
     assert runs == [3], "it ran once more in a new VM"
     world.seal()
     assert audit(world.ledger, world.blocks).ok
@@ -137,21 +137,21 @@ def test_simulation_survives_a_panic(world: World) -> None:
 
 def test_what_is_no_failure_of_the_vm_goes_on_up_and_leaves_a_new_vm(world: World) -> None:
     """Ctrl-C, or a time limit: the transaction has no outcome, and nothing half-done stays."""
-    wires = transfers(world, 2)
-    poison(world.stage, wires[1], KeyboardInterrupt(), times=1)
+    transactions = transfers(world, 2)
+    poison(world.stage, transactions[1], KeyboardInterrupt(), times=1)
     with pytest.raises(KeyboardInterrupt):
-        world.stage.process(wires)
+        world.stage.process(transactions)
     assert world.stage._executor._vm.held_bytes == 0
-    world.stage.process(wires)
-    assert outcomes(world, wires) == [(None, FEE)] * 2
+    world.stage.process(transactions)
+    assert outcomes(world, transactions) == [(None, FEE)] * 2
 
 
 def test_only_what_cannot_be_run_is_buried(world: World) -> None:
-    wires = transfers(world, 64)
-    poison(world.stage, wires[5], ValueError("not even an outcome"))
+    transactions = transfers(world, 64)
+    poison(world.stage, transactions[5], ValueError("not even an outcome"))
     sizes = count_commits(world)
-    done = processor(world).run(wires, enqueued_at=0, isolate=False)
-    assert (done.committed, done.buried, sizes) == (63, 1, [63])
+    done = processor(world).run(transactions, enqueued_at=0, isolate=False)
+    assert (done.committed, done.dead, sizes) == (63, 1, [63])
 
 
 def test_real_panic_of_the_vm(world: World) -> None:
@@ -160,9 +160,9 @@ def test_real_panic_of_the_vm(world: World) -> None:
     buffer, program = Keypair(), Keypair()
 
     def run(instructions: list[Instruction], *signers: Keypair) -> Outcome:
-        wire = verify(bytes(sign(instructions, [owner, *signers], world.blockhash())))
-        world.stage.process([wire])
-        (found,) = world.ledger.outcomes([wire.signature])
+        transaction = verify(bytes(sign(instructions, [owner, *signers], world.blockhash())))
+        world.stage.process([transaction])
+        (found,) = world.ledger.outcomes([transaction.signature])
         assert found is not None
         return found
 

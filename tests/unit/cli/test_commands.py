@@ -13,7 +13,7 @@ from kombu.exceptions import OperationalError
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
-from banking.intake.dead_letters import Burial
+from banking.intake.dead_letters import TransactionDeadLetters
 from config import queues
 from config.settings import get_settings
 from recovery.dead_letters import DeadLetter
@@ -256,7 +256,7 @@ def dead(shell: Shell, faucet: Keypair) -> str:
     shell("submit", "-", stdin=base64.b64encode(signed(shell, faucet, SOL)).decode())
     shell.enqueue = process
     [raw] = buried
-    assert Burial(shell.ledger).bury(raw[1:65], raw, "ended its worker without a word 3 times", 3)
+    assert TransactionDeadLetters(shell.ledger).add(raw[1:65], raw, "worker died 3 times while running it", 3)
     return base58.b58encode(raw[1:65]).decode()
 
 
@@ -321,7 +321,7 @@ def test_drop(shell: Shell, dead: str) -> None:
 
 
 def test_what_never_was_a_transaction_cannot_be_replayed(shell: Shell, dead: str) -> None:
-    Burial(shell.ledger).bury_foreign(b"malformed-1", b"what is this", "not base64 and not base58")
+    TransactionDeadLetters(shell.ledger).add_foreign(b"malformed-1", b"what is this", "not base64 and not base58")
     result = shell("deadletter", "replay", "malformed-1")
     assert result.exit_code == 1
     assert "drop" in result.stderr
@@ -336,11 +336,11 @@ def test_what_never_was_a_transaction_cannot_be_replayed(shell: Shell, dead: str
 
 def test_a_given_up_task_is_sent_again(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[DeadLetter] = []
-    monkeypatch.setattr("workers.cli.deadletter.send_again", lambda app, letter: sent.append(letter))
+    monkeypatch.setattr("workers.cli.commands.deadletter.send_again", lambda app, letter: sent.append(letter))
     letter = DeadLetter(
         id=b"task-1", kind=queues.SWEEP, payload=b"{}", reason="bug", attempts=1, first_at=1.0, last_at=2.0
     )
-    Burial(shell.ledger).letters.add(letter)
+    TransactionDeadLetters(shell.ledger).letters.add(letter)
     assert shell("deadletter", "replay", "task-1").exit_code == 0
     assert sent == [letter]
     assert shell("deadletter", "list").stdout == "No dead letters.\n"

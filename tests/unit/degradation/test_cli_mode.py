@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recovery.degradation import DegradationManager, DegradationMode, Rule, SharedRules
-from workers.cli.mode import Duration, mode
+from workers.cli.arguments import DurationType
+from workers.cli.commands.mode import mode
 
 
 class Shell:
@@ -112,10 +113,10 @@ def test_without_redis_the_error_is_one_line() -> None:
     ("text", "seconds"), [("30s", 30), ("10m", 600), ("2h", 7200), ("1d", 86400), ("45", 45), ("1.5m", 90)]
 )
 def test_durations(text: str, seconds: float) -> None:
-    assert Duration().convert(text, None, None) == seconds
+    assert DurationType().convert(text, None, None) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "0", "-5s", "10x", "m", "1e3", "99999999d"])
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(click.BadParameter, match="no duration"):
-        Duration().convert(text, None, None)
+        DurationType().convert(text, None, None)

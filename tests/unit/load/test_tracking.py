@@ -7,8 +7,8 @@ import pytest
 import redis
 from solders.keypair import Keypair
 
-from banking.intake.dead_letters import Burial
-from banking.transaction import WireTransaction
+from banking.intake.dead_letters import TransactionDeadLetters
+from banking.transaction import SignedTransaction
 from recovery.clock import ManualClock
 from tests.ledgers import SOL, World, new_world
 from workers.loadgen import tracking
@@ -22,19 +22,19 @@ def world() -> World:
     return new_world(client)
 
 
-def wires(world: World, count: int) -> list[WireTransaction]:
+def transactions(world: World, count: int) -> list[SignedTransaction]:
     return [world.transfer(world.faucet, Keypair().pubkey(), SOL + number) for number in range(count)]
 
 
-def watch(tracker: OutcomeTracker, some: list[WireTransaction]) -> None:
-    for tag, wire in enumerate(some):
-        tracker.add(str(wire.parsed.signatures[0]), tag)
+def watch(tracker: OutcomeTracker, some: list[SignedTransaction]) -> None:
+    for tag, transaction in enumerate(some):
+        tracker.add(str(transaction.parsed.signatures[0]), tag)
 
 
 def test_outcomes_are_told_once_with_their_tags(world: World) -> None:
     clock = ManualClock()
     tracker = OutcomeTracker(world.ledger, clock=clock)
-    some = wires(world, 5)
+    some = transactions(world, 5)
     watch(tracker, some)
     world.stage.process([some[1], some[3]])
     clock.advance(0.5)
@@ -50,7 +50,7 @@ def test_outcomes_are_told_once_with_their_tags(world: World) -> None:
 def test_more_than_a_window_is_told_in_one_go(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracking, "_WINDOW", 3)
     tracker = OutcomeTracker(world.ledger)
-    some = wires(world, 8)
+    some = transactions(world, 8)
     watch(tracker, some)
     world.stage.process(some)
     assert {one.tag for one in tracker.poll()} == set(range(8))
@@ -59,7 +59,7 @@ def test_more_than_a_window_is_told_in_one_go(world: World, monkeypatch: pytest.
 def test_a_stuck_one_in_front_does_not_hide_those_behind(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracking, "_WINDOW", 3)
     tracker = OutcomeTracker(world.ledger)
-    some = wires(world, 8)
+    some = transactions(world, 8)
     watch(tracker, some)
     world.stage.process(some[1:])
     told = {one.tag for _ in range(8) for one in tracker.poll()}
@@ -69,9 +69,9 @@ def test_a_stuck_one_in_front_does_not_hide_those_behind(world: World, monkeypat
 def test_dead_letters_are_found_once_nothing_moves(world: World) -> None:
     clock = ManualClock()
     tracker = OutcomeTracker(world.ledger, clock=clock)
-    [wire] = wires(world, 1)
-    watch(tracker, [wire])
-    Burial(world.ledger).bury(wire.signature, wire.raw, "killed its worker", 3)
+    [transaction] = transactions(world, 1)
+    watch(tracker, [transaction])
+    TransactionDeadLetters(world.ledger).add(transaction.signature, transaction.raw, "killed its worker", 3)
     assert tracker.poll() == []
     clock.advance(5)
     assert tracker.stalled == 5

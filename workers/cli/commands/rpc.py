@@ -8,9 +8,10 @@ from config.logs import configure_process
 from config.settings import get_settings, override_environment
 from workers.cli.arguments import cors_origins
 from workers.cli.base import StartingCommand
+from workers.cli.root import trunkline
 
 
-@click.command(cls=StartingCommand)
+@trunkline.command(cls=StartingCommand)
 @click.option("--host", help="Address to listen on [TRUNKLINE_RPC_HOST; default 127.0.0.1].")
 @click.option("--port", type=click.IntRange(1, 65534), help="HTTP port; websockets get the next one [default: 8899].")
 @cors_origins

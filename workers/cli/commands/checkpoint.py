@@ -9,17 +9,17 @@ from typing import Any
 import click
 import msgspec
 
-from banking.from_settings import open_keeper, read_keeper
+from banking.from_settings import open_recovery, read_recovery
 from config.settings import get_settings
 from recovery.checkpoints import Manifest, UnknownCheckpoint
 from recovery.checkpoints.facade import Checkpoint
-from workers.cli.base import Group
 from workers.cli.errors import CommandFailed
+from workers.cli.root import trunkline
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="For scripts.")
 
 
-@click.group(cls=Group)
+@trunkline.group()
 def checkpoint() -> None:
     """Make, list, show, verify and restore checkpoints."""
 
@@ -29,7 +29,7 @@ def checkpoint() -> None:
 @_JSON
 def create(full: bool, as_json: bool) -> None:
     """Write a checkpoint of the newest archived block; nothing is paused."""
-    made = open_keeper(get_settings()).create_checkpoint(full=full)
+    made = open_recovery(get_settings()).create_checkpoint(full=full)
     _show(_facts(made), as_json)
 
 
@@ -37,7 +37,7 @@ def create(full: bool, as_json: bool) -> None:
 @_JSON
 def list_all(as_json: bool) -> None:
     """List checkpoints, oldest first; only their manifests are verified."""
-    found = Checkpoint(read_keeper(get_settings()).store, {}).list_checkpoints()
+    found = Checkpoint(read_recovery(get_settings()).store, {}).list_checkpoints()
     rows = [
         _facts(one.manifest) if one.manifest else {"id": one.checkpoint_id, "problem": one.problem} for one in found
     ]
@@ -55,7 +55,7 @@ def list_all(as_json: bool) -> None:
 @_JSON
 def show(checkpoint_id: str, as_json: bool) -> None:
     """Show one checkpoint's manifest."""
-    manifest = read_keeper(get_settings()).store.manifest(checkpoint_id)
+    manifest = read_recovery(get_settings()).store.manifest(checkpoint_id)
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(manifest), indent=2))
     else:
@@ -69,7 +69,7 @@ def show(checkpoint_id: str, as_json: bool) -> None:
 @_JSON
 def verify(checkpoint_id: str | None, every: bool, set_aside: bool, as_json: bool) -> None:
     """Read and check every byte of a checkpoint and its bases; exit code 1 when one is bad."""
-    store = (open_keeper if set_aside else read_keeper)(get_settings()).store
+    store = (open_recovery if set_aside else read_recovery)(get_settings()).store
     if (checkpoint_id is None) != every:
         raise click.UsageError("Give an ID or --all.")
     reports = [store.verify(one) for one in ([checkpoint_id] if checkpoint_id else store.ids())]
@@ -98,13 +98,13 @@ def restore(checkpoint_id: str, yes: bool) -> None:
     The ledger comes out as it was at its newest block; transactions that were not final run again. Workers wait
     meanwhile.
     """
-    keeper = open_keeper(get_settings())
-    if not keeper.store.exists(checkpoint_id):
+    ledger_recovery = open_recovery(get_settings())
+    if not ledger_recovery.store.exists(checkpoint_id):
         raise UnknownCheckpoint(f"there is no checkpoint {checkpoint_id}")
     if not yes:
         click.confirm("The ledger is not served while it is loaded. Go on?", abort=True)
-    keeper.restore_from(checkpoint_id)
-    state = keeper.ledger.state()
+    ledger_recovery.restore_from(checkpoint_id)
+    state = ledger_recovery.ledger.state()
     click.echo(f"Restored: epoch {state.epoch}, final up to slot {state.finalized}.")
 
 

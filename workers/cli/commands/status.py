@@ -17,17 +17,17 @@ from config.addresses import masked
 from config.errors import ConfigurationError
 from config.instance import read_instance
 from config.settings import get_settings
-from workers.cli.base import Command
 from workers.cli.connection import open_board, open_ledger
 from workers.cli.errors import CommandFailed
 from workers.cli.readiness import Readiness
+from workers.cli.root import trunkline
 
 _POLL_SECONDS = 0.2
 _UNSEALABLE = "; the closed slot is larger than a block: a worker restores the ledger, its transactions run again"
 _FULL = ", FULL: nothing is accepted; `trunkline deadletter replay` or `drop` some"
 
 
-@click.command(cls=Command)
+@trunkline.command()
 @click.option("--json", "as_json", is_flag=True, help="For scripts; URLs then carry their passwords.")
 @click.option(
     "--wait",

@@ -18,7 +18,7 @@ from rpc.ledger_access.follower import Followed
 from rpc.websocket.subscription import NOTIFICATIONS, Subscription
 
 _encoder = msgspec.json.Encoder()
-#: What is told of an account that is gone, as Agave does.
+#: The record sent for an account that is gone, as Agave does.
 _GONE = pack_account(Account(lamports=0, data=b"", owner=Pubkey.default(), executable=False))
 
 
@@ -71,15 +71,15 @@ class AccountPayloads:
 AccountEncodingKey = tuple[str, Any]
 
 
-def logs_payload(one: Followed) -> str:
+def logs_payload(followed: Followed) -> str:
     """The payload for log subscriptions."""
-    outcome = one.entry.outcome
+    outcome = followed.entry.outcome
     value = {
-        "signature": str(Signature.from_bytes(one.entry.signature)),
+        "signature": str(Signature.from_bytes(followed.entry.signature)),
         "err": error_value(outcome.err),
         "logs": outcome.logs,
     }
-    return payload(in_slot(one.entry.slot, value))
+    return payload(in_slot(followed.entry.slot, value))
 
 
 def signature_payload(slot: int, err: str | None) -> str:

@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 from solders.keypair import Keypair
 
-from workers.cli.base import Command
 from workers.cli.errors import CommandFailed
+from workers.cli.root import trunkline
 from workers.keypairs import write_keypair
 
 
-@click.command(cls=Command)
+@trunkline.command()
 @click.option(
     "--outfile",
     "-o",

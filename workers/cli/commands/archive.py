@@ -13,16 +13,16 @@ import click
 import oracle
 from banking.blocks.store import BlockStore, ledger_folder
 from banking.errors import BadBlock
-from banking.from_settings import read_blocks, read_keeper
-from banking.restore.ledger_recovery import LedgerKeeper
+from banking.from_settings import read_blocks, read_recovery
+from banking.restore.ledger_recovery import LedgerRecovery
 from config.settings import get_settings
 from oracle import BadArchive, OracleError, Report
 from recovery.archive import MAX_OBJECT_BYTES, NotFound
-from workers.cli.base import Group
 from workers.cli.errors import CommandFailed
+from workers.cli.root import trunkline
 
 
-@click.group(cls=Group)
+@trunkline.group()
 def archive() -> None:
     """Look after the archive."""
 
@@ -31,7 +31,7 @@ def archive() -> None:
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def verify(as_json: bool) -> None:
     """Read and check every block and checkpoint of the ledger; exit code 1 when something is bad."""
-    facts = gather(read_keeper(get_settings()))
+    facts = gather(read_recovery(get_settings()))
     if as_json:
         click.echo(json.dumps(facts, indent=2))
     else:
@@ -98,14 +98,14 @@ class LedgerObjects:
             raise BadArchive(f"{name} is missing") from None
 
 
-def gather(keeper: LedgerKeeper) -> dict[str, Any]:
+def gather(ledger_recovery: LedgerRecovery) -> dict[str, Any]:
     """What there is, and what is wrong with it. Raises ArchiveReadError."""
     problems: list[str] = []
-    slots = list(keeper.blocks.slots())
-    good = _walk(keeper.blocks, slots, problems)
-    ids = keeper.store.ids()
+    slots = list(ledger_recovery.blocks.slots())
+    good = _walk(ledger_recovery.blocks, slots, problems)
+    ids = ledger_recovery.store.ids()
     for checkpoint_id in ids:
-        report = keeper.store.verify(checkpoint_id)
+        report = ledger_recovery.store.verify(checkpoint_id)
         if not report.ok:
             problems.append(f"checkpoint {checkpoint_id}: {report.explain()}")
     return {

@@ -10,11 +10,12 @@ from config.addresses import masked
 from config.logs import configure_command
 from config.settings import get_settings, override_environment
 from workers.cli.base import StartingCommand
+from workers.cli.root import trunkline
 
 _SLOW = 15.0
 
 
-@click.command(cls=StartingCommand)
+@trunkline.command(cls=StartingCommand)
 @click.argument("redis_url", metavar="REDIS_URL")
 @click.option("--broker", metavar="URL", help="The broker, when it is another server than the ledger's Redis.")
 @click.option("--ledger", metavar="NAME", help="The ledger [main].")

@@ -9,7 +9,7 @@ from recovery.scripts import Argument
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CommitRequest:
     """One transaction for the commit script; see `lua/commit.lua` for the fields."""
 
     signature: bytes
@@ -30,7 +30,7 @@ class Entry:
     nonce: bool = False
 
 
-def commit_arguments(entries: Sequence[Entry], versions: Mapping[bytes, bytes]) -> list[Argument]:
+def commit_arguments(entries: Sequence[CommitRequest], versions: Mapping[bytes, bytes]) -> list[Argument]:
     """The arguments behind the fixed ones; see `lua/commit.lua`."""
     index: dict[bytes, int] = {}
     hashes: dict[bytes, int] = {}

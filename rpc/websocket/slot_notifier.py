@@ -1,4 +1,4 @@
-"""News of slots, roots and blocks."""
+"""Notifications of slots, roots and blocks."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from rpc.jsonrpc.errors import RpcError, invalid_request
 from rpc.ledger_access.blocks import ChainBlock
 from rpc.ledger_access.chain import Tip
 from rpc.ledger_access.follower import Followed
-from rpc.websocket.notify import in_slot, payload, post
+from rpc.websocket.payloads import in_slot, payload, post
 from rpc.websocket.subscription import Subscription
-from rpc.websocket.table import Table
+from rpc.websocket.subscription_table import SubscriptionTable
 
-_MOST_COUNTED = 64
-#: After a pause only the newest slots are told one by one.
-_MOST_TOLD = 64
+_MAX_COUNTED = 64
+#: After a pause only the newest slots are notified one by one.
+_MAX_NOTIFIED = 64
 
 
 @dataclass(slots=True)
@@ -31,10 +31,10 @@ class _Counts:
     failed: int = 0
 
 
-class SlotNews:
-    """Tells slot, root, slotsUpdates and block subscriptions how the chain moved on."""
+class SlotNotifier:
+    """Notifies slot, root, slotsUpdates and block subscriptions of the progress of the chain."""
 
-    def __init__(self, ledger: LedgerAccess, table: Table, *, clock: Clock, answer_limit: int) -> None:
+    def __init__(self, ledger: LedgerAccess, table: SubscriptionTable, *, clock: Clock, answer_limit: int) -> None:
         self._ledger = ledger
         self._clock = clock
         self._answer_limit = answer_limit
@@ -43,44 +43,44 @@ class SlotNews:
 
     def count(self, entries: list[Followed]) -> None:
         """Note what happened in the slots."""
-        for one in entries:
-            counts = self._counts.setdefault(one.entry.slot, _Counts())
-            if one.entry.outcome.ok:
+        for followed in entries:
+            counts = self._counts.setdefault(followed.entry.slot, _Counts())
+            if followed.entry.outcome.ok:
                 counts.succeeded += 1
             else:
                 counts.failed += 1
-        while len(self._counts) > _MOST_COUNTED:
+        while len(self._counts) > _MAX_COUNTED:
             self._counts.popitem(last=False)
 
-    async def tell(self, old: Tip | None, tip: Tip) -> None:
-        """Tell what changed from `old` to `tip`."""
+    async def notify(self, old: Tip | None, tip: Tip) -> None:
+        """Notify of what changed from `old` to `tip`."""
         if old is None or old.epoch != tip.epoch:
             return
-        self._tell_slots(max(old.slot, tip.slot - _MOST_TOLD) + 1, tip)
-        first = max(old.finalized, tip.finalized - _MOST_TOLD) + 1
-        self._tell_roots(first, tip)
+        self._notify_slots(max(old.slot, tip.slot - _MAX_NOTIFIED) + 1, tip)
+        first = max(old.finalized, tip.finalized - _MAX_NOTIFIED) + 1
+        self._notify_roots(first, tip)
         if self._table.any("block"):
             for slot in range(first, tip.finalized + 1):
-                await self._tell_block(slot)
+                await self._notify_block(slot)
 
-    def _tell_slots(self, first: int, tip: Tip) -> None:
+    def _notify_slots(self, first: int, tip: Tip) -> None:
         slots = self._table.find("slot")
         updates = self._table.find("slotsUpdates")
         for slot in range(first, tip.slot + 1) if slots or updates else ():
             text = payload({"parent": slot - 1, "root": tip.finalized, "slot": slot})
-            for one in slots:
-                post(one, text)
+            for subscription in slots:
+                post(subscription, text)
             if updates:
                 self._update(updates, slot - 1, "completed")
                 self._update(updates, slot - 1, "frozen", stats=self._stats(slot - 1))
                 self._update(updates, slot, "createdBank", parent=slot - 1)
 
-    def _tell_roots(self, first: int, tip: Tip) -> None:
+    def _notify_roots(self, first: int, tip: Tip) -> None:
         roots = self._table.find("root")
         updates = self._table.find("slotsUpdates")
         for slot in range(first, tip.finalized + 1) if roots or updates else ():
-            for one in roots:
-                post(one, str(slot))
+            for subscription in roots:
+                post(subscription, str(slot))
             if updates:
                 self._update(updates, slot, "optimisticConfirmation")
                 self._update(updates, slot, "root")
@@ -88,8 +88,8 @@ class SlotNews:
     def _update(self, subscribed: list[Subscription], slot: int, kind: str, **more: Any) -> None:
         timestamp = int(self._clock.time() * 1000)
         text = payload({"slot": slot, "timestamp": timestamp, "type": kind, **more})
-        for one in subscribed:
-            post(one, text)
+        for subscription in subscribed:
+            post(subscription, text)
 
     def _stats(self, slot: int) -> dict[str, int]:
         counts = self._counts.get(slot, _Counts())
@@ -101,20 +101,20 @@ class SlotNews:
             "maxTransactionsPerEntry": min(1, entries),
         }
 
-    async def _tell_block(self, slot: int) -> None:
+    async def _notify_block(self, slot: int) -> None:
         try:
             block = await self._ledger.blocks.read(slot)
         except RpcError:
             block = None
-        for one in list(self._table.all("block")):
+        for subscription in list(self._table.all("block")):
             if block is not None:
-                await self._tell_block_to(one, block)
+                await self._notify_block_subscriber(subscription, block)
 
-    async def _tell_block_to(self, one: Subscription, block: ChainBlock) -> None:
-        shape = one.block
+    async def _notify_block_subscriber(self, subscription: Subscription, block: ChainBlock) -> None:
+        shape = subscription.block
         assert shape is not None
-        wanted = block if not one.topic else _mentioning(block, one.topic)
-        if one.topic and not wanted.entries:
+        wanted = block if not subscription.topic else _mentioning(block, subscription.topic)
+        if subscription.topic and not wanted.entries:
             return
         value: dict[str, Any] = {"slot": block.slot, "err": None, "block": None}
         try:
@@ -122,7 +122,7 @@ class SlotNews:
             value["block"] = encode_block(wanted, shape, decimals, self._bounded())
         except RpcError as error:
             value["err"] = error.message
-        post(one, payload(in_slot(block.slot, value)))
+        post(subscription, payload(in_slot(block.slot, value)))
 
     def _bounded(self) -> Callable[[int], None]:
         """Refuses a block whose notification would be larger than an answer may be."""

@@ -11,13 +11,13 @@ from banking.audit.audit import AuditReport, Check
 from banking.audit.audit import audit as audit_ledger
 from banking.from_settings import read_blocks
 from config.settings import get_settings
-from workers.cli.archive import replay_archive
-from workers.cli.base import Command
+from workers.cli.commands.archive import replay_archive
 from workers.cli.connection import open_ledger
 from workers.cli.errors import CommandFailed
+from workers.cli.root import trunkline
 
 
-@click.command(cls=Command)
+@trunkline.command()
 @click.option("--replay", is_flag=True, help="Also execute the archive again (I9); see `archive replay --check`.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def audit(replay: bool, as_json: bool) -> None:

@@ -5,10 +5,7 @@ The parent command puts a function that makes the DegradationManager into `ctx.o
 
 from __future__ import annotations
 
-import getpass
 import json
-import re
-import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -17,31 +14,16 @@ import click
 
 from recovery.degradation import SYSTEM, DegradationManager, DegradationMode, OperationType
 from recovery.degradation.status import EntryStatus
+from workers.cli.arguments import DURATION
 from workers.cli.base import Group
 from workers.cli.errors import OURS
+from workers.cli.operator import current_operator
+from workers.cli.root import trunkline
 
 ManagerFactory = Callable[[], DegradationManager]
 
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
 
-
-class Duration(click.ParamType[float]):
-    """Seconds from text such as 30s, 10m, 2h, 1d or 45."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        found = _DURATION.fullmatch(str(value).strip().lower())
-        seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
-        if not 0.001 <= seconds <= 1e9:
-            self.fail(f"{value!r} is no duration; write it like 30s, 10m, 2h or 1d.", param, ctx)
-        return seconds
-
-
-class _Group(Group):
+class ModeGroup(Group):
     """Errors meant for people become one line and exit code 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -58,7 +40,7 @@ _ACTOR = click.option("--actor", default=None, help="Who; you on this machine by
 _ONLY = click.option("--operation", type=_OPERATION, help="Only this operation type of the component.")
 
 
-@click.group(name="mode", cls=_Group)
+@trunkline.group(cls=ModeGroup)
 def mode() -> None:
     """Degradation modes: what may run now. The component "system" stands for all."""
 
@@ -74,12 +56,15 @@ def list_modes(make: ManagerFactory, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(status, indent=2))
         return
-    rows = [(SYSTEM, status["system"]), *((name, each["mode"]) for name, each in status["components"].items())]
-    for name, each_mode in rows:
-        click.echo(f"{name:<24} {each_mode}")
+    rows = [
+        (SYSTEM, status["system"]),
+        *((name, component["mode"]) for name, component in status["components"].items()),
+    ]
+    for name, shown_mode in rows:
+        click.echo(f"{name:<24} {shown_mode}")
     for name, component in status["components"].items():
-        for operation, each_mode in component["operations"].items():
-            click.echo(f"{name + '/' + operation:<24} {each_mode}")
+        for operation, shown_mode in component["operations"].items():
+            click.echo(f"{name + '/' + operation:<24} {shown_mode}")
     for entry in status["entries"]:
         if entry["mode"] != DegradationMode.NORMAL.name:
             click.echo(_entry_line(entry))
@@ -88,7 +73,7 @@ def list_modes(make: ManagerFactory, as_json: bool) -> None:
 @mode.command(name="set")
 @click.argument("component")
 @click.argument("wanted", metavar="MODE", type=_MODE)
-@click.option("--for", "for_", type=Duration(), help="End by itself after this time, like 10m; else `mode clear`.")
+@click.option("--for", "duration", type=DURATION, help="End by itself after this time, like 10m; else `mode clear`.")
 @click.option("--dry-run", is_flag=True, help="Only show which operations would be refused.")
 @_ONLY
 @_REASON
@@ -99,7 +84,7 @@ def set_mode(
     component: str,
     wanted: str,
     *,
-    for_: float | None,
+    duration: float | None,
     dry_run: bool,
     operation: str | None,
     reason: str,
@@ -113,9 +98,9 @@ def set_mode(
     if not reason:
         raise click.UsageError('Say why with --reason "...": it is kept in the history.')
     ruling = manager.set_component_mode(
-        component, wanted, operation=operation, actor=actor or _me(), reason=reason, for_=for_
+        component, wanted, operation=operation, actor=actor or current_operator(), reason=reason, for_=duration
     )
-    until = "until cleared" if for_ is None else f"for {for_:g} s"
+    until = "until cleared" if duration is None else f"for {duration:g} s"
     click.echo(f"{_scope(component, operation)} is set to {wanted} {until}.")
     if ruling.name != wanted:
         why = manager.explain(component, operation or OperationType.WRITE)
@@ -136,16 +121,16 @@ def clear(
     if rules and operation:
         raise click.UsageError("--rules is for the whole component; leave --operation out.")
     manager = make()
-    who = actor or _me()
+    who = actor or current_operator()
     scope = _scope(component, operation)
     if rules:
         count = manager.reset_rules(component, actor=who, reason=reason)
-        told = f"{count} rule{'' if count == 1 else 's'} of {scope} begin{'s' if count == 1 else ''} anew"
+        result = f"{count} rule{'' if count == 1 else 's'} of {scope} begin{'s' if count == 1 else ''} anew"
     elif manager.clear(component, operation=operation, actor=who, reason=reason):
-        told = f"The override of {scope} is gone"
+        result = f"The override of {scope} is gone"
     else:
         raise click.ClickException(f"{scope} has no override; see `trunkline mode list`.")
-    click.echo(f"{told}; it is {manager.get_component_mode(component, operation).name}.")
+    click.echo(f"{result}; it is {manager.get_component_mode(component, operation).name}.")
 
 
 @mode.command()
@@ -194,7 +179,3 @@ def _entry_line(entry: EntryStatus) -> str:
 
 def _scope(component: str, operation: str | None) -> str:
     return f"{component}/{operation}" if operation else component
-
-
-def _me() -> str:
-    return f"{getpass.getuser()}@{socket.gethostname()}"

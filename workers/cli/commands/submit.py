@@ -13,12 +13,12 @@ from typing import BinaryIO
 
 import click
 
-from banking.intake.intake import MOST_AT_ONCE
+from banking.intake.intake import MAX_AT_ONCE
 from tasks.receipts import Receipt, Verdict
 from tasks.submission import Submitter
-from workers.cli.base import Command
 from workers.cli.connection import open_ledger, open_submitter
 from workers.cli.errors import CommandFailed
+from workers.cli.root import trunkline
 from workers.loadgen.lines import transaction_lines
 from workers.loadgen.tracking import OutcomeTracker, Resolved
 
@@ -39,7 +39,7 @@ class Tally:
     dead: int = 0
 
 
-@click.command(cls=Command)
+@trunkline.command()
 @click.argument("file", type=click.File("rb"))
 @click.option("--wait", is_flag=True, help="Wait for the outcomes.")
 @click.option(
@@ -60,7 +60,7 @@ def submit(file: BinaryIO, wait: bool, timeout: float) -> None:
     work = _Submission(open_submitter(ledger), OutcomeTracker(ledger) if wait else None, timeout)
     with _progress(file) as show:
         lines = transaction_lines(file)
-        while chunk := list(islice(lines, MOST_AT_ONCE)):
+        while chunk := list(islice(lines, MAX_AT_ONCE)):
             work.send(chunk)
             show(work.tally)
         work.finish(lambda: show(work.tally))

@@ -13,7 +13,7 @@ from banking.admin.fork import fork_ledger
 from banking.admin.ledger_export import export_ledger, import_ledger
 from banking.blocks.store import BlockStore, ledger_folder
 from banking.errors import LedgerMissing, LedgerRestoring
-from banking.from_settings import open_blocks, open_keeper, read_blocks
+from banking.from_settings import open_blocks, open_recovery, read_blocks
 from banking.ledger.connections import ledger_client
 from banking.ledger.keys import LedgerKeys
 from banking.ledger.ledger import Ledger
@@ -21,9 +21,9 @@ from banking.restore.checkpointing import checkpoint_store
 from config.settings import get_settings
 from recovery.archive.names import unfold_segment
 from recovery.errors import ConfigurationError
-from workers.cli.base import Group
 from workers.cli.connection import open_board
 from workers.cli.errors import CommandFailed
+from workers.cli.root import trunkline
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="For scripts.")
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -35,7 +35,7 @@ def _check_name(_context: click.Context, _option: click.Parameter, name: str) ->
     return name
 
 
-@click.group(cls=Group)
+@trunkline.group()
 def ledger() -> None:
     """List, fork, export, import and drop ledgers."""
 
@@ -90,9 +90,9 @@ def fork(name: str, new: str, at: int | None, as_json: bool) -> None:
     settings = get_settings()
     _refuse_existing(new)
     made = fork_ledger(open_blocks(settings, ledger=name), open_blocks(settings, ledger=new), at=at)
-    keeper = open_keeper(settings, ledger=new)
-    keeper.ensure()
-    facts = {"name": new, "ledger_id": made, "from": name, "slot": keeper.ledger.state().slot}
+    ledger_recovery = open_recovery(settings, ledger=new)
+    ledger_recovery.ensure_consistent()
+    facts = {"name": new, "ledger_id": made, "from": name, "slot": ledger_recovery.ledger.state().slot}
     click.echo(json.dumps(facts, indent=2) if as_json else f"Ledger {new!r} made from {name!r} (id {made}).")
 
 
@@ -127,9 +127,9 @@ def import_file(file: Any, name: str, max_bytes: int, as_json: bool) -> None:
     settings = get_settings()
     _refuse_existing(name)
     count = import_ledger(open_blocks(settings, ledger=name), file, most_bytes=max_bytes)
-    keeper = open_keeper(settings, ledger=name)
-    keeper.ensure()
-    facts = {"name": name, "objects": count, "slot": keeper.ledger.state().slot}
+    ledger_recovery = open_recovery(settings, ledger=name)
+    ledger_recovery.ensure_consistent()
+    facts = {"name": name, "objects": count, "slot": ledger_recovery.ledger.state().slot}
     click.echo(json.dumps(facts, indent=2) if as_json else f"Ledger {name!r} taken in: {count} objects.")
 
 

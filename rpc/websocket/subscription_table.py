@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from rpc.websocket.subscription import Subscription
 
 
-class Table:
+class SubscriptionTable:
     """All open subscriptions by kind and topic."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Table:
             return []
         if settled is None:
             return list(group.values())
-        return [one for one in group.values() if one.commitment.settled is settled]
+        return [subscription for subscription in group.values() if subscription.commitment.settled is settled]
 
     def all(self, kind: str) -> Iterable[Subscription]:
-        return [one for group in self._by.get(kind, {}).values() for one in group.values()]
+        return [subscription for group in self._by.get(kind, {}).values() for subscription in group.values()]

@@ -11,20 +11,20 @@ import base58
 import click
 from kombu.exceptions import OperationalError
 
-from banking.intake.dead_letters import TRANSACTION, Burial, Revival
+from banking.intake.dead_letters import TRANSACTION, ReplayOutcome, TransactionDeadLetters
 from config.app import app
 from recovery.dead_letters import DeadLetter, DeadLetters
 from recovery.task.dead_letters import send_again
 from tasks.enqueue import enqueue
-from workers.cli.base import Group
 from workers.cli.connection import open_ledger
 from workers.cli.errors import CommandFailed
+from workers.cli.root import trunkline
 
 _PAGE = 500
 _SIGNATURE_BYTES = 64
 
 
-@click.group(cls=Group)
+@trunkline.group()
 def deadletter() -> None:
     """Look at the dead letters, run them again, or drop them."""
 
@@ -64,17 +64,17 @@ def replay(id: str | None, everything: bool) -> None:
     """Run a dead letter again, with all its attempts."""
     if (id is None) != everything:
         raise click.UsageError("Say which: an ID, or --all.")
-    burial = Burial(open_ledger())
+    dead_letters = TransactionDeadLetters(open_ledger())
     if id is not None:
-        letter = burial.letters.get(_key(id))
+        letter = dead_letters.letters.get(_key(id))
         if letter is None:
             raise _absent(id)
-        click.echo(_replay(burial, letter))
+        click.echo(_replay(dead_letters, letter))
         return
     refused = 0
-    for letter in _all(burial.letters):
+    for letter in _all(dead_letters.letters):
         try:
-            click.echo(_replay(burial, letter))
+            click.echo(_replay(dead_letters, letter))
         except _NotReplayable as error:
             click.echo(str(error), err=True)
             refused += 1
@@ -86,9 +86,9 @@ def replay(id: str | None, everything: bool) -> None:
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 def drop(ids: tuple[str, ...]) -> None:
     """Forget dead letters for good."""
-    burial = Burial(open_ledger())
+    dead_letters = TransactionDeadLetters(open_ledger())
     for id in ids:
-        if not burial.drop(_key(id)):
+        if not dead_letters.drop(_key(id)):
             raise _absent(id)
         click.echo(f"Dropped {id}.")
 
@@ -97,30 +97,30 @@ class _NotReplayable(CommandFailed):
     """The letter holds nothing that could run."""
 
 
-def _replay(burial: Burial, letter: DeadLetter) -> str:
+def _replay(dead_letters: TransactionDeadLetters, letter: DeadLetter) -> str:
     if letter.kind == TRANSACTION:
-        return _revive(burial, letter)
+        return _replay_transaction(dead_letters, letter)
     if letter.kind not in _tasks():
         raise _NotReplayable(
             f"{_name(letter.id)} is {letter.kind!r}, nothing that could run again; `trunkline deadletter drop` it."
         )
     sent: Callable[[DeadLetter], str] = lambda found: send_again(app, found)  # noqa: E731 - typed for replay
-    if not burial.letters.replay(letter.id, sent):
+    if not dead_letters.letters.replay(letter.id, sent):
         raise _absent(_name(letter.id))
     return f"Sent {letter.kind} {_name(letter.id)} again."
 
 
-def _revive(burial: Burial, letter: DeadLetter) -> str:
-    revived = burial.revive(letter)
-    match revived.revival:
-        case Revival.GONE:
+def _replay_transaction(dead_letters: TransactionDeadLetters, letter: DeadLetter) -> str:
+    replayed = dead_letters.replay(letter)
+    match replayed.outcome:
+        case ReplayOutcome.GONE:
             raise _absent(_name(letter.id))
-        case Revival.RESOLVED:
+        case ReplayOutcome.RESOLVED:
             return f"{_name(letter.id)} has its outcome already; the letter is dropped."
-        case Revival.REVIVED:
+        case ReplayOutcome.REPLAYED:
             # From here on the sweeper would bring it as well; one by one, for it may kill its worker again.
             try:
-                enqueue(app, [letter.payload], batch_size=1, enqueued_at=revived.at, isolate=True)
+                enqueue(app, [letter.payload], batch_size=1, enqueued_at=replayed.at, isolate=True)
             except OperationalError as error:
                 click.echo(f"The broker does not answer ({error}); the sweeper will enqueue it.", err=True)
             return f"{_name(letter.id)} is back in intake."
@@ -134,7 +134,7 @@ def _tasks() -> set[str]:
 
 
 def _letters() -> DeadLetters:
-    return Burial(open_ledger()).letters
+    return TransactionDeadLetters(open_ledger()).letters
 
 
 def _all(letters: DeadLetters) -> Iterator[DeadLetter]:

@@ -12,11 +12,11 @@ from banking.blocks.block import Block
 from banking.from_settings import read_blocks
 from config.settings import get_settings
 from recovery.archive import NotFound
-from workers.cli.base import Group
 from workers.cli.errors import CommandFailed
+from workers.cli.root import trunkline
 
 
-@click.group(cls=Group)
+@trunkline.group()
 def block() -> None:
     """Look at archived blocks."""
 

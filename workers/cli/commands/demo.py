@@ -19,13 +19,14 @@ from banking.from_settings import open_blocks
 from banking.ledger.ledger import Ledger, State
 from config.addresses import masked
 from config.settings import get_settings, override_environment
-from workers.cli.audit import audit_lines
 from workers.cli.base import StartingCommand
+from workers.cli.commands.audit import audit_lines
 from workers.cli.connection import open_board, open_ledger, open_submitter
 from workers.cli.display import LoadDisplay, summary
 from workers.cli.errors import CommandFailed
-from workers.cli.load import WorkerCount
 from workers.cli.readiness import Readiness
+from workers.cli.root import trunkline
+from workers.cli.worker_count import WorkerCount
 from workers.faucet import initialise, read_faucet
 from workers.loadgen.generator import LoadGenerator, LoadOrder
 from workers.loadgen.report import LoadReport
@@ -36,7 +37,7 @@ from workers.supervisor.stop_signals import StopSignals
 _BOOT_SECONDS = 60.0
 
 
-@click.command(cls=StartingCommand)
+@trunkline.command(cls=StartingCommand)
 @click.option("--count", type=click.IntRange(2), default=20_000, show_default=True, help="Transfers to submit.")
 @click.option("--accounts", type=click.IntRange(2), default=1_000, show_default=True, help="Accounts among them.")
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Transaction workers.")
