@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from banking.blocks.block import Block
-from banking.ledger.journal import JournalEntry
+from banking.ledger.journal import JournalEntry, journal_entry
 from rpc.jsonrpc.errors import block_cleaned_up, block_not_available
 from rpc.ledger_access.chain import Chain
-from rpc.ledger_access.follower import journal_entry
 from rpc.ledger_access.reader import LedgerReader
 
 

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from solders.transaction import VersionedTransaction
 
 from banking.blocks.block import Block
-from banking.ledger.journal import JournalEntry, image_record, written_by
+from banking.ledger.journal import JournalEntry, image_record, journal_entry, written_by
 from banking.ledger.ledger import BLOCKHASH_HISTORY
 from rpc.cancellation import cancel_and_wait
 from rpc.index.accounts import AccountIndex
@@ -249,20 +249,6 @@ class Follower:
             assert one.parsed is not None
             self.history.add(one.entry, one.parsed)
         return (found[-1].entry.slot, found[-1].entry.seq) if found else None
-
-
-def journal_entry(name: bytes, fields: dict[bytes, bytes]) -> JournalEntry:
-    """A stream entry as `banking.ledger.journal` reads it."""
-    slot, _, seq = name.partition(b"-")
-    return JournalEntry(
-        slot=int(slot),
-        seq=int(seq),
-        raw=fields[b"t"],
-        value=fields[b"r"],
-        burned=int(fields[b"f"]),
-        detail=fields[b"d"],
-        written=fields[b"w"],
-    )
 
 
 def _images(slot: int) -> str:

@@ -7,9 +7,10 @@ from solders.signature import Signature
 
 from banking.intake.reasons import Reason
 from banking.transaction import VerifiedTransaction
+from recovery.degradation import OperationType
 from rpc.jsonrpc.errors import Overloaded, RpcError, invalid_params, invalid_request, node_unhealthy
 from rpc.jsonrpc.params import Commitment, to_hash
-from rpc.jsonrpc.registry import Call, Operation, method
+from rpc.jsonrpc.registry import Call, method
 from rpc.methods.account_view import require_slot, slot_at
 from rpc.methods.simulation import preflight_failure, run
 from rpc.sending.transaction_input import decode_text, verified
@@ -19,7 +20,7 @@ from tasks.receipts import Receipt, Verdict
 _OVERLOADS = frozenset({Reason.INTAKE_FULL, Reason.ARCHIVE_BEHIND})
 
 
-@method("sendTransaction", Operation.WRITE)
+@method("sendTransaction", OperationType.WRITE)
 async def send_transaction(call: Call) -> str:
     config = call.params.config(1)
     raw = decode_text(call.params.text(0), config)
@@ -38,7 +39,7 @@ async def send_transaction(call: Call) -> str:
     return await _send(call, transaction)
 
 
-@method("requestAirdrop", Operation.WRITE)
+@method("requestAirdrop", OperationType.WRITE)
 async def request_airdrop(call: Call) -> str:
     context = call.context
     if context.sending.faucet is None:

@@ -9,10 +9,10 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from recovery.degradation import OperationType
 from rpc.jsonrpc.dispatch import Dispatcher, Id, encode_error, encode_result, parse
 from rpc.jsonrpc.errors import Overloaded, RpcError, invalid_params, invalid_request
 from rpc.jsonrpc.params import Params, to_uint
-from rpc.jsonrpc.registry import Operation
 from rpc.websocket.hub import Hub
 from rpc.websocket.outgoing import Outgoing
 from rpc.websocket.subscription import KINDS, Subscription
@@ -123,7 +123,7 @@ class Connection:
             self._outgoing.answer(encode_error(error, id).decode())
 
     async def _subscribe(self, kind: str, params: Params, id: Id) -> None:
-        await self._dispatcher.fault_tolerance.check(Operation.READ)
+        await self._dispatcher.fault_tolerance.check(OperationType.READ)
         limit = self._dispatcher.settings.rpc_subscriptions
         self._forget_finished()
         if len(self._subscriptions) >= limit:

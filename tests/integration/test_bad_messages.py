@@ -12,6 +12,7 @@ import pytest
 from celery import Celery
 
 from banking.intake.dead_letters import MALFORMED
+from config import serialization
 from config.queues import PROCESS, PROCESS_BATCH, TRANSACTIONS
 from recovery.dead_letters import DeadLetter
 from tests.integration.waiting import wait_until
@@ -164,6 +165,7 @@ def test_stranger_with_nothing_but_celery_can_send(pipeline: Pipeline) -> None:
 
 def test_stranger_may_use_priorities_and_msgpack(pipeline: Pipeline) -> None:
     transactions = pipeline.transfers(2)
+    serialization.install()  # stands in for the msgpack-python that a stranger would have
     with Celery(broker=pipeline.settings.celery_url(), set_as_current=False) as stranger:
         first, second = (base64.b64encode(transaction.raw).decode() for transaction in transactions)
         stranger.send_task(PROCESS, [first], queue=TRANSACTIONS, priority=9)

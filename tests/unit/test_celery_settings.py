@@ -13,8 +13,7 @@ from celery import Celery
 from celery.app.defaults import NAMESPACES, flatten
 from kombu.transport import redis as kombu_redis
 
-from config import queues
-from config.app import app
+from config import queues, serialization
 from config.celery_settings import beat_schedule, celery_settings
 from config.settings import Settings
 from workers.beat import BoundedScheduler
@@ -107,6 +106,6 @@ def test_every_task_name_is_explicit() -> None:
 def test_msgpack_is_understood() -> None:
     from kombu.serialization import dumps, loads, prepare_accept_content
 
-    assert app.main == "trunkline"
+    serialization.install()  # as the first use of our app does
     content_type, encoding, data = dumps([["text"], {"a": 1}, None], serializer="msgpack")
     assert loads(data, content_type, encoding, accept=prepare_accept_content(["msgpack"])) == [["text"], {"a": 1}, None]

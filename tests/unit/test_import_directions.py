@@ -160,3 +160,14 @@ def test_a_circle_is_found() -> None:
     sources = {"a.one": "from a.two import Two", "a.two": late, "a.three": "import a.one"}
     assert circles(import_graph(sources)) == [{"a.one", "a.two"}]
     assert circles(import_graph({**sources, "a.two": "import json"})) == []
+
+
+def test_the_rpc_servers_composition_root_is_imported_by_its_runner_alone() -> None:
+    """Handlers get the parts that they may use from `rpc/context.py`; none can ask for the whole server."""
+    importers = {
+        path.relative_to(ROOT).as_posix()
+        for room in MAY_IMPORT
+        for path in modules(room)
+        if any(module == "rpc.node" for _, module in imported(ast.parse(path.read_text())))
+    }
+    assert importers == {"rpc/runner.py"}
