@@ -15,7 +15,7 @@ from banking.blocks.block import Block
 from banking.blocks.store import BlockStore
 from banking.errors import BadBlock, LedgerUnavailable
 from banking.from_settings import open_blocks
-from banking.ledger.keys import LedgerKeys
+from banking.ledger.keys import key_prefix
 from config.queues import MAINTENANCE, TRANSACTIONS
 from config.settings import Settings
 from recovery.archive import ArchiveError, NotFound
@@ -58,7 +58,7 @@ def default_collaborators(settings: Settings) -> Collaborators:
 
     Raises ConfigurationError, ArchiveError.
     """
-    prefix = LedgerKeys(settings.ledger).prefix
+    prefix = key_prefix(settings.ledger)
     url = settings.ledger_url()
     blocks = open_blocks(settings)
     return Collaborators(
@@ -141,7 +141,7 @@ class WorkerHealth:
 
     def __init__(self, client: redis.Redis, ledger: str) -> None:
         self._client = client
-        self._key = f"{LedgerKeys(ledger).prefix}:workers"
+        self._key = f"{key_prefix(ledger)}:workers"
 
     def problem(self) -> str | None:
         """What is wrong, None when both queues are consumed. Raises LedgerUnavailable."""

@@ -22,4 +22,4 @@ def open_submitter(ledger: Ledger) -> Submitter:
 
 def open_board(ledger: Ledger) -> PresenceBoard:
     """Who works for `ledger`."""
-    return PresenceBoard(ledger.client, ledger.keys.name)
+    return PresenceBoard(ledger.client, ledger.name)
