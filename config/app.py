@@ -9,20 +9,21 @@ from typing import Any
 
 from celery import Celery
 
-from config import kombu_redis as transport
-from config import serialization
+from config import kombu_redis, serialization
 from config.celery_settings import celery_settings
 from config.control import Control
 from config.settings import get_settings
 
 
 def _settings() -> dict[str, Any]:
+    # The app is about to be used: kombu is extended now, and not in a process that only imports this module.
+    serialization.install()
+    kombu_redis.install()
     return celery_settings(get_settings())
 
 
-serialization.install()
-transport.install()
-app = Celery("trunkline", control=Control)
+# Not Celery's current app by being imported: a producer may have an app of its own, which must stay that.
+app = Celery("trunkline", control=Control, set_as_current=False)
 # A callable is read when the app is first used, not when this module is imported: by then the command line has
 # said which instance is meant.
 app.add_defaults(_settings)

@@ -1,10 +1,10 @@
-"""kombu's Redis transport, with one defect mended and one waste spared.
+"""kombu's Redis transport without one of its defects, and with fewer clients made.
 
 After a lost connection Celery first collects the connection, which takes its parameters away, and then closes it.
 A channel whose first closing was cut short (its BRPOP was under way) and that holds unacknowledged messages asks
 for a new client then, and so does a task that ends later and wants to acknowledge: kombu 5.7 fails with an
-AttributeError, which nobody takes for a lost connection, and the worker exits with "Unrecoverable error". Here it
-is the connection error that it should be.
+AttributeError, which is not handled as a lost connection, and the worker exits with "Unrecoverable error". Here a
+`redis.ConnectionError` is raised instead.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from kombu.transport import redis as kombu_redis
 
 
 class Channel(kombu_redis.Channel):
-    """A channel that knows when its connection is gone, and keeps its client."""
+    """A channel that reports a closed connection as such, and keeps one client for each connection pool."""
 
-    _one: Any = None
+    _client_of_pool: Any = None
 
     def _connparams(self, asynchronous: bool = False) -> Any:
         if getattr(self.connection, "client", None) is None:
@@ -37,9 +37,9 @@ class Channel(kombu_redis.Channel):
             yield client
             return
         pool = self.pool
-        if self._one is None or self._one.connection_pool is not pool:
-            self._one = self._create_client()  # type: ignore[attr-defined]
-        yield self._one
+        if self._client_of_pool is None or self._client_of_pool.connection_pool is not pool:
+            self._client_of_pool = self._create_client()  # type: ignore[attr-defined]
+        yield self._client_of_pool
 
 
 class Transport(kombu_redis.Transport):

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from rpc.cancellation import end
+from rpc.cancellation import cancel_and_wait
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
@@ -54,7 +54,7 @@ class Batcher(Generic[Request, Answer]):
 
     async def close(self) -> None:
         """Whoever still waits is cancelled."""
-        await end(self._task)
+        await cancel_and_wait(self._task)
 
     async def _run(self) -> None:
         group: list[_Waiting[Request, Answer]] = []

@@ -68,7 +68,7 @@ class Sending:
 
 @dataclass(slots=True)
 class NodeInfo:
-    """What the node tells about itself. `health` is None when nobody knows the workers."""
+    """What the node tells about itself. `health` is None when the workers are not watched."""
 
     identity: Keypair
     performance: Performance

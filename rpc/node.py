@@ -23,8 +23,8 @@ from rpc.index.accounts import AccountIndex
 from rpc.index.backfill import Backfill
 from rpc.index.history import History
 from rpc.index.largest import LargestAccounts
-from rpc.jsonrpc.answer_budget import Room
-from rpc.jsonrpc.answer_cache import LastGood
+from rpc.jsonrpc.answer_budget import AnswerBudget
+from rpc.jsonrpc.answer_cache import AnswerCache
 from rpc.jsonrpc.dispatch import Dispatcher
 from rpc.jsonrpc.fault_tolerance import FaultTolerance
 from rpc.jsonrpc.limits import Limits
@@ -53,16 +53,16 @@ class RpcNode:
         app: Celery = default_app,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        around = collaborators or Collaborators()
+        parts = collaborators or Collaborators()
         self._settings = settings
         self._app = app
-        ledger = _ledger_access(settings, around.blocks, clock)
+        ledger = _ledger_access(settings, parts.blocks, clock)
         limits = _limits(settings)
         self.hub = Hub(ledger, clock=clock, answer_limit=settings.rpc_answer_limit)
         self.context = Context(
             settings=settings,
             ledger=ledger,
-            indexes=_indexes(settings, ledger.reader, around.blocks, clock),
+            indexes=_indexes(settings, ledger.reader, parts.blocks, clock),
             sending=Sending(
                 sender=Sender(self._submitter, window=settings.rpc_send_window, queue_limit=settings.rpc_send_queue),
                 simulator=Simulator(self._ledger, queue_limit=settings.rpc_send_queue),
@@ -70,19 +70,19 @@ class RpcNode:
                 limits=limits,
                 accepted=self.hub.on_received,
             ),
-            node=NodeInfo(around.identity or Keypair(), Performance(ledger.reader), around.health),
+            node=NodeInfo(parts.identity or Keypair(), Performance(ledger.reader), parts.health),
         )
         self.dispatcher = Dispatcher(
             self.context,
             limits=limits,
-            room=Room(settings.rpc_answers_limit),
+            answer_budget=AnswerBudget(settings.rpc_answers_limit),
             fault_tolerance=FaultTolerance(
                 read_timeout=settings.rpc_read_timeout,
                 write_timeout=settings.rpc_write_timeout,
-                gate=around.gate,
-                breaker=around.breaker,
+                gate=parts.gate,
+                breaker=parts.breaker,
             ),
-            last_good=LastGood(settings.rpc_stale_answers),
+            answer_cache=AnswerCache(settings.rpc_stale_answers),
         )
 
     def application(self) -> Starlette:

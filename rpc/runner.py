@@ -21,7 +21,7 @@ from rpc.node import RpcNode
 #: Connections that may wait to be accepted.
 _BACKLOG = 1024
 #: Open connections of all clients together, beyond which new ones get HTTP 503.
-_MOST_CONNECTIONS = 10_000
+_MAX_CONNECTIONS = 10_000
 _SWITCH_SECONDS = 0.0005
 
 
@@ -47,33 +47,33 @@ def run_rpc(
     What is None comes from the settings; port 0 picks a free one.
     Raises ConfigurationError when a port is taken.
     """
-    known = settings or get_settings()
+    chosen = settings or get_settings()
     # Threads that come back from Redis wait for the interpreter this long (5 ms by default) while others compute.
     sys.setswitchinterval(_SWITCH_SECONDS)
     sockets = [
-        listen(host or known.rpc_host, known.rpc_port if http_port is None else http_port),
-        listen(host or known.rpc_host, known.rpc_ws_port if ws_port is None else ws_port),
+        listen(host or chosen.rpc_host, chosen.rpc_port if http_port is None else http_port),
+        listen(host or chosen.rpc_host, chosen.rpc_ws_port if ws_port is None else ws_port),
     ]
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve(known, sockets))
+        runner.run(serve(chosen, sockets))
 
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises ConfigurationError naming the address when it is not to be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        made.bind((host, port))
+        listener.bind((host, port))
     except OSError as error:
-        made.close()
+        listener.close()
         raise ConfigurationError(
             f"The RPC server cannot listen on {host}:{port}: {error.strerror}. Choose other ports with "
             "TRUNKLINE_RPC_PORT and TRUNKLINE_RPC_WS_PORT."
         ) from error
-    made.listen(_BACKLOG)
-    made.setblocking(False)
-    return made
+    listener.listen(_BACKLOG)
+    listener.setblocking(False)
+    return listener
 
 
 def uvicorn_config(app: Starlette, settings: Settings) -> uvicorn.Config:
@@ -87,7 +87,7 @@ def uvicorn_config(app: Starlette, settings: Settings) -> uvicorn.Config:
         ws_ping_interval=20.0,
         ws_ping_timeout=20.0,
         lifespan="on",
-        limit_concurrency=_MOST_CONNECTIONS,
+        limit_concurrency=_MAX_CONNECTIONS,
         access_log=False,
         log_config=None,
         log_level="warning",

@@ -6,7 +6,7 @@ open slot and the one before it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from banking.errors import JournalGap
@@ -114,19 +114,24 @@ def split_keys(written: bytes) -> list[bytes]:
     return [written[at : at + _KEY_BYTES] for at in range(0, len(written), _KEY_BYTES)]
 
 
-def _entry(name: bytes, fields: list[bytes]) -> JournalEntry:
+def journal_entry(name: bytes, fields: Mapping[bytes, bytes]) -> JournalEntry:
+    """The entry that stands in the stream under the id `name`."""
     slot, _, seq = name.partition(b"-")
+    return JournalEntry(
+        slot=int(slot),
+        seq=int(seq),
+        raw=fields[b"t"],
+        value=fields[b"r"],
+        burned=int(fields[b"f"]),
+        detail=fields[b"d"],
+        written=fields[b"w"],
+    )
+
+
+def _entry(name: bytes, fields: list[bytes]) -> JournalEntry:
     if fields[::2] != _NAMES and fields[:8:2] == _NAMES[:4]:
         # Layout 1 had the records beside their keys; only what is run again after a restore is read of it.
         fields = [*fields[:8], b"w", b"".join(fields[8::2])]
     if fields[::2] != _NAMES:
         raise JournalGap(f"journal entry {name.decode()} has fields {fields[::2]!r}")
-    return JournalEntry(
-        slot=int(slot),
-        seq=int(seq),
-        raw=fields[1],
-        value=fields[3],
-        burned=int(fields[5]),
-        detail=fields[7],
-        written=fields[9],
-    )
+    return journal_entry(name, dict(zip(_NAMES, fields[1::2], strict=True)))

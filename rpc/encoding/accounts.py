@@ -17,7 +17,7 @@ from rpc.jsonrpc.params import Config, DataSlice
 
 ENCODINGS = ("base58", "base64", "base64+zstd", "jsonParsed", "binary")
 #: Base58 costs quadratic time, so Agave refuses it beyond this many bytes.
-_MOST_BASE58_BYTES = 128
+_MAX_BASE58_BYTES = 128
 _TOO_LARGE = "Encoded binary (base 58) data should be less than 128 bytes, please use Base64 encoding."
 
 _compressor = zstandard.ZstdCompressor(level=1)
@@ -69,7 +69,7 @@ class AccountEncoding:
 
 
 def _base58(data: bytes) -> str:
-    if len(data) > _MOST_BASE58_BYTES:
+    if len(data) > _MAX_BASE58_BYTES:
         raise _too_large()
     return base58.b58encode(data).decode()
 

@@ -66,7 +66,7 @@ def read_shape(config: Config) -> BlockShape:
 def encode_block(
     block: ChainBlock, shape: BlockShape, decimals: Mapping[bytes, int], make: Callable[[int], None]
 ) -> dict[str, Any]:
-    """A `UiConfirmedBlock`. `make` is told the bytes of every piece. Raises -32015, and what `make` does."""
+    """A `UiConfirmedBlock`. `make` is called with the bytes of every piece. Raises -32015, and what `make` does."""
     body: dict[str, Any] = {
         "previousBlockhash": str(Hash.from_bytes(block.parent_hash)),
         "blockhash": str(Hash.from_bytes(block.hash)),

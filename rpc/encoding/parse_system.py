@@ -20,28 +20,28 @@ def parse_system(instruction: Instruction) -> Parsed:
     return {"type": name, "info": info}
 
 
-def _create(one: Instruction, data: DataReader) -> tuple[str, Parsed]:
+def _create(instruction: Instruction, data: DataReader) -> tuple[str, Parsed]:
     return "createAccount", {
-        "source": one.account(0),
-        "newAccount": one.account(1),
+        "source": instruction.account(0),
+        "newAccount": instruction.account(1),
         "lamports": data.u64(),
         "space": data.u64(),
         "owner": data.key(),
     }
 
 
-def _assign(one: Instruction, data: DataReader) -> tuple[str, Parsed]:
-    return "assign", {"account": one.account(0), "owner": data.key()}
+def _assign(instruction: Instruction, data: DataReader) -> tuple[str, Parsed]:
+    return "assign", {"account": instruction.account(0), "owner": data.key()}
 
 
-def _transfer(one: Instruction, data: DataReader) -> tuple[str, Parsed]:
-    return "transfer", {"source": one.account(0), "destination": one.account(1), "lamports": data.u64()}
+def _transfer(instruction: Instruction, data: DataReader) -> tuple[str, Parsed]:
+    return "transfer", {"source": instruction.account(0), "destination": instruction.account(1), "lamports": data.u64()}
 
 
-def _create_with_seed(one: Instruction, data: DataReader) -> tuple[str, Parsed]:
+def _create_with_seed(instruction: Instruction, data: DataReader) -> tuple[str, Parsed]:
     return "createAccountWithSeed", {
-        "source": one.account(0),
-        "newAccount": one.account(1),
+        "source": instruction.account(0),
+        "newAccount": instruction.account(1),
         "base": data.key(),
         "seed": data.text(),
         "lamports": data.u64(),
@@ -50,49 +50,49 @@ def _create_with_seed(one: Instruction, data: DataReader) -> tuple[str, Parsed]:
     }
 
 
-def _advance_nonce(one: Instruction, _: DataReader) -> tuple[str, Parsed]:
+def _advance_nonce(instruction: Instruction, _: DataReader) -> tuple[str, Parsed]:
     return "advanceNonce", {
-        "nonceAccount": one.account(0),
-        "recentBlockhashesSysvar": one.account(1),
-        "nonceAuthority": one.account(2),
+        "nonceAccount": instruction.account(0),
+        "recentBlockhashesSysvar": instruction.account(1),
+        "nonceAuthority": instruction.account(2),
     }
 
 
-def _withdraw_nonce(one: Instruction, data: DataReader) -> tuple[str, Parsed]:
+def _withdraw_nonce(instruction: Instruction, data: DataReader) -> tuple[str, Parsed]:
     return "withdrawFromNonce", {
-        "nonceAccount": one.account(0),
-        "destination": one.account(1),
-        "recentBlockhashesSysvar": one.account(2),
-        "rentSysvar": one.account(3),
-        "nonceAuthority": one.account(4),
+        "nonceAccount": instruction.account(0),
+        "destination": instruction.account(1),
+        "recentBlockhashesSysvar": instruction.account(2),
+        "rentSysvar": instruction.account(3),
+        "nonceAuthority": instruction.account(4),
         "lamports": data.u64(),
     }
 
 
-def _initialize_nonce(one: Instruction, data: DataReader) -> tuple[str, Parsed]:
+def _initialize_nonce(instruction: Instruction, data: DataReader) -> tuple[str, Parsed]:
     return "initializeNonce", {
-        "nonceAccount": one.account(0),
-        "recentBlockhashesSysvar": one.account(1),
-        "rentSysvar": one.account(2),
+        "nonceAccount": instruction.account(0),
+        "recentBlockhashesSysvar": instruction.account(1),
+        "rentSysvar": instruction.account(2),
         "nonceAuthority": data.key(),
     }
 
 
-def _authorize_nonce(one: Instruction, data: DataReader) -> tuple[str, Parsed]:
+def _authorize_nonce(instruction: Instruction, data: DataReader) -> tuple[str, Parsed]:
     return "authorizeNonce", {
-        "nonceAccount": one.account(0),
-        "nonceAuthority": one.account(1),
+        "nonceAccount": instruction.account(0),
+        "nonceAuthority": instruction.account(1),
         "newAuthorized": data.key(),
     }
 
 
-def _allocate(one: Instruction, data: DataReader) -> tuple[str, Parsed]:
-    return "allocate", {"account": one.account(0), "space": data.u64()}
+def _allocate(instruction: Instruction, data: DataReader) -> tuple[str, Parsed]:
+    return "allocate", {"account": instruction.account(0), "space": data.u64()}
 
 
-def _allocate_with_seed(one: Instruction, data: DataReader) -> tuple[str, Parsed]:
+def _allocate_with_seed(instruction: Instruction, data: DataReader) -> tuple[str, Parsed]:
     return "allocateWithSeed", {
-        "account": one.account(0),
+        "account": instruction.account(0),
         "base": data.key(),
         "seed": data.text(),
         "space": data.u64(),
@@ -100,28 +100,28 @@ def _allocate_with_seed(one: Instruction, data: DataReader) -> tuple[str, Parsed
     }
 
 
-def _assign_with_seed(one: Instruction, data: DataReader) -> tuple[str, Parsed]:
+def _assign_with_seed(instruction: Instruction, data: DataReader) -> tuple[str, Parsed]:
     return "assignWithSeed", {
-        "account": one.account(0),
+        "account": instruction.account(0),
         "base": data.key(),
         "seed": data.text(),
         "owner": data.key(),
     }
 
 
-def _transfer_with_seed(one: Instruction, data: DataReader) -> tuple[str, Parsed]:
+def _transfer_with_seed(instruction: Instruction, data: DataReader) -> tuple[str, Parsed]:
     return "transferWithSeed", {
-        "source": one.account(0),
-        "sourceBase": one.account(1),
-        "destination": one.account(2),
+        "source": instruction.account(0),
+        "sourceBase": instruction.account(1),
+        "destination": instruction.account(2),
         "lamports": data.u64(),
         "sourceSeed": data.text(),
         "sourceOwner": data.key(),
     }
 
 
-def _upgrade_nonce(one: Instruction, _: DataReader) -> tuple[str, Parsed]:
-    return "upgradeNonce", {"nonceAccount": one.account(0)}
+def _upgrade_nonce(instruction: Instruction, _: DataReader) -> tuple[str, Parsed]:
+    return "upgradeNonce", {"nonceAccount": instruction.account(0)}
 
 
 _KINDS: dict[int, Callable[[Instruction, DataReader], tuple[str, Parsed]]] = {

@@ -25,19 +25,19 @@ def parse_token(instruction: Instruction) -> Parsed:
     return {"type": name, "info": info}
 
 
-def _authority(one: Instruction, place: int, name: str) -> Parsed:
+def _authority(instruction: Instruction, place: int, name: str) -> Parsed:
     # More accounts after the authority are the signers of a multisig.
-    signers = one.accounts[place + 1 :]
+    signers = instruction.accounts[place + 1 :]
     if signers:
-        return {f"multisig{name[0].upper()}{name[1:]}": one.account(place), "signers": signers}
-    return {name: one.account(place)}
+        return {f"multisig{name[0].upper()}{name[1:]}": instruction.account(place), "signers": signers}
+    return {name: instruction.account(place)}
 
 
 def _initialize_mint(name: str, *, rent: bool) -> _Parser:
-    def parse(one: Instruction, data: DataReader) -> tuple[str, Parsed]:
-        info: Parsed = {"mint": one.account(0), "decimals": data.u8(), "mintAuthority": data.key()}
+    def parse(instruction: Instruction, data: DataReader) -> tuple[str, Parsed]:
+        info: Parsed = {"mint": instruction.account(0), "decimals": data.u8(), "mintAuthority": data.key()}
         if rent:
-            info["rentSysvar"] = one.account(1)
+            info["rentSysvar"] = instruction.account(1)
         freeze = data.option_key()
         if freeze is not None:
             info["freezeAuthority"] = freeze
@@ -46,79 +46,87 @@ def _initialize_mint(name: str, *, rent: bool) -> _Parser:
     return parse
 
 
-def _initialize_account(one: Instruction, _: DataReader) -> tuple[str, Parsed]:
+def _initialize_account(instruction: Instruction, _: DataReader) -> tuple[str, Parsed]:
     return "initializeAccount", {
-        "account": one.account(0),
-        "mint": one.account(1),
-        "owner": one.account(2),
-        "rentSysvar": one.account(3),
+        "account": instruction.account(0),
+        "mint": instruction.account(1),
+        "owner": instruction.account(2),
+        "rentSysvar": instruction.account(3),
     }
 
 
-def _initialize_account2(one: Instruction, data: DataReader) -> tuple[str, Parsed]:
+def _initialize_account2(instruction: Instruction, data: DataReader) -> tuple[str, Parsed]:
     return "initializeAccount2", {
-        "account": one.account(0),
-        "mint": one.account(1),
+        "account": instruction.account(0),
+        "mint": instruction.account(1),
         "owner": data.key(),
-        "rentSysvar": one.account(2),
+        "rentSysvar": instruction.account(2),
     }
 
 
-def _initialize_account3(one: Instruction, data: DataReader) -> tuple[str, Parsed]:
-    return "initializeAccount3", {"account": one.account(0), "mint": one.account(1), "owner": data.key()}
+def _initialize_account3(instruction: Instruction, data: DataReader) -> tuple[str, Parsed]:
+    return "initializeAccount3", {
+        "account": instruction.account(0),
+        "mint": instruction.account(1),
+        "owner": data.key(),
+    }
 
 
 def _initialize_multisig(name: str, *, rent: bool) -> _Parser:
-    def parse(one: Instruction, data: DataReader) -> tuple[str, Parsed]:
-        info: Parsed = {"multisig": one.account(0), "signers": one.accounts[2 if rent else 1 :], "m": data.u8()}
+    def parse(instruction: Instruction, data: DataReader) -> tuple[str, Parsed]:
+        info: Parsed = {
+            "multisig": instruction.account(0),
+            "signers": instruction.accounts[2 if rent else 1 :],
+            "m": data.u8(),
+        }
         if rent:
-            info["rentSysvar"] = one.account(1)
+            info["rentSysvar"] = instruction.account(1)
         return name, info
 
     return parse
 
 
 def _amount(name: str, places: tuple[str, ...], authority: str) -> _Parser:
-    def parse(one: Instruction, data: DataReader) -> tuple[str, Parsed]:
-        info: Parsed = {label: one.account(place) for place, label in enumerate(places)}
+    def parse(instruction: Instruction, data: DataReader) -> tuple[str, Parsed]:
+        info: Parsed = {label: instruction.account(place) for place, label in enumerate(places)}
         info["amount"] = str(data.u64())
-        return name, info | _authority(one, len(places), authority)
+        return name, info | _authority(instruction, len(places), authority)
 
     return parse
 
 
 def _checked(name: str, places: tuple[str, ...], authority: str) -> _Parser:
-    def parse(one: Instruction, data: DataReader) -> tuple[str, Parsed]:
-        info: Parsed = {label: one.account(place) for place, label in enumerate(places)}
+    def parse(instruction: Instruction, data: DataReader) -> tuple[str, Parsed]:
+        info: Parsed = {label: instruction.account(place) for place, label in enumerate(places)}
         info["tokenAmount"] = token_amount(data.u64(), data.u8())
-        return name, info | _authority(one, len(places), authority)
+        return name, info | _authority(instruction, len(places), authority)
 
     return parse
 
 
 def _plain(name: str, places: tuple[str, ...], authority: str | None) -> _Parser:
-    def parse(one: Instruction, _: DataReader) -> tuple[str, Parsed]:
-        info: Parsed = {label: one.account(place) for place, label in enumerate(places)}
-        return name, info if authority is None else info | _authority(one, len(places), authority)
+    def parse(instruction: Instruction, _: DataReader) -> tuple[str, Parsed]:
+        info: Parsed = {label: instruction.account(place) for place, label in enumerate(places)}
+        return name, info if authority is None else info | _authority(instruction, len(places), authority)
 
     return parse
 
 
-def _set_authority(one: Instruction, data: DataReader) -> tuple[str, Parsed]:
+def _set_authority(instruction: Instruction, data: DataReader) -> tuple[str, Parsed]:
     kind = data.u8()
     if kind >= len(_AUTHORITIES):
         raise Unparsable
     owned = "mint" if kind < _AUTHORITY_OF_MINT else "account"
     info: Parsed = {
-        owned: one.account(0),
+        owned: instruction.account(0),
         "authorityType": _AUTHORITIES[kind],
         "newAuthority": data.option_key(),
     }
-    return "setAuthority", info | _authority(one, 1, "authority")
+    return "setAuthority", info | _authority(instruction, 1, "authority")
 
 
-def _amount_to_ui(one: Instruction, data: DataReader) -> tuple[str, Parsed]:
-    return "amountToUiAmount", {"mint": one.account(0), "amount": str(data.u64())}
+def _amount_to_ui(instruction: Instruction, data: DataReader) -> tuple[str, Parsed]:
+    return "amountToUiAmount", {"mint": instruction.account(0), "amount": str(data.u64())}
 
 
 _KINDS: dict[int, _Parser] = {

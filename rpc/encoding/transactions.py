@@ -245,7 +245,7 @@ def return_data(detail: TransactionMeta) -> dict[str, Any] | None:
 
 
 def token_balances(balances: Sequence[TokenBalance], decimals: Mapping[bytes, int]) -> list[dict[str, Any]]:
-    """`UiTransactionTokenBalance`s; those of a mint that is gone are left out, as nobody knows its decimals."""
+    """`UiTransactionTokenBalance`s; those of a mint that is gone are left out: its decimals are unknown."""
     return [
         {
             "accountIndex": balance.index,

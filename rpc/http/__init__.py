@@ -1,1 +1,1 @@
-"""The ASGI application: JSON-RPC over HTTP, the door of the websockets, and which hosts may be asked for."""
+"""The ASGI application: JSON-RPC over HTTP, the endpoint of the websockets, and the check of hosts and origins."""

@@ -1,4 +1,4 @@
-"""Who may come in: the names by which this server may be called, and the origins whose pages may use it."""
+"""Which requests are accepted: the host names of this server, and the origins whose pages may use it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from config.settings import Settings
 
 _ANY = "*"
-#: How hosts refuse a websocket in words; without it a server can only close.
-_IN_WORDS = "websocket.http.response"
+#: ASGI extension to refuse a websocket with a response; without it a server can only close.
+_DENIAL_RESPONSE = "websocket.http.response"
 
 
-class Door:
-    """Turns away, before anything is read, what a browser was tricked into sending.
+class HostCheck:
+    """Refuses, before anything is read, what a browser was tricked into sending.
 
     A page whose own name was pointed at this server's address (DNS rebinding) counts as one origin with it, and no
-    CORS header holds it back: only the Host header tells. An address as the Host cannot have been rebound. Browsers
-    open websockets to anybody, so there the Origin is checked here as well.
+    CORS header holds it back: only the Host header differs. An address as the Host cannot have been rebound. Browsers
+    open websockets to any server, so there the Origin is checked as well.
     """
 
     def __init__(self, app: ASGIApp, *, hosts: Iterable[str], origins: Iterable[str]) -> None:
@@ -36,7 +36,7 @@ class Door:
         refusal = self._refusal(scope)
         if not refusal:
             await self._app(scope, receive, send)
-        elif scope["type"] == "http" or _IN_WORDS in scope.get("extensions", {}):
+        elif scope["type"] == "http" or _DENIAL_RESPONSE in scope.get("extensions", {}):
             await PlainTextResponse(refusal, 403)(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1008, "reason": "forbidden"})
@@ -45,7 +45,7 @@ class Door:
         headers = Headers(scope=scope)
         # HTTP/1.0 has none; a browser always sends it.
         for host in headers.getlist("host"):
-            if not self._knows(host):
+            if not self._is_allowed(host):
                 return (
                     f"This server does not go by the name {host[:100]!r}. "
                     "Name it in TRUNKLINE_RPC_ALLOWED_HOSTS, or use localhost or an address.\n"
@@ -56,13 +56,13 @@ class Door:
                     return f"Pages of {origin[:100]!r} may not use this server: see TRUNKLINE_RPC_CORS_ORIGINS.\n"
         return ""
 
-    def _knows(self, host: str) -> bool:
+    def _is_allowed(self, host: str) -> bool:
         if _ANY in self._hosts:
             return True
         name = _name_in(host)
         if name == "localhost" or name.endswith(".localhost") or _is_address(name):
             return True
-        return name in self._hosts or any(name.endswith(known) for known in self._hosts if known.startswith("."))
+        return name in self._hosts or any(name.endswith(allowed) for allowed in self._hosts if allowed.startswith("."))
 
 
 def allowed_hosts(settings: Settings) -> list[str]:

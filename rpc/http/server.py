@@ -15,7 +15,7 @@ from starlette.types import Lifespan, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from config.settings import Settings
-from rpc.http.host_check import Door, allowed_hosts
+from rpc.http.host_check import HostCheck, allowed_hosts
 from rpc.jsonrpc.dispatch import Dispatcher, Reply, encode_error, parse
 from rpc.jsonrpc.errors import Overloaded, RpcError, invalid_request
 from rpc.websocket.connection import Connection
@@ -24,15 +24,15 @@ from rpc.websocket.hub import Hub
 _JSON = "application/json; charset=utf-8"
 #: Tells that an answer was true at its `context.slot` but could not be renewed.
 STALE_HEADER = "X-Trunkline-Stale"
-#: Agave's words.
+#: As Agave says it.
 _WRONG_KIND = "Supplied content type is not allowed. Content-Type: application/json is required\n"
 _TOO_MANY = 1008
 #: A client has this long to send the body of a request.
 _BODY_SECONDS = 10.0
 #: Bytes of an answer that are handed to the network at a time.
 _PIECE_BYTES = 64 * 1024
-#: Bytes per second; who reads a large answer more slowly is cut off.
-_SLOWEST_READER = 512 * 1024
+#: Bytes per second; a client that reads a large answer more slowly is cut off.
+_MIN_READ_RATE = 512 * 1024
 
 
 def create_app(dispatcher: Dispatcher, hub: Hub, lifespan: Lifespan[Starlette]) -> Starlette:
@@ -48,11 +48,11 @@ def create_app(dispatcher: Dispatcher, hub: Hub, lifespan: Lifespan[Starlette]) 
 
 def _middleware(settings: Settings) -> list[Middleware]:
     origins = settings.cors_origins()
-    door = Middleware(Door, hosts=allowed_hosts(settings), origins=origins)
+    host_check = Middleware(HostCheck, hosts=allowed_hosts(settings), origins=origins)
     if not origins:
-        return [door]
+        return [host_check]
     return [
-        door,
+        host_check,
         Middleware(
             CORSMiddleware,
             allow_origins=origins,
@@ -138,8 +138,8 @@ class _Answer(Response):
 
     async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
         try:
-            # Whoever reads more slowly holds room that others want; the server then drops the connection.
-            async with asyncio.timeout(_BODY_SECONDS + self._reply.size / _SLOWEST_READER):
+            # A client that reads more slowly holds bytes that other answers need; the server then drops the connection.
+            async with asyncio.timeout(_BODY_SECONDS + self._reply.size / _MIN_READ_RATE):
                 await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
                 for piece in _pieces(self._reply.parts):
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
@@ -154,9 +154,9 @@ def _pieces(parts: list[bytes]) -> Iterator[bytes]:
     size = 0
     for part in parts:
         for first in range(0, len(part), _PIECE_BYTES):
-            some = part[first : first + _PIECE_BYTES]
-            waiting.append(some)
-            size += len(some)
+            piece = part[first : first + _PIECE_BYTES]
+            waiting.append(piece)
+            size += len(piece)
             if size >= _PIECE_BYTES:
                 yield b"".join(waiting)
                 waiting, size = [], 0

@@ -17,20 +17,20 @@ from rpc.jsonrpc.params import Config, wrong_type
 #: Whether an account record passes.
 Filter = Callable[[bytes], bool]
 
-_MOST_FILTERS = 4
-_MOST_MEMCMP_BYTES = 128
+_MAX_FILTERS = 4
+_MAX_MEMCMP_BYTES = 128
 
 
 def read_filters(config: Config) -> list[Filter]:
     """The filters of a configuration. Raises -32602."""
     values = config.items("filters", 1000)
-    if len(values) > _MOST_FILTERS:
-        raise invalid_params(f"Too many filters provided; max {_MOST_FILTERS}")
+    if len(values) > _MAX_FILTERS:
+        raise invalid_params(f"Too many filters provided; max {_MAX_FILTERS}")
     return [_read_filter(value) for value in values]
 
 
 def passes(filters: Iterable[Filter], record: bytes) -> bool:
-    return all(one(record) for one in filters)
+    return all(condition(record) for condition in filters)
 
 
 def _read_filter(value: Any) -> Filter:
@@ -65,13 +65,13 @@ def _memcmp_bytes(memcmp: Config) -> bytes:
         wanted = _decode(value, memcmp.choice("encoding", ("base58", "base64", "binary"), "base58"))
     else:
         raise wrong_type(value, "memcmp bytes")
-    if len(wanted) > _MOST_MEMCMP_BYTES:
+    if len(wanted) > _MAX_MEMCMP_BYTES:
         raise invalid_params("Invalid param: encoded binary data too large; at most 128 bytes")
     return wanted
 
 
 def _decode(text: str, encoding: str) -> bytes:
-    if len(text) > 2 * _MOST_MEMCMP_BYTES:
+    if len(text) > 2 * _MAX_MEMCMP_BYTES:
         raise invalid_params("Invalid param: encoded binary data too large; at most 128 bytes")
     try:
         if encoding == "base64":

@@ -7,11 +7,11 @@ from types import TracebackType
 
 from rpc.jsonrpc.errors import Overloaded, invalid_request
 
-#: Seconds that a request with a large answer waits for room.
-_PATIENCE = 2.0
+#: Seconds that a request with a large answer waits until other answers are sent.
+_MAX_WAIT_SECONDS = 2.0
 
 
-class Room:
+class AnswerBudget:
     """The bytes that all answers of a server may take together, until they are sent."""
 
     def __init__(self, limit: int) -> None:
@@ -20,60 +20,60 @@ class Room:
         self._freed = asyncio.Event()
 
     def take(self, count: int) -> None:
-        """Raises Overloaded when others have it all."""
+        """Take `count` bytes. Raises Overloaded when fewer are free."""
         if not self.try_take(count):
             raise _busy()
 
     def try_take(self, count: int) -> bool:
-        """False when there is no room; nothing is taken then."""
+        """Take `count` bytes; False, and nothing is taken, when fewer are free."""
         if self.used + count > self.limit:
             return False
         self.used += count
         return True
 
-    def take_anyhow(self, count: int) -> None:
-        """For what is made already."""
+    def take_unchecked(self, count: int) -> None:
+        """Take `count` bytes for an answer that is made already, even above the limit."""
         self.used += count
 
     async def wait_and_take(self, count: int) -> None:
-        """Wait for room. Raises Overloaded when there is none for a while."""
+        """Wait until `count` bytes are free, and take them. Raises Overloaded after `_MAX_WAIT_SECONDS`."""
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_MAX_WAIT_SECONDS):
                 while not self.try_take(count):
                     self._freed.clear()
                     await self._freed.wait()
         except TimeoutError:
             raise _busy() from None
 
-    def give(self, count: int) -> None:
+    def release(self, count: int) -> None:
         """Give back what was taken."""
         self.used -= count
         if count > 0:
             self._freed.set()
 
 
-class Allowance:
+class RequestBudget:
     """What the answers of one request take: `made` when all are made, `close` when they are sent.
 
-    Its heavy calls run one after the other. The first one waits for room for all that the request may have: those that
-    are let in get done, instead of all getting half.
+    Its heavy calls run one after the other. The first one takes the whole limit of the request
+    at once: the requests that are let in finish, instead of each holding half of what it needs.
     """
 
-    def __init__(self, room: Room, limit: int) -> None:
-        self.limit = min(limit, room.limit)
+    def __init__(self, total: AnswerBudget, limit: int) -> None:
+        self.limit = min(limit, total.limit)
         self.turn = asyncio.Lock()
-        self._room = room
+        self._total = total
         self._used = 0
         self._taken = 0
 
-    def call(self) -> Claim:
+    def call(self) -> CallBudget:
         """The part of one call, as a context that gives back what its answer does not need."""
-        return Claim(self)
+        return CallBudget(self)
 
     async def enter(self) -> None:
-        """Wait for room for all of it. Raises Overloaded."""
+        """Take the whole limit of the request, once it is free. Raises Overloaded."""
         if self._taken < self.limit:
-            await self._room.wait_and_take(self.limit - self._taken)
+            await self._total.wait_and_take(self.limit - self._taken)
             self._taken = self.limit
 
     def check(self, count: int) -> None:
@@ -85,19 +85,20 @@ class Allowance:
             )
 
     def grow(self, count: int) -> None:
-        """Raises RpcError, Overloaded."""
+        """Count `count` more bytes. Raises RpcError, Overloaded."""
         self.check(count)
         if self._used + count > self._taken:
-            self._room.take(self._used + count - self._taken)
+            self._total.take(self._used + count - self._taken)
             self._taken = self._used + count
         self._used += count
 
     def shrink(self, count: int) -> None:
+        """Take back what `grow` counted."""
         self._used -= count
 
     def made(self) -> None:
         """All answers are made; what is left is to send them."""
-        self._room.give(self._taken - self._used)
+        self._total.release(self._taken - self._used)
         self._taken = self._used
 
     def close(self) -> None:
@@ -106,15 +107,15 @@ class Allowance:
         self.made()
 
 
-class Claim:
+class CallBudget:
     """What one call takes while it makes its answer."""
 
-    def __init__(self, allowance: Allowance) -> None:
-        self._allowance = allowance
+    def __init__(self, request: RequestBudget) -> None:
+        self._request = request
         self._making = 0
         self._has_turn = False
 
-    async def __aenter__(self) -> Claim:
+    async def __aenter__(self) -> CallBudget:
         return self
 
     async def __aexit__(
@@ -123,7 +124,7 @@ class Claim:
         self.clear()
         if self._has_turn:
             self._has_turn = False
-            self._allowance.turn.release()
+            self._request.turn.release()
 
     async def heavy(self, count: int = 0) -> None:
         """Wait until this is the only heavy call of its request, and one of few on the server.
@@ -131,26 +132,26 @@ class Claim:
         `count` bytes will be read. Raises RpcError, Overloaded.
         """
         if not self._has_turn:
-            await self._allowance.turn.acquire()
+            await self._request.turn.acquire()
             self._has_turn = True
         # What is read for an answer is about what it will have; when that cannot fit, it is not even read.
-        self._allowance.check(count)
-        await self._allowance.enter()
+        self._request.check(count)
+        await self._request.enter()
 
     def make(self, count: int) -> None:
         """Say that the answer grows by `count` bytes. Raises RpcError, Overloaded."""
-        self._allowance.grow(count)
+        self._request.grow(count)
         self._making += count
 
     def clear(self) -> None:
         """Begin anew: nothing is made."""
-        self._allowance.shrink(self._making)
+        self._request.shrink(self._making)
         self._making = 0
 
     def settle(self, size: int) -> None:
         """The answer is made and has `size` bytes. Raises RpcError, Overloaded."""
         self.clear()
-        self._allowance.grow(size)
+        self._request.grow(size)
 
 
 def _busy() -> Overloaded:

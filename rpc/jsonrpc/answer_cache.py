@@ -10,11 +10,11 @@ import msgspec
 
 _encoder = msgspec.json.Encoder(order="sorted")
 #: An answer larger than this (bytes) is not kept.
-_LARGEST = 64 * 1024
-_MOST_BYTES = 32 * 1024 * 1024
+_MAX_ANSWER_BYTES = 64 * 1024
+_MAX_TOTAL_BYTES = 32 * 1024 * 1024
 
 
-class LastGood:
+class AnswerCache:
     """At most `limit` encoded answers of some megabytes together, the least recently used out first."""
 
     def __init__(self, limit: int) -> None:
@@ -24,13 +24,13 @@ class LastGood:
 
     def remember(self, method: str, params: list[Any], answer: bytes) -> None:
         """Keep an encoded result."""
-        if not self._limit or len(answer) > _LARGEST:
+        if not self._limit or len(answer) > _MAX_ANSWER_BYTES:
             return
         question = _question(method, params)
         self._bytes += len(answer) - len(self._answers.get(question, b""))
         self._answers[question] = answer
         self._answers.move_to_end(question)
-        while len(self._answers) > self._limit or self._bytes > _MOST_BYTES:
+        while len(self._answers) > self._limit or self._bytes > _MAX_TOTAL_BYTES:
             self._bytes -= len(self._answers.popitem(last=False)[1])
 
     def recall(self, method: str, params: list[Any]) -> bytes | None:

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from rpc.context import Context
-from rpc.jsonrpc.answer_budget import Allowance, Room
-from rpc.jsonrpc.answer_cache import LastGood
+from rpc.jsonrpc.answer_budget import AnswerBudget, RequestBudget
+from rpc.jsonrpc.answer_cache import AnswerCache
 from rpc.jsonrpc.errors import (
     INTERNAL_ERROR,
     Overloaded,
@@ -36,7 +36,7 @@ _decoder = msgspec.json.Decoder()
 #: An answer of so many bytes is not worth counting while it is sent.
 _SMALL_BYTES = 64 * 1024
 #: A websocket's message is made and sent in one piece: an account of the largest size in base64, and some.
-_MOST_WEBSOCKET_BYTES = 16 * 1024 * 1024
+_MAX_WEBSOCKET_BYTES = 16 * 1024 * 1024
 
 Id = str | int | float | None
 
@@ -52,7 +52,7 @@ class Reply:
     status: int = 200
     retry_after: float | None = None
     stale: bool = False
-    allowance: Allowance | None = None
+    budget: RequestBudget | None = None
 
     @property
     def body(self) -> bytes | None:
@@ -65,17 +65,17 @@ class Reply:
 
     def close(self) -> None:
         """The answer is sent, or never will be."""
-        if self.allowance is not None:
-            self.allowance.close()
+        if self.budget is not None:
+            self.budget.close()
 
 
 @dataclass(slots=True)
-class _Asked:
+class _Request:
     """Who asks in one request, what its answers may take, and what its calls said beside their answers."""
 
     dispatcher: Dispatcher
     address: str
-    allowance: Allowance
+    budget: RequestBudget
     stale: bool = False
     errors: list[RpcError] = field(default_factory=list)
 
@@ -100,72 +100,78 @@ class Dispatcher:
     """Answers requests, whichever way they came."""
 
     def __init__(
-        self, context: Context, *, limits: Limits, room: Room, fault_tolerance: FaultTolerance, last_good: LastGood
+        self,
+        context: Context,
+        *,
+        limits: Limits,
+        answer_budget: AnswerBudget,
+        fault_tolerance: FaultTolerance,
+        answer_cache: AnswerCache,
     ) -> None:
         self.context = context
         self.settings = context.settings
         self.limits = limits
-        self.room = room
+        self.answer_budget = answer_budget
         self.fault_tolerance = fault_tolerance
-        self.last_good = last_good
+        self.answer_cache = answer_cache
 
     async def answer(self, body: bytes, address: str) -> Reply:
         """Answer an HTTP body: one call or a batch. Close the reply once it is sent."""
-        asked = _Asked(self, address, Allowance(self.room, self.settings.rpc_answer_limit))
+        request = _Request(self, address, RequestBudget(self.answer_budget, self.settings.rpc_answer_limit))
         try:
             message = parse(body)
             if isinstance(message, list):
-                parts = await _answer_batch(asked, message)
+                parts = await _answer_batch(request, message)
             else:
-                parts = await _answer_one(asked, message)
+                parts = await _answer_one(request, message)
         except RpcError as error:
-            asked.errors.append(error)
+            request.errors.append(error)
             parts = [encode_error(error, None)]
         except BaseException:
-            asked.allowance.close()
+            request.budget.close()
             raise
-        return _reply(parts, asked)
+        return _reply(parts, request)
 
     async def answer_value(self, message: Any, address: str) -> Reply:
         """Answer one call that was parsed already: for websockets. Close the reply once it is sent."""
-        limit = min(self.settings.rpc_answer_limit, _MOST_WEBSOCKET_BYTES)
-        asked = _Asked(self, address, Allowance(self.room, limit))
+        limit = min(self.settings.rpc_answer_limit, _MAX_WEBSOCKET_BYTES)
+        request = _Request(self, address, RequestBudget(self.answer_budget, limit))
         try:
-            return _reply(await _answer_one(asked, message), asked)
+            return _reply(await _answer_one(request, message), request)
         except BaseException:
-            asked.allowance.close()
+            request.budget.close()
             raise
 
 
-def _reply(parts: list[bytes], asked: _Asked) -> Reply:
-    asked.allowance.made()
-    reply = Reply(parts, stale=asked.stale, allowance=asked.allowance)
+def _reply(parts: list[bytes], request: _Request) -> Reply:
+    request.budget.made()
+    reply = Reply(parts, stale=request.stale, budget=request.budget)
     if reply.size <= _SMALL_BYTES:
         reply.close()
-    waits = [error.retry_after for error in asked.errors if error.retry_after is not None]
+    waits = [error.retry_after for error in request.errors if error.retry_after is not None]
     if waits:
         reply.retry_after = max(waits)
-    if any(isinstance(error, ModeRefused) and error.offline for error in asked.errors):
+    if any(isinstance(error, ModeRefused) and error.offline for error in request.errors):
         reply.status = 503
-    elif any(isinstance(error, Overloaded) for error in asked.errors):
+    elif any(isinstance(error, Overloaded) for error in request.errors):
         reply.status = 429
     return reply
 
 
-async def _answer_batch(asked: _Asked, messages: list[Any]) -> list[bytes]:
-    limit = asked.dispatcher.settings.rpc_batch_limit
+async def _answer_batch(request: _Request, messages: list[Any]) -> list[bytes]:
+    limit = request.dispatcher.settings.rpc_batch_limit
     if not messages:
         raise invalid_request()
     if len(messages) > limit:
         raise invalid_request(f"Batch of {len(messages)} calls: at most {limit} are allowed")
-    answers = await asyncio.gather(*(_answer_one(asked, message) for message in messages))
+    answers = await asyncio.gather(*(_answer_one(request, message) for message in messages))
     parts: list[bytes] = []
-    for one in filter(None, answers):
-        parts += (b"," if parts else b"[", *one)
+    for part in filter(None, answers):
+        parts += (b"," if parts else b"[", *part)
     return [*parts, b"]"] if parts else []
 
 
-async def _answer_one(asked: _Asked, message: Any) -> list[bytes]:
+async def _answer_one(request: _Request, message: Any) -> list[bytes]:
     id: Id = None
     try:
         id = _id_of(message)
@@ -177,21 +183,21 @@ async def _answer_one(asked: _Asked, message: Any) -> list[bytes]:
         found = METHODS.get(method)
         if found is None:
             raise method_not_found()
-        asked.dispatcher.limits.spend(asked.address)
-        return _envelope(await _call(asked, found, values), id)
+        request.dispatcher.limits.spend(request.address)
+        return _envelope(await _call(request, found, values), id)
     except RpcError as error:
-        asked.errors.append(error)
+        request.errors.append(error)
         return [encode_error(error, id)]
 
 
-async def _call(asked: _Asked, method: Method, values: list[Any]) -> bytes:
-    dispatcher = asked.dispatcher
-    async with asked.allowance.call() as claim:
-        call = Call(dispatcher.context, Params(values), asked.address, claim)
+async def _call(request: _Request, method: Method, values: list[Any]) -> bytes:
+    dispatcher = request.dispatcher
+    async with request.budget.call() as budget:
+        call = Call(dispatcher.context, Params(values), request.address, budget)
 
         def run() -> Awaitable[Any]:
             # It may be asked again when Redis was away.
-            claim.clear()
+            budget.clear()
             return method.handler(call)
 
         try:
@@ -199,12 +205,12 @@ async def _call(asked: _Asked, method: Method, values: list[Any]) -> bytes:
                 run, method.name, method.operation, local=method.local, timeout=method.timeout
             )
             content = _encoder.encode(result)
-            claim.settle(len(content))
+            budget.settle(len(content))
         except RedisAway as error:
-            kept = dispatcher.last_good.recall(method.name, values) if method.cacheable else None
+            kept = dispatcher.answer_cache.recall(method.name, values) if method.cacheable else None
             if kept is None:
                 raise
-            asked.stale = True
+            request.stale = True
             logger.debug("%s is answered from the last good answers: %s", method.name, error)
             return kept
         except RpcError as error:
@@ -215,7 +221,7 @@ async def _call(asked: _Asked, method: Method, values: list[Any]) -> bytes:
             logger.exception("%s failed", method.name)
             raise internal_error() from error
     if method.cacheable:
-        dispatcher.last_good.remember(method.name, values, content)
+        dispatcher.answer_cache.remember(method.name, values, content)
     return content
 
 

@@ -45,7 +45,7 @@ class RpcError(TrunklineError):
 
 
 class Overloaded(RpcError):
-    """Too much at once: told as HTTP 429 and as a JSON-RPC error."""
+    """Too much at once: answered with HTTP 429 and as a JSON-RPC error."""
 
     def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
         super().__init__(NODE_UNHEALTHY, message, {"numSlotsBehind": None}, retry_after=retry_after)

@@ -10,12 +10,13 @@ from typing import Any, Protocol, TypeVar
 
 from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable, StaleEpoch
 from recovery.clock import SYSTEM_CLOCK, Clock
+from recovery.degradation import OperationType
 from recovery.errors import Refused
 from recovery.protocols import GateProtocol
 from recovery.retry.classification import retry_on
 from recovery.retry.policy import RetryPolicy
 from rpc.jsonrpc.errors import RpcError
-from rpc.jsonrpc.registry import Operation
+from rpc.jsonrpc.registry import OPERATIONS
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -54,11 +55,11 @@ class _PolledGate:
     def __init__(self, gate: GateProtocol, clock: Clock) -> None:
         self._gate = gate
         self._clock = clock
-        self._verdicts: dict[Operation, Refused | None] = {}
+        self._verdicts: dict[OperationType, Refused | None] = {}
         self._looked_at = float("-inf")
         self._looking: asyncio.Task[None] | None = None
 
-    async def check(self, operation: Operation) -> None:
+    async def check(self, operation: OperationType) -> None:
         """Raises the gate's refusal."""
         age = self._clock.monotonic() - self._looked_at
         if age >= _GATE_AGE and self._looking is None:
@@ -73,12 +74,14 @@ class _PolledGate:
     async def _look(self) -> None:
         try:
             # All at once, so that no two operations are judged by different modes.
-            self._verdicts = await asyncio.to_thread(lambda: {one: self._ask(one) for one in Operation})
+            self._verdicts = await asyncio.to_thread(
+                lambda: {operation: self._ask(operation) for operation in OPERATIONS}
+            )
             self._looked_at = self._clock.monotonic()
         finally:
             self._looking = None
 
-    def _ask(self, operation: Operation) -> Refused | None:
+    def _ask(self, operation: OperationType) -> Refused | None:
         try:
             for component in COMPONENTS.get(operation.value, ("rpc",)):
                 self._gate.check(component, operation.value)
@@ -88,7 +91,7 @@ class _PolledGate:
 
 
 class FaultTolerance:
-    """Runs operations; knows nothing of what they do."""
+    """Runs operations behind the degradation gate, the breaker, retries and a time limit, whatever they do."""
 
     def __init__(
         self,
@@ -104,14 +107,14 @@ class FaultTolerance:
         self._breaker = breaker
         policy = retry or RetryPolicy.preset("rpc", retryable=retry_on(LedgerUnavailable, StaleEpoch))
         self._reads = policy.using(name="rpc")
-        self._timeouts = {Operation.WRITE: write_timeout}
+        self._timeouts = {OperationType.WRITE: write_timeout}
         self._read_timeout = read_timeout
 
     async def execute_with_fault_tolerance(
         self,
         operation: Callable[[], Awaitable[T]],
         name: str,
-        kind: Operation = Operation.READ,
+        kind: OperationType = OperationType.READ,
         *,
         local: bool = False,
         timeout: float | None = None,
@@ -137,7 +140,7 @@ class FaultTolerance:
         except Refused as error:
             raise RedisAway("the circuit to the ledger is open", retry_after=error.retry_after) from error
 
-    async def check(self, kind: Operation) -> None:
+    async def check(self, kind: OperationType) -> None:
         """Ask the degradation gate. Raises ModeRefused."""
         if self._gate is None:
             return
@@ -152,16 +155,16 @@ class FaultTolerance:
             ) from None
 
     async def quietly(self, work: Awaitable[None]) -> None:
-        """Do `work`; a ledger that does not answer is only told to the log."""
+        """Do `work`; a ledger that does not answer is only logged."""
         try:
             async with asyncio.timeout(self._read_timeout):
                 await work
         except (LedgerUnavailable, LedgerMissing, LedgerRestoring, TimeoutError) as error:
             logger.warning("The ledger does not answer: %s", error)
 
-    async def _guarded(self, operation: Callable[[], Awaitable[T]], kind: Operation) -> T:
+    async def _guarded(self, operation: Callable[[], Awaitable[T]], kind: OperationType) -> T:
         # Sends are not repeated here: the client holds the signature and knows that it may ask again.
-        if kind is Operation.WRITE:
+        if kind is OperationType.WRITE:
             answer = await self._permitted(operation)
         else:
             answer = await self._reads.acall(self._permitted, operation)

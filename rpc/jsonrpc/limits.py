@@ -7,7 +7,7 @@ from collections import Counter, OrderedDict
 from recovery.clock import SYSTEM_CLOCK, Clock
 from rpc.jsonrpc.errors import Overloaded
 
-_MOST_ADDRESSES = 10_000
+_MAX_ADDRESSES = 10_000
 
 
 class _Buckets:
@@ -27,7 +27,7 @@ class _Buckets:
         wait = 0.0 if level >= 1 else (1 - level) / self._rate
         self._levels[address] = (level - 1 if wait == 0.0 else level, now)
         self._levels.move_to_end(address)
-        if len(self._levels) > _MOST_ADDRESSES:
+        if len(self._levels) > _MAX_ADDRESSES:
             self._levels.popitem(last=False)
         return wait
 

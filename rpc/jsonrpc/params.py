@@ -44,21 +44,21 @@ def kind_of(value: Any) -> str:
     """serde's words for a JSON value, as Agave's messages have them."""
     match value:
         case None:
-            words = "null"
+            description = "null"
         case bool():
-            words = f"boolean `{str(value).lower()}`"
+            description = f"boolean `{str(value).lower()}`"
         case int():
             # Python refuses to print what has thousands of digits.
-            words = f"integer `{value}`" if value.bit_length() <= 256 else "integer"
+            description = f"integer `{value}`" if value.bit_length() <= 256 else "integer"
         case float():
-            words = f"floating point `{value}`"
+            description = f"floating point `{value}`"
         case str():
-            words = f'string "{value[:64]}"'
+            description = f'string "{value[:64]}"'
         case list():
-            words = "sequence"
+            description = "sequence"
         case _:
-            words = "map"
-    return words
+            description = "map"
+    return description
 
 
 def wrong_type(value: Any, expected: str) -> RpcError:

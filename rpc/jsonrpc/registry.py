@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
+from recovery.degradation import OperationType
 from rpc.context import Context
-from rpc.jsonrpc.answer_budget import Claim
+from rpc.jsonrpc.answer_budget import CallBudget
 from rpc.jsonrpc.params import Params
 
-
-class Operation(StrEnum):
-    """Operation types as the degradation modes know them."""
-
-    READ = "READ"
-    WRITE = "WRITE"
-    STATUS = "STATUS"
-    HEALTH_CHECK = "HEALTH_CHECK"
+#: The operation types that the methods have.
+OPERATIONS = (OperationType.READ, OperationType.WRITE, OperationType.STATUS, OperationType.HEALTH_CHECK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +22,7 @@ class Call:
     context: Context
     params: Params
     address: str
-    claim: Claim
+    budget: CallBudget
 
 
 Handler = Callable[[Call], Awaitable[Any]]
@@ -43,7 +37,7 @@ class Method:
 
     name: str
     handler: Handler
-    operation: Operation
+    operation: OperationType
     cacheable: bool
     local: bool
     timeout: float | None
@@ -54,7 +48,7 @@ METHODS: dict[str, Method] = {}
 
 def method(
     name: str,
-    operation: Operation = Operation.READ,
+    operation: OperationType = OperationType.READ,
     *,
     cacheable: bool | None = None,
     local: bool = False,
@@ -63,7 +57,7 @@ def method(
     """Register the decorated coroutine function as JSON-RPC method `name`."""
 
     def register(handler: Handler) -> Handler:
-        keep = operation is not Operation.WRITE and not local if cacheable is None else cacheable
+        keep = operation is not OperationType.WRITE and not local if cacheable is None else cacheable
         METHODS[name] = Method(name, handler, operation, keep, local, timeout)
         return handler
 

@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from banking.blocks.block import Block
-from banking.ledger.journal import JournalEntry
+from banking.ledger.journal import JournalEntry, journal_entry
 from rpc.jsonrpc.errors import block_cleaned_up, block_not_available
 from rpc.ledger_access.chain import Chain
-from rpc.ledger_access.follower import journal_entry
 from rpc.ledger_access.reader import LedgerReader
 
 
 @dataclass(frozen=True, slots=True)
 class ChainBlock:
-    """One finalized block; `time_ms` is None when nobody remembers it."""
+    """One finalized block; `time_ms` is None when neither Redis nor the archive has it."""
 
     slot: int
     parent_hash: bytes
@@ -81,7 +80,7 @@ class BlockReader:
             return None
         closed_ms = self._chain.closed_ms(slot)
         if self._archive is not None and closed_ms is None:
-            # Only its block tells when it was closed.
+            # Only the archived block has the time when it was closed.
             return None
         by_slot = {int(at): blockhash for blockhash, at in blockhashes.items()}
         own, parent = by_slot.get(slot + 1), by_slot.get(slot)
@@ -105,9 +104,9 @@ class BlockReader:
         return next((entry for entry in block.entries if entry.seq == seq), None)
 
     async def time_of(self, slot: int) -> int | None:
-        """Unix seconds of a slot, None when nobody remembers them."""
-        known = self._chain.closed_ms(slot)
-        if known is None and self._archive is not None:
+        """Unix seconds of a slot, None when neither this server nor the archive has them."""
+        closed_ms = self._chain.closed_ms(slot)
+        if closed_ms is None and self._archive is not None:
             block = await asyncio.to_thread(self._archive.read, slot)
-            known = None if block is None else block.header.time_ms
-        return None if known is None else known // 1000
+            closed_ms = None if block is None else block.header.time_ms
+        return None if closed_ms is None else closed_ms // 1000

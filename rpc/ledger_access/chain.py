@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from recovery.clock import SYSTEM_CLOCK, Clock
-from rpc.cancellation import end
+from rpc.cancellation import cancel_and_wait
 from rpc.ledger_access.reader import AWAY, LedgerReader, Snapshot
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ Listener = Callable[["Tip | None", Tip], None]
 
 
 class Chain:
-    """Polls the ledger's counters; tells listeners of every change; lets callers wait for finality."""
+    """Polls the ledger's counters; notifies listeners of every change; lets callers wait for finality."""
 
     def __init__(self, reader: LedgerReader, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._reader = reader
@@ -53,12 +53,12 @@ class Chain:
         self._task = asyncio.create_task(self._run(), name="rpc-chain")
 
     async def stop(self) -> None:
-        await end(self._task)
+        await cancel_and_wait(self._task)
 
     def slot_age(self, snapshot: Snapshot) -> float:
         """Seconds since this server saw `snapshot`'s open slot begin, by its monotonic clock: no time of day counts."""
-        known = self.tip is not None and (self.tip.epoch, self.tip.slot) == (snapshot.epoch, snapshot.slot)
-        return self._clock.monotonic() - self.slot_since if known else 0.0
+        is_current = self.tip is not None and (self.tip.epoch, self.tip.slot) == (snapshot.epoch, snapshot.slot)
+        return self._clock.monotonic() - self.slot_since if is_current else 0.0
 
     def closed_ms(self, slot: int) -> int | None:
         """When `slot` was closed (Unix ms), as its block says too; None when this server did not see it."""

@@ -13,9 +13,9 @@ from redis.asyncio import Redis
 from solders.transaction import VersionedTransaction
 
 from banking.blocks.block import Block
-from banking.ledger.journal import JournalEntry, image_record, written_by
+from banking.ledger.journal import JournalEntry, image_record, journal_entry, written_by
 from banking.ledger.ledger import BLOCKHASH_HISTORY
-from rpc.cancellation import end
+from rpc.cancellation import cancel_and_wait
 from rpc.index.accounts import AccountIndex
 from rpc.index.backfill import Backfill
 from rpc.index.history import History
@@ -76,8 +76,8 @@ class Follower:
         self._task = asyncio.create_task(self._run(), name="rpc-follower")
 
     async def stop(self) -> None:
-        await end(self._task)
-        await end(self._backfilling)
+        await cancel_and_wait(self._task)
+        await cancel_and_wait(self._backfilling)
         await self._client.aclose()
 
     async def wait_for(self, snapshot: Snapshot, timeout: float) -> bool:
@@ -135,15 +135,15 @@ class Follower:
         slots = sorted({entry.slot for entry in entries})
         keys = [written_by(entry for entry in entries if entry.slot == slot) for slot in slots]
         images: list[Command] = [
-            ("HMGET", _images(slot), *some) for slot, some in zip(slots, keys, strict=True) if some
+            ("HMGET", _images(slot), *slot_keys) for slot, slot_keys in zip(slots, keys, strict=True) if slot_keys
         ]
         snapshot = await self._look(*images)
         if not self._is_current(snapshot):
             return False
         answers = iter(snapshot.answers[1:])
-        for slot, some in zip(slots, keys, strict=True):
-            found_images = next(answers) if some else []
-            writes = await self._records(snapshot, slot, some, found_images)
+        for slot, slot_keys in zip(slots, keys, strict=True):
+            found_images = next(answers) if slot_keys else []
+            writes = await self._records(snapshot, slot, slot_keys, found_images)
             self._pass_on([entry for entry in entries if entry.slot == slot], writes)
         self._last_id, self._last_raw = page[-1][0], entries[-1].raw
         # A burst must not starve the requests.
@@ -159,7 +159,7 @@ class Follower:
         block = await asyncio.to_thread(self._read_block, slot) if self._read_block is not None else None
         if block is not None:
             return dict(block.images)
-        # Nobody remembers: what they hold now is told, and told again when it changes.
+        # Neither Redis nor the archive has it: the newest record is sent, and sent again when it changes.
         if not keys:
             return {}
         newest = await self._reader.read_alone(("HMGET", "accounts", *keys))
@@ -175,8 +175,8 @@ class Follower:
         return await read(("XRANGE", "journal", last, last), *commands)
 
     def _is_current(self, snapshot: Snapshot) -> bool:
-        # Redis that came back without its newest second has a lower number, or has handed ours out again: what we
-        # told is void.
+        # Redis that came back without its newest second has a lower number, or has handed ours out again: what was
+        # passed on is void.
         found = snapshot.answers[0]
         slot = int(self._last_id.partition(b"-")[0])
         same = found[0][1][b"t"] == self._last_raw if found else slot <= snapshot.finalized - BLOCKHASH_HISTORY
@@ -249,20 +249,6 @@ class Follower:
             assert one.parsed is not None
             self.history.add(one.entry, one.parsed)
         return (found[-1].entry.slot, found[-1].entry.seq) if found else None
-
-
-def journal_entry(name: bytes, fields: dict[bytes, bytes]) -> JournalEntry:
-    """A stream entry as `banking.ledger.journal` reads it."""
-    slot, _, seq = name.partition(b"-")
-    return JournalEntry(
-        slot=int(slot),
-        seq=int(seq),
-        raw=fields[b"t"],
-        value=fields[b"r"],
-        burned=int(fields[b"f"]),
-        detail=fields[b"d"],
-        written=fields[b"w"],
-    )
 
 
 def _images(slot: int) -> str:

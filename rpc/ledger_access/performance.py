@@ -1,4 +1,4 @@
-"""Performance samples: slots and transactions of each minute, as `getRecentPerformanceSamples` tells them."""
+"""Performance samples: slots and transactions of each minute, as `getRecentPerformanceSamples` returns them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
-from rpc.cancellation import end
+from rpc.cancellation import cancel_and_wait
 from rpc.ledger_access.reader import AWAY, LedgerReader, Snapshot
 
 SAMPLE_SECONDS = 60
 #: Agave keeps twelve hours of them.
-_MOST = 720
+_MAX_KEPT_SAMPLES = 720
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,14 @@ class Performance:
 
     def __init__(self, reader: LedgerReader) -> None:
         self._reader = reader
-        self.samples: deque[Sample] = deque(maxlen=_MOST)
+        self.samples: deque[Sample] = deque(maxlen=_MAX_KEPT_SAMPLES)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="rpc-performance")
 
     async def stop(self) -> None:
-        await end(self._task)
+        await cancel_and_wait(self._task)
 
     async def _run(self) -> None:
         before: Snapshot | None = None
@@ -44,7 +44,7 @@ class Performance:
             try:
                 now = await self._reader.read()
             except AWAY:
-                # A minute that was not seen whole is no sample; the chain's follower has told the log.
+                # A minute that was not seen whole is no sample; the chain's follower has logged it.
                 before = None
             else:
                 if before is not None and before.epoch == now.epoch:

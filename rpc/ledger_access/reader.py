@@ -151,7 +151,7 @@ class LedgerReader:
                 self._epoch = await self._look_up_epoch()
             while True:
                 # Answers on several connections may overtake each other: only what was known before counts.
-                epoch, known = self._epoch, self._newest
+                epoch, newest = self._epoch, self._newest
                 meta, state, *answers = await self._round_trip(epoch, groups)
                 current = served_epoch(self.keys.name, meta.get(b"epoch"), meta.get(b"layout"))
                 if current == epoch:
@@ -165,7 +165,7 @@ class LedgerReader:
             raise
         found = iter(answers)
         snapshots = [Snapshot(epoch, meta, state, [next(found) for _ in group]) for group in groups]
-        self._check_forward(snapshots[0], known)
+        self._check_forward(snapshots[0], newest)
         return snapshots
 
     async def _round_trip(self, epoch: int, groups: Sequence[Sequence[Command]]) -> list[Any]:
@@ -189,8 +189,8 @@ class LedgerReader:
         found: Any = await self.client.hmget(self.keys.meta, "epoch", "layout")
         return served_epoch(self.keys.name, *found)
 
-    def _check_forward(self, snapshot: Snapshot, known: tuple[int, int]) -> None:
+    def _check_forward(self, snapshot: Snapshot, newest: tuple[int, int]) -> None:
         """Raises LedgerUnavailable when Redis has lost what was `known` to be final: a worker will restore it."""
-        if snapshot.epoch == known[0] and snapshot.finalized < known[1]:
-            raise LedgerUnavailable(f"Redis is back at slot {snapshot.finalized}, and {known[1]} was final")
+        if snapshot.epoch == newest[0] and snapshot.finalized < newest[1]:
+            raise LedgerUnavailable(f"Redis is back at slot {snapshot.finalized}, and {newest[1]} was final")
         self._newest = max(self._newest, (snapshot.epoch, snapshot.finalized))

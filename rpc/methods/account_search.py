@@ -1,4 +1,4 @@
-"""Accounts found through the secondary indexes, each checked against its record before it is told."""
+"""Accounts found through the secondary indexes, each checked against its record before it is returned."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ async def find_accounts(
     if not candidates:
         return
     if len(candidates) > _PAGE:
-        await call.claim.heavy()
-    most, count = context.settings.rpc_listed_accounts, 0
+        await call.budget.heavy()
+    limit, count = context.settings.rpc_listed_accounts, 0
     for first in range(0, len(candidates), _PAGE):
         async for read in _read_page(call, candidates[first : first + _PAGE]):
             slot = await settled_slot(call, read, commitment)
@@ -61,8 +61,8 @@ async def find_accounts(
                 if record and _is_still(record, by, value) and passes(filters, record)
             ]
             count += len(keys)
-            if count > most:
-                raise invalid_params(f"More than {most} accounts match, the most in one answer; ask with filters")
+            if count > limit:
+                raise invalid_params(f"More than {limit} accounts match, the most in one answer; ask with filters")
             yield Page(slot, keys, [read.records[key] for key in keys])
 
 
@@ -70,15 +70,15 @@ async def _read_page(call: Call, keys: list[bytes]) -> AsyncIterator[Records]:
     """The records of `keys`, in one piece if that is small."""
     read = await read_accounts(call, keys, _PAGE_BYTES, alone=True)
     if isinstance(read, Sizes):
-        await call.claim.heavy()
+        await call.budget.heavy()
     while isinstance(read, Sizes) and len(keys) == 1:
         read = await read_accounts(call, keys, read.total, alone=True)
     if isinstance(read, Records):
         yield read
         return
-    for some in _pieces(keys, read.sizes):
-        async for each in _read_page(call, some):
-            yield each
+    for piece in _pieces(keys, read.sizes):
+        async for records in _read_page(call, piece):
+            yield records
 
 
 def _pieces(keys: list[bytes], sizes: list[int]) -> Iterator[list[bytes]]:

@@ -19,7 +19,7 @@ def response_context(slot: int) -> dict[str, Any]:
 
 
 API_VERSION = "3.1.0"
-#: Accounts of so many bytes together are read beside everybody else's, without asking for room.
+#: Accounts of so many bytes together are read in a shared round trip, without taking a budget.
 _SMALL_BYTES = 128 * 1024
 
 
@@ -36,7 +36,7 @@ def require_slot(slot: int, config: Config) -> None:
 
 
 async def read_at(call: Call, config: Config, *commands: Command) -> tuple[int, Snapshot]:
-    """Answers to `commands`, with the slot to tell: the newest at the commitment in `config`."""
+    """Answers to `commands`, with the slot of the answer: the newest at the commitment in `config`."""
     snapshot = await call.context.ledger.reader.read(*commands)
     slot = slot_at(snapshot, config.commitment())
     require_slot(slot, config)
@@ -47,7 +47,7 @@ async def records_at(call: Call, keys: Sequence[bytes], commitment: Commitment) 
     """The records of `keys` (b"" = absent), all of one moment, and the slot they are true at.
 
     Redis holds the newest state only. When that is not finalized for one of `keys` and the commitment asks for it,
-    this waits until it is, so that what is told as finalized cannot be lost. Raises -32005 when sealing stalls, and
+    this waits until it is, so that what is answered as finalized cannot be lost. Raises -32005 when sealing stalls, and
     when together they are larger than an answer may be.
     """
     context = call.context
@@ -57,8 +57,8 @@ async def records_at(call: Call, keys: Sequence[bytes], commitment: Commitment) 
     distinct = list(dict.fromkeys(keys))
     read = await read_accounts(call, distinct, _SMALL_BYTES)
     while isinstance(read, Sizes):
-        # Large: not together with everybody else's, and only with room for it. It may grow meanwhile.
-        await call.claim.heavy(read.total)
+        # Large: on a connection of its own, and only within the budget. It may grow meanwhile.
+        await call.budget.heavy(read.total)
         read = await read_accounts(call, distinct, read.total, alone=True)
     slot = await settled_slot(call, read, commitment)
     return slot, [read.records[key] for key in keys]
@@ -66,7 +66,7 @@ async def records_at(call: Call, keys: Sequence[bytes], commitment: Commitment) 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """The accounts are larger than there was room for: their sizes in bytes, in the order asked."""
+    """The accounts are larger than was allowed: their sizes in bytes, in the order asked."""
 
     sizes: list[int]
 

@@ -17,7 +17,7 @@ from rpc.ledger_access.mints import mints_in
 from rpc.methods.account_search import Page
 from rpc.methods.account_view import records_at, require_slot, with_context
 
-_MOST_ACCOUNTS = 100
+_MAX_ACCOUNTS = 100
 _ENCODED_TOGETHER = 500
 
 #: What an account in a list costs beside itself.
@@ -46,7 +46,7 @@ async def get_account_info(call: Call) -> Any:
 
 @method("getMultipleAccounts")
 async def get_multiple_accounts(call: Call) -> Any:
-    keys = [bytes(to_pubkey(value)) for value in call.params.items(0, _MOST_ACCOUNTS)]
+    keys = [bytes(to_pubkey(value)) for value in call.params.items(0, _MAX_ACCOUNTS)]
     config = call.params.config(1)
     encoding = AccountEncoding.of(config, default="base64")
     slot, records = await records_at(call, keys, config.commitment())
@@ -66,7 +66,7 @@ async def encode_all(
         if value is None and record:
             value = made[key] = msgspec.Raw(_encoder.encode(encoding.encode(key, record, decimals)))
         if value is not None:
-            call.claim.make(len(value))
+            call.budget.make(len(value))
         values.append(value)
         if not len(values) % _ENCODED_TOGETHER:
             # A long list must not hold up everybody else.
@@ -82,6 +82,6 @@ async def list_all(
     async for page in pages:
         slot = page.slot
         values = await encode_all(call, encoding, page.keys, page.records)
-        call.claim.make(_NAME_BYTES * len(values))
+        call.budget.make(_NAME_BYTES * len(values))
         listed += [{"pubkey": str(Pubkey(key)), "account": value} for key, value in zip(page.keys, values, strict=True)]
     return slot, listed

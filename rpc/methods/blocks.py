@@ -10,13 +10,13 @@ from rpc.jsonrpc.params import Commitment, Config
 from rpc.jsonrpc.registry import Call, method
 from rpc.methods.account_view import require_slot, slot_at, with_context
 
-_MOST_SLOTS = 500_000
+_MAX_SLOTS = 500_000
 #: A block of more transactions makes a large answer.
 _MANY_ENTRIES = 1000
 
 
 def settled(config: Config) -> Commitment:
-    """The commitment of a method that knows blocks only. Raises -32602 for `processed`."""
+    """The commitment of a method that reads blocks only. Raises -32602 for `processed`."""
     commitment = config.commitment()
     if not commitment.settled:
         raise invalid_params("Method does not support commitment below `confirmed`")
@@ -32,8 +32,8 @@ async def get_block(call: Call) -> Any:
     shape = read_shape(config)
     block = await call.context.ledger.blocks.read(slot)
     if len(block.entries) > _MANY_ENTRIES:
-        await call.claim.heavy()
-    return encode_block(block, shape, await call.context.ledger.decimals.of(shape.mints(block)), call.claim.make)
+        await call.budget.heavy()
+    return encode_block(block, shape, await call.context.ledger.decimals.of(shape.mints(block)), call.budget.make)
 
 
 @method("getBlocks")
@@ -48,8 +48,8 @@ async def get_blocks(call: Call) -> Any:
         return []
     first, last = await _range(call, config)
     last = last if end is None else min(end, last)
-    if last - start > _MOST_SLOTS:
-        raise invalid_params(f"Slot range too large; max {_MOST_SLOTS}")
+    if last - start > _MAX_SLOTS:
+        raise invalid_params(f"Slot range too large; max {_MAX_SLOTS}")
     return list(range(max(start, first), last + 1))
 
 
@@ -58,8 +58,8 @@ async def get_blocks_with_limit(call: Call) -> Any:
     start, limit = call.params.uint(0), call.params.uint(1)
     config = call.params.config(2)
     settled(config)
-    if limit > _MOST_SLOTS:
-        raise invalid_params(f"Limit too large; max {_MOST_SLOTS}")
+    if limit > _MAX_SLOTS:
+        raise invalid_params(f"Limit too large; max {_MAX_SLOTS}")
     first, last = await _range(call, config)
     start = max(start, first)
     return list(range(start, min(last + 1, start + limit)))

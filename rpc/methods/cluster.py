@@ -10,8 +10,8 @@ from rpc.jsonrpc.registry import Call, method
 from rpc.methods.account_view import API_VERSION, read_at
 from rpc.methods.status import FEATURE_SET, SLOTS_IN_EPOCH
 
-_MOST_SAMPLES = 720
-_MOST_LEADERS = 5000
+_MAX_SAMPLES = 720
+_MAX_LEADERS = 5000
 
 
 @method("getClusterNodes", local=True)
@@ -75,8 +75,8 @@ async def get_slot_leader(call: Call) -> str:
 async def get_slot_leaders(call: Call) -> Any:
     call.params.uint(0)
     limit = call.params.uint(1)
-    if not 1 <= limit <= _MOST_LEADERS:
-        raise invalid_params(f"Invalid limit; max {_MOST_LEADERS}")
+    if not 1 <= limit <= _MAX_LEADERS:
+        raise invalid_params(f"Invalid limit; max {_MAX_LEADERS}")
     return [str(call.context.node.identity.pubkey())] * limit
 
 
@@ -93,15 +93,15 @@ async def get_inflation_rate(call: Call) -> Any:
 
 @method("getInflationReward", local=True)
 async def get_inflation_reward(call: Call) -> Any:
-    # Nobody stakes, so nobody was ever rewarded.
+    # There is no stake, so there are no rewards.
     return [None for value in call.params.items(0, 1000) if to_pubkey(value)]
 
 
 @method("getRecentPerformanceSamples", local=True)
 async def get_recent_performance_samples(call: Call) -> Any:
-    limit = _MOST_SAMPLES if call.params.get(0) is None else call.params.uint(0)
-    if limit > _MOST_SAMPLES:
-        raise invalid_params(f"Invalid limit; max {_MOST_SAMPLES}")
+    limit = _MAX_SAMPLES if call.params.get(0) is None else call.params.uint(0)
+    if limit > _MAX_SAMPLES:
+        raise invalid_params(f"Invalid limit; max {_MAX_SAMPLES}")
     return [
         {
             "slot": sample.slot,

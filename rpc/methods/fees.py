@@ -15,9 +15,9 @@ from rpc.jsonrpc.params import to_pubkey
 from rpc.jsonrpc.registry import Call, method
 from rpc.methods.account_view import read_at, with_context
 
-_MOST_MESSAGE_TEXT = 1644
-_MOST_ACCOUNT_BYTES = 10 * 1024 * 1024
-_MOST_ADDRESSES = 128
+_MAX_MESSAGE_TEXT = 1644
+_MAX_ACCOUNT_BYTES = 10 * 1024 * 1024
+_MAX_ADDRESSES = 128
 _FEE_SLOTS = 150
 
 
@@ -25,8 +25,8 @@ _FEE_SLOTS = 150
 async def get_minimum_balance(call: Call) -> int:
     size = call.params.uint(0)
     call.params.config(1).commitment()
-    if size > _MOST_ACCOUNT_BYTES:
-        raise invalid_params(f"Invalid params: an account has at most {_MOST_ACCOUNT_BYTES} bytes of data.")
+    if size > _MAX_ACCOUNT_BYTES:
+        raise invalid_params(f"Invalid params: an account has at most {_MAX_ACCOUNT_BYTES} bytes of data.")
     return call.context.ledger.native.minimum_balance(size)
 
 
@@ -42,8 +42,8 @@ async def get_fee_for_message(call: Call) -> Any:
 
 
 def _decode(text: str) -> Any:
-    if len(text) > _MOST_MESSAGE_TEXT:
-        raise invalid_params(f"base64 encoded message too large: {len(text)} bytes (max: {_MOST_MESSAGE_TEXT})")
+    if len(text) > _MAX_MESSAGE_TEXT:
+        raise invalid_params(f"base64 encoded message too large: {len(text)} bytes (max: {_MAX_MESSAGE_TEXT})")
     try:
         raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
@@ -58,7 +58,7 @@ def _decode(text: str) -> Any:
 async def get_recent_prioritization_fees(call: Call) -> Any:
     # Every transaction gets in, whatever it offers: the fee to beat is zero.
     if call.params.get(0) is not None:
-        for value in call.params.items(0, _MOST_ADDRESSES):
+        for value in call.params.items(0, _MAX_ADDRESSES):
             to_pubkey(value)
     snapshot = await call.context.ledger.reader.read()
     first = max(1, snapshot.slot - _FEE_SLOTS)

@@ -15,14 +15,14 @@ from rpc.jsonrpc.registry import Call, method
 from rpc.methods.account_view import require_slot, with_context
 from rpc.methods.blocks import settled
 
-_MOST_STATUSES = 256
-_MOST_LISTED = 1000
+_MAX_STATUSES = 256
+_MAX_LISTED = 1000
 _CATCH_UP_SECONDS = 2.0
 
 
 @method("getSignatureStatuses")
 async def get_signature_statuses(call: Call) -> Any:
-    signatures = [bytes(to_signature(value)) for value in call.params.items(0, _MOST_STATUSES)]
+    signatures = [bytes(to_signature(value)) for value in call.params.items(0, _MAX_STATUSES)]
     search = call.params.config(1).flag("searchTransactionHistory")
     if not signatures:
         snapshot = await call.context.ledger.reader.read()
@@ -80,10 +80,10 @@ async def get_transaction(call: Call) -> Any:
 async def get_signatures_for_address(call: Call) -> Any:
     address, config = bytes(call.params.pubkey(0)), call.params.config(1)
     settled(config)
-    limit = config.uint("limit", _MOST_LISTED)
+    limit = config.uint("limit", _MAX_LISTED)
     assert limit is not None
-    if not 1 <= limit <= _MOST_LISTED:
-        raise invalid_params(f"Invalid limit; max {_MOST_LISTED}")
+    if not 1 <= limit <= _MAX_LISTED:
+        raise invalid_params(f"Invalid limit; max {_MAX_LISTED}")
     before, until = _signature(config, "before"), _signature(config, "until")
     context = call.context
     snapshot = await context.ledger.reader.read()

@@ -7,19 +7,20 @@ from solders.signature import Signature
 
 from banking.intake.reasons import Reason
 from banking.transaction import VerifiedTransaction
+from recovery.degradation import OperationType
 from rpc.jsonrpc.errors import Overloaded, RpcError, invalid_params, invalid_request, node_unhealthy
 from rpc.jsonrpc.params import Commitment, to_hash
-from rpc.jsonrpc.registry import Call, Operation, method
+from rpc.jsonrpc.registry import Call, method
 from rpc.methods.account_view import require_slot, slot_at
 from rpc.methods.simulation import preflight_failure, run
 from rpc.sending.transaction_input import decode_text, verified
 from tasks.receipts import Receipt, Verdict
 
-#: Told as HTTP 429: there is room again soon.
+#: Answered with HTTP 429: a later attempt may be accepted.
 _OVERLOADS = frozenset({Reason.INTAKE_FULL, Reason.ARCHIVE_BEHIND})
 
 
-@method("sendTransaction", Operation.WRITE)
+@method("sendTransaction", OperationType.WRITE)
 async def send_transaction(call: Call) -> str:
     config = call.params.config(1)
     raw = decode_text(call.params.text(0), config)
@@ -38,7 +39,7 @@ async def send_transaction(call: Call) -> str:
     return await _send(call, transaction)
 
 
-@method("requestAirdrop", Operation.WRITE)
+@method("requestAirdrop", OperationType.WRITE)
 async def request_airdrop(call: Call) -> str:
     context = call.context
     if context.sending.faucet is None:
@@ -63,7 +64,7 @@ async def _send(call: Call, transaction: VerifiedTransaction) -> str:
 
 
 def _refusal(receipt: Receipt) -> RpcError:
-    # Its signatures are verified, so what speaks against it is not in it: no room, or a mode.
+    # Its signatures are verified, so the reason is the state of the ledger: a full intake, or a mode.
     if receipt.code in _OVERLOADS:
         return Overloaded(f"Node is unhealthy: {receipt.reason}")
     return node_unhealthy(f"Node is unhealthy: {receipt.reason}")

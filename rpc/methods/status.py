@@ -9,38 +9,39 @@ from solders.hash import Hash
 from solders.pubkey import Pubkey
 
 from banking.ledger.ledger import MAX_BLOCKHASH_AGE
+from recovery.degradation import OperationType
 from rpc.jsonrpc.errors import node_unhealthy
 from rpc.jsonrpc.params import to_hash
-from rpc.jsonrpc.registry import Call, Operation, method
+from rpc.jsonrpc.registry import Call, method
 from rpc.methods.account_view import API_VERSION, read_at, with_context
 
 SLOTS_IN_EPOCH = 432_000
-#: First four bytes of the feature set that the VM implements; told as an opaque number, as Agave does.
+#: First four bytes of the feature set that the VM implements; answered as an opaque number, as Agave does.
 FEATURE_SET = 3_640_012_085
 #: A slot may take this many times its interval before the node calls itself behind.
 _SLOTS_LATE = 10
 
 
-@method("getSlot", Operation.STATUS)
+@method("getSlot", OperationType.STATUS)
 async def get_slot(call: Call) -> int:
     slot, _ = await read_at(call, call.params.config(0))
     return slot
 
 
-@method("getBlockHeight", Operation.STATUS)
+@method("getBlockHeight", OperationType.STATUS)
 async def get_block_height(call: Call) -> int:
     # No slot is ever skipped, so the height is the slot.
     slot, _ = await read_at(call, call.params.config(0))
     return slot
 
 
-@method("getTransactionCount", Operation.STATUS)
+@method("getTransactionCount", OperationType.STATUS)
 async def get_transaction_count(call: Call) -> int:
     _, snapshot = await read_at(call, call.params.config(0))
     return snapshot.transactions
 
 
-@method("getEpochInfo", Operation.STATUS)
+@method("getEpochInfo", OperationType.STATUS)
 async def get_epoch_info(call: Call) -> Any:
     slot, snapshot = await read_at(call, call.params.config(0))
     return {
@@ -73,24 +74,24 @@ async def is_blockhash_valid(call: Call) -> Any:
     return with_context(valid, slot)
 
 
-@method("getVersion", Operation.STATUS, local=True)
+@method("getVersion", OperationType.STATUS, local=True)
 async def get_version(_: Call) -> Any:
     return {"feature-set": FEATURE_SET, "solana-core": API_VERSION}
 
 
-@method("getIdentity", Operation.STATUS, local=True)
+@method("getIdentity", OperationType.STATUS, local=True)
 async def get_identity(call: Call) -> Any:
     return {"identity": str(call.context.node.identity.pubkey())}
 
 
-@method("getGenesisHash", Operation.STATUS)
+@method("getGenesisHash", OperationType.STATUS)
 async def get_genesis_hash(call: Call) -> str:
     snapshot = await call.context.ledger.reader.read()
     # The ledger's id is 16 random bytes in hex, made at genesis; shown as a 32-byte hash.
     return str(Pubkey(snapshot.ledger_id.encode()[:32].ljust(32, b"\0")))
 
 
-@method("getHealth", Operation.HEALTH_CHECK, cacheable=False)
+@method("getHealth", OperationType.HEALTH_CHECK, cacheable=False)
 async def get_health(call: Call) -> str:
     context = call.context
     snapshot = await context.ledger.reader.read()

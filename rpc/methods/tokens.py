@@ -15,7 +15,7 @@ from rpc.jsonrpc.registry import Call, method
 from rpc.methods.account_search import find_accounts
 from rpc.methods.account_view import records_at, with_context
 
-_MOST_LISTED = 20
+_MAX_LISTED = 20
 
 
 @method("getTokenAccountBalance")
@@ -52,7 +52,7 @@ async def get_token_largest_accounts(call: Call) -> Any:
             (read_token_account(record[HEADER_SIZE:]).amount, name)
             for name, record in zip(page.keys, page.records, strict=True)
         )
-        largest = heapq.nlargest(_MOST_LISTED, [*largest, *amounts])
+        largest = heapq.nlargest(_MAX_LISTED, [*largest, *amounts])
     value = [{"address": str(Pubkey(name)), **token_amount(amount, decimals)} for amount, name in largest]
     return with_context(value, slot)
 

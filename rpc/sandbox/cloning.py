@@ -20,7 +20,7 @@ from recovery.retry.policy import RetryPolicy
 
 _PAGE = 100
 _TIMEOUT_SECONDS = 20.0
-_MOST_ANSWER_BYTES = 512 * 1024 * 1024
+_MAX_ANSWER_BYTES = 512 * 1024 * 1024
 
 
 class UpstreamUnavailable(TransientError):
@@ -83,7 +83,7 @@ def _post(url: str, body: bytes) -> Any:
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
-            return json.loads(answer.read(_MOST_ANSWER_BYTES))
+            return json.loads(answer.read(_MAX_ANSWER_BYTES))
     except urllib.error.HTTPError as error:
         if error.code == 429 or error.code >= 500:
             raise UpstreamUnavailable(f"{url} answers HTTP {error.code}") from error

@@ -18,7 +18,7 @@ from rpc.jsonrpc.errors import RpcError, invalid_params, invalid_request
 
 #: Blockhashes are valid for 150 slots; an airdrop remembered longer cannot clash any more.
 _REMEMBERED = 100_000
-#: Compute units of a transfer with a limit, with room to spare.
+#: Compute units of a transfer with a limit, with a margin.
 _UNITS = 10_000
 
 

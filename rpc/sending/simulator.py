@@ -53,19 +53,19 @@ class Simulator:
 
     def _run(self, group: Sequence[_Request]) -> list[Simulation | Exception]:
         try:
-            return list(self._simulate([(one.transaction, one.check_blockhash) for one in group]))
+            return list(self._simulate([(request.transaction, request.check_blockhash) for request in group]))
         except TransientError as error:
             return [error] * len(group)
         except Exception as error:  # noqa: BLE001 - one of them has a transaction that the VM cannot stand
             if len(group) == 1:
                 return [error]
-        return [answer for one in group for answer in self._run([one])]
+        return [answer for request in group for answer in self._run([request])]
 
-    def _simulate(self, asked: list[tuple[SignedTransaction, bool]]) -> list[Simulation]:
+    def _simulate(self, pairs: list[tuple[SignedTransaction, bool]]) -> list[Simulation]:
         if self._stage is None:
             self._stage = BankingStage(self._make_ledger(), SvmExecutor())
         try:
-            return self._stage.simulate_each(asked)
+            return self._stage.simulate_each(pairs)
         except StaleEpoch:
             # Restored meanwhile; the ledger has looked the new epoch up.
-            return self._stage.simulate_each(asked)
+            return self._stage.simulate_each(pairs)

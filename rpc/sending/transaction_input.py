@@ -17,8 +17,8 @@ from rpc.jsonrpc.params import Config
 
 _TYPE = "solana_transaction::versioned::VersionedTransaction"
 #: Characters that 1,232 bytes need at most.
-_MOST_BASE58 = 1683
-_MOST_BASE64 = 1644
+_MAX_BASE58 = 1683
+_MAX_BASE64 = 1644
 
 
 def decode_text(text: str, config: Config) -> bytes:
@@ -30,8 +30,8 @@ def decode_text(text: str, config: Config) -> bytes:
 
 
 def _from_base58(text: str) -> bytes:
-    if len(text) > _MOST_BASE58:
-        raise _too_large("base58", len(text), _MOST_BASE58)
+    if len(text) > _MAX_BASE58:
+        raise _too_large("base58", len(text), _MAX_BASE58)
     try:
         return bytes(base58.b58decode(text))
     except ValueError as error:
@@ -39,8 +39,8 @@ def _from_base58(text: str) -> bytes:
 
 
 def _from_base64(text: str) -> bytes:
-    if len(text) > _MOST_BASE64:
-        raise _too_large("base64", len(text), _MOST_BASE64)
+    if len(text) > _MAX_BASE64:
+        raise _too_large("base64", len(text), _MAX_BASE64)
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
@@ -72,7 +72,7 @@ def verified(raw: bytes) -> VerifiedTransaction:
 
 
 def unverified(raw: bytes) -> SignedTransaction:
-    """A well-formed transaction whose signatures nobody has looked at: for simulation only. Raises -32602."""
+    """A well-formed transaction whose signatures are not verified: for simulation only. Raises -32602."""
     try:
         parsed = VersionedTransaction.from_bytes(raw)
     except ValueError as error:

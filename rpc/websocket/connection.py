@@ -9,10 +9,10 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from recovery.degradation import OperationType
 from rpc.jsonrpc.dispatch import Dispatcher, Id, encode_error, encode_result, parse
 from rpc.jsonrpc.errors import Overloaded, RpcError, invalid_params, invalid_request
 from rpc.jsonrpc.params import Params, to_uint
-from rpc.jsonrpc.registry import Operation
 from rpc.websocket.hub import Hub
 from rpc.websocket.outgoing import Outgoing
 from rpc.websocket.subscription import KINDS, Subscription
@@ -31,7 +31,7 @@ class Connection:
         self._hub = hub
         self._socket = socket
         self._address = address
-        self._outgoing = Outgoing(dispatcher.room, dispatcher.settings.rpc_write_limit)
+        self._outgoing = Outgoing(dispatcher.answer_budget, dispatcher.settings.rpc_write_limit)
         self._too_slow = False
         self._writing: asyncio.Task[None] | None = None
         self._subscriptions: dict[int, Subscription] = {}
@@ -123,11 +123,11 @@ class Connection:
             self._outgoing.answer(encode_error(error, id).decode())
 
     async def _subscribe(self, kind: str, params: Params, id: Id) -> None:
-        await self._dispatcher.fault_tolerance.check(Operation.READ)
-        most = self._dispatcher.settings.rpc_subscriptions
+        await self._dispatcher.fault_tolerance.check(OperationType.READ)
+        limit = self._dispatcher.settings.rpc_subscriptions
         self._forget_finished()
-        if len(self._subscriptions) >= most:
-            raise Overloaded(f"At most {most} subscriptions on one connection")
+        if len(self._subscriptions) >= limit:
+            raise Overloaded(f"At most {limit} subscriptions on one connection")
         subscription = Subscription(self._hub.next_id(), kind, self)
         KINDS[kind](params, subscription)
         self._subscriptions[subscription.id] = subscription

@@ -9,7 +9,7 @@ from collections import deque
 
 from banking.ledger.records import HEADER_SIZE, OWNER_AT, unpack_outcome
 from recovery.clock import Clock
-from rpc.cancellation import end
+from rpc.cancellation import cancel_and_wait
 from rpc.context import LedgerAccess
 from rpc.index.filters import passes
 from rpc.index.history import addresses_of
@@ -17,43 +17,43 @@ from rpc.ledger_access.chain import Tip
 from rpc.ledger_access.follower import Followed
 from rpc.ledger_access.mints import mints_in
 from rpc.ledger_access.reader import AWAY
-from rpc.websocket.notify import (
+from rpc.websocket.payloads import (
     AccountPayloads,
     logs_payload,
     post,
     received_payload,
     signature_payload,
 )
-from rpc.websocket.slots import SlotNews
+from rpc.websocket.slot_notifier import SlotNotifier
 from rpc.websocket.subscription import Subscription
-from rpc.websocket.table import Table
+from rpc.websocket.subscription_table import SubscriptionTable
 
 logger = logging.getLogger(__name__)
 
 #: Entries that wait to be finalized; beyond this the oldest are dropped, loudly.
-_MOST_UNSETTLED = 100_000
+_MAX_UNSETTLED = 100_000
 
 
 class Hub:
-    """Knows all subscriptions and what is to be told to them, in order."""
+    """Holds all subscriptions and sends them their notifications in order."""
 
     def __init__(self, ledger: LedgerAccess, *, clock: Clock, answer_limit: int) -> None:
         self._ledger = ledger
-        self.table = Table()
+        self.table = SubscriptionTable()
         self._ids = itertools.count(1)
         self._events: deque[list[Followed] | tuple[Tip | None, Tip]] = deque()
         self._wake = asyncio.Event()
         self._unsettled: deque[Followed] = deque()
         self._finalized = 0
         self._epoch = 0
-        self._slots = SlotNews(ledger, self.table, clock=clock, answer_limit=answer_limit)
+        self._slots = SlotNotifier(ledger, self.table, clock=clock, answer_limit=answer_limit)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="rpc-hub")
 
     async def stop(self) -> None:
-        await end(self._task)
+        await cancel_and_wait(self._task)
 
     def next_id(self) -> int:
         return next(self._ids)
@@ -77,11 +77,11 @@ class Hub:
 
     def on_received(self, signature: bytes) -> None:
         """A transaction was accepted by this server."""
-        for one in self.table.find("signature", signature):
-            self._tell_received(one)
+        for subscription in self.table.find("signature", signature):
+            self._send_received(subscription)
 
     async def catch_up(self, subscription: Subscription) -> None:
-        """Tell a new signature subscription what happened before it. Other kinds begin with what comes next."""
+        """Notify a new signature subscription of what happened before it. Other kinds begin with what comes next."""
         if subscription.kind != "signature":
             return
         snapshot = await self._ledger.reader.read(
@@ -90,12 +90,12 @@ class Hub:
         status, waiting = snapshot.answers
         if status is None:
             if waiting:
-                self._tell_received(subscription)
+                self._send_received(subscription)
             return
-        self._tell_received(subscription)
+        self._send_received(subscription)
         outcome = unpack_outcome(status)
         if not subscription.commitment.settled or outcome.slot <= snapshot.finalized:
-            self._tell_signature(subscription, outcome.slot, outcome.err)
+            self._send_signature(subscription, outcome.slot, outcome.err)
 
     async def _run(self) -> None:
         while True:
@@ -126,7 +126,7 @@ class Hub:
             self._epoch = tip.epoch
         self._finalized = tip.finalized
         await self._settle()
-        await self._slots.tell(old, tip)
+        await self._slots.notify(old, tip)
 
     async def _settle(self) -> None:
         ready = []
@@ -134,7 +134,7 @@ class Hub:
             ready.append(self._unsettled.popleft())
         if ready:
             await self._notify(ready, settled=True)
-        dropped = len(self._unsettled) - _MOST_UNSETTLED
+        dropped = len(self._unsettled) - _MAX_UNSETTLED
         if dropped > 0:
             logger.warning("Sealing is late: subscribers will not be told that %d transactions settled", dropped)
             for _ in range(dropped):
@@ -143,64 +143,64 @@ class Hub:
     async def _notify(self, entries: list[Followed], *, settled: bool) -> None:
         if not len(self.table):
             return
-        for one in entries:
-            if one.parsed is not None:
-                self._notify_signature(one, settled)
-                if one.entry.included:
-                    self._notify_logs(one, settled)
+        for followed in entries:
+            if followed.parsed is not None:
+                self._notify_signature(followed, settled)
+                if followed.entry.included:
+                    self._notify_logs(followed, settled)
         await self._notify_accounts(entries, settled)
 
-    def _notify_signature(self, one: Followed, settled: bool) -> None:
-        for subscription in self.table.find("signature", one.entry.signature):
-            self._tell_received(subscription, one.entry.slot)
+    def _notify_signature(self, followed: Followed, settled: bool) -> None:
+        for subscription in self.table.find("signature", followed.entry.signature):
+            self._send_received(subscription, followed.entry.slot)
             if subscription.commitment.settled is settled:
-                self._tell_signature(subscription, one.entry.slot, one.entry.outcome.err)
+                self._send_signature(subscription, followed.entry.slot, followed.entry.outcome.err)
 
-    def _notify_logs(self, one: Followed, settled: bool) -> None:
-        if not self.table.any("logs") or one.parsed is None:
+    def _notify_logs(self, followed: Followed, settled: bool) -> None:
+        if not self.table.any("logs") or followed.parsed is None:
             return
         wanted = self.table.find("logs", settled=settled)
-        for address in addresses_of(one.entry, one.parsed):
+        for address in addresses_of(followed.entry, followed.parsed):
             wanted += self.table.find("logs", address, settled=settled)
         if wanted:
-            text = logs_payload(one)
+            text = logs_payload(followed)
             for subscription in wanted:
                 post(subscription, text)
 
     async def _notify_accounts(self, entries: list[Followed], settled: bool) -> None:
         if not (self.table.any("account") or self.table.any("program")):
             return
-        # Within a slot only the last state of an account is told, as Agave does with its banks.
+        # Within a slot only the last state of an account is sent, as Agave does with its banks.
         latest: dict[tuple[int, bytes], bytes] = {}
-        for one in entries:
-            for key, record in one.writes.items():
-                latest.pop((one.entry.slot, key), None)
-                latest[one.entry.slot, key] = record
+        for followed in entries:
+            for key, record in followed.writes.items():
+                latest.pop((followed.entry.slot, key), None)
+                latest[followed.entry.slot, key] = record
         wanted = []
         for (slot, key), record in latest.items():
             subscribed = self.table.find("account", key, settled=settled)
             program = record[OWNER_AT:HEADER_SIZE]
             of_program = self.table.find("program", program, settled=settled) if record else []
-            subscribed += [one for one in of_program if passes(one.filters, record)]
+            subscribed += [candidate for candidate in of_program if passes(candidate.filters, record)]
             if subscribed:
                 wanted.append((slot, key, record, subscribed))
         if not wanted:
             return
-        parsed = any(one.encoding.parsed for *_, subscribed in wanted for one in subscribed)
+        parsed = any(subscription.encoding.parsed for *_, subscribed in wanted for subscription in subscribed)
         decimals = await self._ledger.decimals.of(mints_in([w[2] for w in wanted])) if parsed else {}
         for slot, key, record, subscribed in wanted:
             payloads = AccountPayloads(key, record, slot, decimals)
             for subscription in subscribed:
                 post(subscription, payloads.get(subscription.kind, subscription.encoding))
 
-    def _tell_received(self, subscription: Subscription, slot: int | None = None) -> None:
-        if not subscription.tell_received or subscription.received_told or subscription.done:
+    def _send_received(self, subscription: Subscription, slot: int | None = None) -> None:
+        if not subscription.wants_received or subscription.received_sent or subscription.done:
             return
-        subscription.received_told = True
+        subscription.received_sent = True
         tip = self._ledger.chain.tip
         post(subscription, received_payload(slot or (tip.slot if tip is not None else 0)))
 
-    def _tell_signature(self, subscription: Subscription, slot: int, err: str | None) -> None:
+    def _send_signature(self, subscription: Subscription, slot: int, err: str | None) -> None:
         if subscription.done:
             return
         post(subscription, signature_payload(slot, err))

@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from rpc.jsonrpc.answer_budget import Room
+from rpc.jsonrpc.answer_budget import AnswerBudget
 
 #: Answers of so many bytes may wait before no more calls are read.
-_MOST_ANSWERS = 64 * 1024
+_MAX_ANSWERS = 64 * 1024
 #: Seconds after which a sent message has left the server's memory: by then who does not read has missed a ping.
 _READ_SECONDS = 45.0
 
@@ -24,8 +24,8 @@ class _Message:
 class Outgoing:
     """Messages in their order. `limit` is the most bytes of notifications that may wait."""
 
-    def __init__(self, room: Room, limit: int) -> None:
-        self._room = room
+    def __init__(self, answer_budget: AnswerBudget, limit: int) -> None:
+        self._answer_budget = answer_budget
         self._limit = limit
         self._messages: deque[_Message] = deque()
         self._notifications = 0
@@ -37,7 +37,7 @@ class Outgoing:
 
     def notify(self, text: str) -> bool:
         """Queue a notification; False when too much waits already. A single one may be of any size."""
-        if self._notifications > self._limit or not self._room.try_take(len(text)):
+        if self._notifications > self._limit or not self._answer_budget.try_take(len(text)):
             return False
         self._notifications += len(text)
         self._put(_Message(text, answer=False))
@@ -45,13 +45,13 @@ class Outgoing:
 
     def answer(self, text: str) -> None:
         """Queue an answer, which the client asked for; see `drained`."""
-        self._room.take_anyhow(len(text))
+        self._answer_budget.take_unchecked(len(text))
         self._answers += len(text)
         self._put(_Message(text, answer=True))
 
     async def drained(self) -> None:
         """Wait while many bytes of answers are on their way."""
-        if self._answers > _MOST_ANSWERS:
+        if self._answers > _MAX_ANSWERS:
             await self._idle.wait()
 
     async def send(self, send: Callable[[str], Awaitable[None]]) -> None:
@@ -93,4 +93,4 @@ class Outgoing:
     def _release(self, count: int) -> None:
         count = min(count, self._held)
         self._held -= count
-        self._room.give(count)
+        self._answer_budget.release(count)

@@ -32,10 +32,10 @@ class Subscription:
     encoding: AccountEncoding = field(default_factory=lambda: AccountEncoding("base64"))
     filters: list[Filter] = field(default_factory=list)
     block: BlockShape | None = None
-    #: signatureSubscribe only: tell when the transaction was received, too.
-    tell_received: bool = False
-    #: signatureSubscribe only: what was told already.
-    received_told: bool = False
+    #: signatureSubscribe only: notify of the receipt of the transaction, too.
+    wants_received: bool = False
+    #: signatureSubscribe only: whether the receipt was notified.
+    received_sent: bool = False
     done: bool = False
 
 
@@ -58,7 +58,7 @@ def _signature(params: Params, subscription: Subscription) -> None:
     subscription.topic = bytes(params.signature(0))
     config = params.config(1)
     subscription.commitment = config.commitment()
-    subscription.tell_received = config.flag("enableReceivedNotification")
+    subscription.wants_received = config.flag("enableReceivedNotification")
 
 
 def _logs(params: Params, subscription: Subscription) -> None:

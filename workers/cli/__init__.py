@@ -1,1 +1,1 @@
-"""The commands of `trunkline`, a module for each group of them."""
+"""The command line: the commands in `commands/`, one a file, and what they share."""

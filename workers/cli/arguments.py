@@ -69,6 +69,28 @@ def join_words(_context: click.Context, param: click.Parameter, words: tuple[str
     return LAMPORTS.convert(words, param, _context)
 
 
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
+
+
+class DurationType(click.ParamType[float]):
+    """Seconds from text such as 30s, 10m, 2h, 1d or 45."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        match = _DURATION.fullmatch(str(value).strip().lower())
+        seconds = float(match[1]) * _SECONDS[match[2]] if match else 0.0
+        if not 0.001 <= seconds <= 1e9:
+            self.fail(f"{value!r} is no duration; write it like 30s, 10m, 2h or 1d.", param, ctx)
+        return seconds
+
+
+DURATION = DurationType()
+
+
 class PubkeyType(click.ParamType[Pubkey]):
     """A public key in base58."""
 

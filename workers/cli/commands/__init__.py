@@ -1,0 +1,1 @@
+"""The commands of `trunkline`, one a file; each registers itself on `workers.cli.root.trunkline`."""
