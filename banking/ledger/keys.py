@@ -77,6 +77,11 @@ class LedgerKeys:
         return f"{self.prefix}:health"
 
     @cached_property
+    def workers(self) -> str:
+        """Hash: name of a worker to `time (ms):record` (JSON), its last heartbeat."""
+        return f"{self.prefix}:workers"
+
+    @cached_property
     def attested(self) -> str:
         """String: the signed word of a host that verified the ledger; see `banking.restore.attestation`."""
         return f"{self.prefix}:attested"

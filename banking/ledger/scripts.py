@@ -82,6 +82,8 @@ COMMIT = LedgerScript[tuple[int, int, bytes]](
 STATE = LedgerScript[tuple[list[bytes], list[bytes]]]("state", _keys("meta state"))
 PULSE = LedgerScript[list[bytes]]("pulse", _keys("meta state queued health"))
 
+HEARTBEAT = LedgerScript[bytes]("heartbeat", _keys("workers meta"))
+
 # ---- blocks
 
 CREATE = LedgerScript[int]("create", _keys("meta state accounts versions blockhashes"))
