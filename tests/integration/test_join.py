@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from solders.keypair import Keypair
 
+from banking.ledger.worker_registry import WorkerRegistry
 from config.instance import read_instance
 from recovery.connections import connect
 from tests.conftest import MakeRedis
@@ -24,7 +25,6 @@ from tests.integration.waiting import wait_until
 from tests.pipelines import ROOT
 from workers.supervisor.ports import free_port
 from workers.supervisor.redis_binary import redis_binaries
-from workers.worker_registry import PresenceBoard
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
 
@@ -145,8 +145,8 @@ class TwoHosts:
         assert answer.returncode == 0, answer.stdout + answer.stderr
         return answer.stdout
 
-    def board(self) -> PresenceBoard:
-        return PresenceBoard(connect(self.url), "main")
+    def registry(self) -> WorkerRegistry:
+        return WorkerRegistry(connect(self.url), "main")
 
     def close(self) -> None:
         for process in reversed(self._processes):
@@ -185,14 +185,16 @@ def test_another_host_joins_by_the_readmes_words_and_takes_work(hosts: TwoHosts)
     for name, line in readme_lines().items():
         process = hosts.on_b(name, line)
         process.wait_for("Joined: 1 transaction worker consume" if name == "join" else " ready.")
-        (worker,) = [one for one in hosts.board().workers() if "transactions" in one.queues]
+        (worker,) = [one for one in hosts.registry().consuming() if "transactions" in one.queues]
         assert worker.epoch == 1
         # Host A runs no transaction worker: what is processed, B has processed.
         hosts.trunkline("airdrop", str(Keypair().pubkey()), "1000000000")
         seen = process.output() + "".join(log.read_text() for log in (hosts.folder / name).rglob("tx*.log"))
         assert "transactions.process" in seen
         process.end()
-        wait_until(lambda: not [one for one in hosts.board().workers() if "transactions" in one.queues], "B has left")
+        wait_until(
+            lambda: not [one for one in hosts.registry().consuming() if "transactions" in one.queues], "B has left"
+        )
         left = [path.name for path in (hosts.folder / name).rglob("*") if path.name in ("identity.json", "archive")]
         assert left == [], "nothing of the archive's is made on a host that joins"
     hosts.trunkline("audit")
@@ -251,12 +253,12 @@ def test_a_worker_without_the_key_waits_for_the_archives_host_and_says_so(
     pipeline = make_pipeline()
     options = {"archive_url": pipeline.settings.archive_location()} if has_archive else {}
     worker = pipeline.start_worker("b", ready=False, data_dir=pipeline.folder / "elsewhere", **options)
-    board = PresenceBoard(pipeline.client, "main")
-    wait_until(lambda: bool(board.everybody()), "it is on the board", timeout=_PATIENCE)
-    (waiting,) = board.everybody()
+    registry = WorkerRegistry(pipeline.client, "main")
+    wait_until(lambda: bool(registry.live()), "it is in the registry", timeout=_PATIENCE)
+    (waiting,) = registry.live()
     assert "no host with the archive has vouched" in waiting.waits
     assert "put the" not in worker.output().lower(), "no object is damaged"
-    assert board.workers() == []
+    assert registry.consuming() == []
     pipeline.start_worker("maintenance", queues="maintenance", pool="solo", extra=["-B"])
     worker.wait_ready()
     transactions = pipeline.transfers(20)

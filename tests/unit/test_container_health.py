@@ -8,8 +8,8 @@ from threading import Thread
 
 import pytest
 
+from banking.ledger.worker_registry import WorkerStatus
 from workers.container_health import broker_problem, main, page_problem, worker_problem
-from workers.worker_registry import Presence
 
 
 def test_a_connection_to_the_broker_is_healthy_and_its_loss_is_not() -> None:
@@ -55,13 +55,13 @@ def test_wrong_usage_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_worker_is_healthy_when_it_consumes_and_else_says_why_not() -> None:
-    taking = Presence("tx@here", 1, ("transactions",), 1, 0.0)
-    waiting = Presence("tx@there", 2, (), 1, 0.0, "no host with the archive has vouched for it")
-    gated = Presence("tx@gated", 3, (), 1, 0.0)
-    board = [taking, waiting, gated]
+    taking = WorkerStatus("tx@here", 1, ("transactions",), 1, 0.0)
+    waiting = WorkerStatus("tx@there", 2, (), 1, 0.0, "no host with the archive has vouched for it")
+    gated = WorkerStatus("tx@gated", 3, (), 1, 0.0)
+    registry = [taking, waiting, gated]
 
     def problem(name: str, *, queue: str = "transactions", held: bool = False) -> str:
-        return worker_problem(board, name, queue, held=held) or ""
+        return worker_problem(registry, name, queue, held=held) or ""
 
     assert problem("tx@here") == ""
     assert "no sign of life" in problem("tx@nobody")

@@ -34,7 +34,7 @@ def prose(text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.splitlines(), 1):
         if line.startswith("```"):
             fenced = not fenced
-        elif not fenced and not line.startswith(("|", "    ", "!")):
+        elif not fenced and not line.startswith("    ") and not line.lstrip().startswith(("|", "!")):
             yield number, line
 
 

@@ -10,7 +10,7 @@ from celery import Celery
 
 from recovery.connections import connect
 from recovery.degradation import DegradationManager
-from workers.bootsteps.queue_pause import gate_step
+from workers.bootsteps.queue_pause import queue_pause_step
 
 GATED, FREE = "gated", "free"
 
@@ -39,7 +39,7 @@ def _started(name: str, number: int) -> None:
 if "GATED_BROKER" in os.environ:
     app = make_app(os.environ["GATED_BROKER"])
     manager = DegradationManager(os.environ["GATED_MODES"])
-    app.steps["consumer"].add(gate_step([GATED], lambda: manager.is_operation_allowed("demo", "WRITE")))
+    app.steps["consumer"].add(queue_pause_step([GATED], lambda: manager.is_operation_allowed("demo", "WRITE")))
 
     @app.task(name="work")  # type: ignore[untyped-decorator]
     def work(number: int) -> None:

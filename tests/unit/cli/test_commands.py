@@ -14,13 +14,13 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from banking.intake.dead_letters import TransactionDeadLetters
+from banking.ledger.worker_registry import WorkerRegistry
 from config import queues
 from config.settings import get_settings
 from recovery.dead_letters import DeadLetter
 from tests.ledgers import SOL, transfer_transaction
 from tests.unit.cli.conftest import Shell
 from workers.keypairs import read_keypair
-from workers.worker_registry import PresenceBoard
 
 
 def keypair_file(folder: Path, keypair: Keypair) -> str:
@@ -194,7 +194,7 @@ def test_submit_gives_up_when_nothing_moves(shell: Shell, faucet: Keypair) -> No
 
 def test_status_json(shell: Shell) -> None:
     shell("airdrop", str(Keypair().pubkey()), str(SOL))
-    PresenceBoard(shell.client, "main").beat("tx1@here", 42, [queues.TRANSACTIONS])
+    WorkerRegistry(shell.client, "main").heartbeat("tx1@here", 42, [queues.TRANSACTIONS])
     facts = shell.json("status")
     state = shell.ledger.state()
     assert facts["ledger"] == "main"
@@ -214,12 +214,12 @@ def test_status_for_people_hides_the_password(shell: Shell) -> None:
 
 
 def test_status_waits_for_both_kinds_of_worker(shell: Shell) -> None:
-    board = PresenceBoard(shell.client, "main")
-    board.beat("tx1@here", 42, [queues.TRANSACTIONS])
+    registry = WorkerRegistry(shell.client, "main")
+    registry.heartbeat("tx1@here", 42, [queues.TRANSACTIONS])
     result = shell("status", "--wait", "0.1")
     assert result.exit_code == 1
     assert "0 of 1 maintenance" in result.stderr
-    board.beat("maintenance@here", 43, [queues.MAINTENANCE])
+    registry.heartbeat("maintenance@here", 43, [queues.MAINTENANCE])
     assert shell("status", "--wait", "0").exit_code == 0
 
 

@@ -21,7 +21,7 @@ from banking.restore.checkpointing import checkpoint_store
 from config.settings import get_settings
 from recovery.archive.names import unfold_segment
 from recovery.errors import ConfigurationError
-from workers.cli.connection import open_board
+from workers.cli.connection import open_registry
 from workers.cli.errors import CommandFailed
 from workers.cli.root import trunkline
 
@@ -142,7 +142,7 @@ def drop(name: str, archive: bool, yes: bool, as_json: bool) -> None:
     """Delete ledger NAME from Redis; from its archive a worker would restore it."""
     settings = get_settings()
     one = Ledger(ledger_client(settings), name)
-    if one.call(open_board(one).workers):
+    if one.call(open_registry(one).consuming):
         raise CommandFailed(f"Workers serve {name!r}; stop them first.")
     if not yes:
         what = "and its archive, for good" if archive else "(its archive stays)"

@@ -17,7 +17,7 @@ from config.addresses import masked
 from config.errors import ConfigurationError
 from config.instance import read_instance
 from config.settings import get_settings
-from workers.cli.connection import open_board, open_ledger
+from workers.cli.connection import open_ledger, open_registry
 from workers.cli.errors import CommandFailed
 from workers.cli.readiness import Readiness
 from workers.cli.root import trunkline
@@ -72,7 +72,7 @@ def gather() -> dict[str, Any]:
 
     backlog, parked, dead, dead_bytes = ledger.call(sizes)
     pulse = last_pulse(ledger)
-    everybody = ledger.call(open_board(ledger).everybody)
+    everybody = ledger.call(open_registry(ledger).live)
     workers = [one for one in everybody if not one.waits]
     # With servers of one's own there may be no instance on this machine, and so no Flower to name.
     note = read_instance(settings.data_dir) or {}

@@ -10,7 +10,7 @@ import pytest
 from celery import Celery
 from kombu import Queue
 
-from workers.bootsteps.queue_pause import QueueGate
+from workers.bootsteps.queue_pause import QueuePause
 
 
 class Worker:
@@ -23,7 +23,7 @@ class Worker:
         self.task_consumer = self.app.amqp.TaskConsumer(self._connection.channel())
         self.task_consumer.consume()
         self.answer: bool | Exception = True
-        self.gate = QueueGate(["gated"], self._ask)
+        self.gate = QueuePause(["gated"], self._ask)
 
     def _ask(self) -> bool:
         if isinstance(self.answer, Exception):
@@ -33,7 +33,7 @@ class Worker:
     def look(self, answer: bool | Exception) -> set[str]:
         """The queues consumed after a look at the gate."""
         self.answer = answer
-        self.gate.look(self)
+        self.gate.check(self)
         return {name for name in ("gated", "free") if self.task_consumer.consuming_from(name)}
 
     def close(self) -> None:
@@ -78,7 +78,7 @@ def test_a_gate_that_cannot_be_asked_stays_as_it_is_and_says_so_once(
     worker.look(False)
     assert worker.look(ZeroDivisionError()) == {"free"}
     assert worker.look(ZeroDivisionError()) == {"free"}
-    assert caplog.text.count("cannot be asked") == 2
+    assert caplog.text.count("cannot be read") == 2
     assert worker.look(True) == BOTH
 
 
@@ -97,5 +97,5 @@ def _forbidden(*_: object, **__: object) -> None:
 def test_a_worker_that_is_shutting_down_is_left_alone(worker: Worker) -> None:
     gone: Any = SimpleNamespace(app=worker.app, task_consumer=None)
     worker.answer = False
-    worker.gate.look(gone)
+    worker.gate.check(gone)
     assert not worker.gate.open
