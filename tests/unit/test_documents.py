@@ -102,6 +102,13 @@ def test_links_lead_somewhere() -> None:
     assert {name: broken for name, broken in found.items() if broken} == {}
 
 
+def test_no_merge_is_half_done() -> None:
+    marked = [
+        name_of(path) for path in documents() if re.search(r"^(<{7}|>{7}) ", path.read_text(), flags=re.MULTILINE)
+    ]
+    assert marked == []
+
+
 def test_prose_fits_the_page() -> None:
     long = [
         f"{name_of(path)}:{number}"
