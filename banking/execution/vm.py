@@ -46,9 +46,9 @@ def bundled_programs() -> Iterator[tuple[bytes, bytes]]:
             yield bytes(key), pack_account(account)
 
 
-def builtin_accounts(vm: LiteSVM) -> list[tuple[Pubkey, Account]]:
-    """The builtin programs and sysvars of `vm`: accounts that live in the VM alone."""
-    return [*vm.get_program_accounts(NATIVE_LOADER), *vm.get_program_accounts(SYSVAR_OWNER)]
+def builtin_accounts(owned_by: Callable[[Pubkey], list[tuple[Pubkey, Account]]]) -> list[tuple[Pubkey, Account]]:
+    """The builtin programs and sysvars, which live in the VM alone; `owned_by` is its `get_program_accounts`."""
+    return [*owned_by(NATIVE_LOADER), *owned_by(SYSVAR_OWNER)]
 
 
 class Vm:
@@ -63,7 +63,7 @@ class Vm:
         self._context: SlotContext | None = None
         self.reset()
         #: Builtin programs and sysvars, which live in the VM alone.
-        self.native = frozenset(bytes(key) for key, _ in builtin_accounts(self._vm))
+        self.native = frozenset(bytes(key) for key, _ in builtin_accounts(self._vm.get_program_accounts))
 
     def reset(self) -> None:
         """Forget everything and start with a new VM."""
