@@ -27,9 +27,8 @@ class NativeAccounts:
 
     def __init__(self) -> None:
         vm = LiteSVM()
-        self._records = {
-            bytes(key): pack_account(account) for key, account in builtin_accounts(vm.get_program_accounts)
-        }
+        owned = builtin_accounts(vm.get_program_accounts)
+        self._records = {bytes(key): pack_account(account) for key, account in owned}
         self._records[bytes(EPOCH_SCHEDULE)] = pack_account(sysvar_account(EPOCH_SCHEDULE_DATA))
         self._rent = vm.get_rent()
 
