@@ -9,8 +9,6 @@ from typing import Any
 
 import redis
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable
 from banking.ledger.keys import LedgerKeys
@@ -86,23 +84,6 @@ class Snapshot:
     def transactions(self) -> int:
         """Outcomes so far, successes and failures."""
         return self.number("processed") + self.number("failed")
-
-
-def async_client(url: str, *, timeout: float, connections: int = 32) -> Redis:
-    """A client for the event loop whose every reply comes within `timeout` seconds or raises.
-
-    One silent reconnect is allowed, as in `recovery.connections.connect`.
-    """
-    client: Redis = Redis.from_url(
-        url,
-        socket_timeout=timeout,
-        socket_connect_timeout=min(timeout, 1.0),
-        max_connections=connections,
-        health_check_interval=0,
-        retry=Retry(NoBackoff(), 1),
-        retry_on_error=[redis.ConnectionError],
-    )
-    return client
 
 
 class LedgerReader:

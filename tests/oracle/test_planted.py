@@ -22,12 +22,12 @@ from banking.execution.programs import Programs
 from banking.ledger import ledger
 from oracle import Report
 from recovery.scripts import LuaScript
-from tests.ledgers import SOL
-from tests.oracle import instructions as make
-from tests.oracle import program_doings, sbpf
-from tests.oracle.opinions import opinion
-from tests.oracle.test_users import deploy, errors, tell
-from tests.oracle.town import Town
+from tests.support.ledgers import SOL
+from tests.support.oracle import instructions as make
+from tests.support.oracle import program_doings, sbpf
+from tests.support.oracle.opinions import opinion
+from tests.support.oracle.town import Town
+from tests.support.oracle.users import deploy, errors, tell
 
 
 @pytest.fixture

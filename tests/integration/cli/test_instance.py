@@ -20,10 +20,10 @@ from banking.from_settings import open_ledger
 from banking.intake.dead_letters import TransactionDeadLetters
 from banking.transaction import verify
 from config.settings import Settings
-from tests.integration.cli.program import PROGRAM, Instance, environment
-from tests.integration.flower.table import online
-from tests.integration.waiting import wait_until
-from tests.ledgers import SOL
+from tests.support.cli.program import PROGRAM, Instance, environment
+from tests.support.flower.table import online
+from tests.support.ledgers import SOL
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.processes, pytest.mark.real_redis]
 
