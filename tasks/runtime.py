@@ -13,7 +13,7 @@ from banking.execution.stage import BankingStage
 from banking.from_settings import letter_limits, open_blocks, open_ledger
 from banking.intake.dead_letters import TransactionDeadLetters
 from banking.intake.intake import Intake
-from banking.ledger.keys import LedgerKeys
+from banking.ledger.keys import key_prefix
 from banking.ledger.ledger import Ledger
 from banking.ledger.pulse import PulseTaker
 from banking.restore.attestation import Attester
@@ -39,7 +39,7 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.pid = os.getpid()
-        self._prefix = LedgerKeys(settings.ledger).prefix
+        self._prefix = key_prefix(settings.ledger)
 
     # ---- the ledger
 
