@@ -14,7 +14,7 @@ from banking.blocks.block import Block
 from banking.blocks.store import BlockStore
 from banking.errors import BadBlock, LedgerUnavailable
 from banking.from_settings import open_blocks
-from banking.ledger.keys import LedgerKeys
+from banking.ledger.keys import key_prefix
 from banking.ledger.worker_registry import WorkerRegistry
 from config.queues import MAINTENANCE, TRANSACTIONS
 from config.settings import Settings
@@ -56,7 +56,7 @@ def default_collaborators(settings: Settings) -> Collaborators:
 
     Raises ConfigurationError, ArchiveError.
     """
-    prefix = LedgerKeys(settings.ledger).prefix
+    prefix = key_prefix(settings.ledger)
     url = settings.ledger_url()
     blocks = open_blocks(settings)
     return Collaborators(

@@ -9,19 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import redis
 
 from banking.ledger.keys import LedgerKeys
-from recovery.scripts import LuaScript
+from banking.ledger.scripts import HEARTBEAT, LUA
 
 #: Seconds between two heartbeats, and until a worker without one is no longer counted.
 INTERVAL = 1.0
 MAX_AGE = 5.0
-
-_HEARTBEAT = LuaScript(Path(__file__).parent / "lua" / "heartbeat.lua")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +40,9 @@ class WorkerRegistry:
     """The workers of one ledger. Raises what redis-py raises."""
 
     def __init__(self, client: redis.Redis, ledger: str) -> None:
-        keys = LedgerKeys(ledger)
         self._client = client
-        self._meta = keys.meta
-        #: Hash: worker name to `time (ms):JSON record`.
-        self.key = f"{keys.prefix}:workers"
+        self._keys = LedgerKeys(ledger)
+        self.key = self._keys.workers
 
     def heartbeat(self, name: str, pid: int, queues: Sequence[str]) -> None:
         """Record that worker `name` consumes `queues`."""
@@ -59,7 +54,8 @@ class WorkerRegistry:
 
     def _write(self, name: str, record: dict[str, Any]) -> None:
         before = json.dumps(record)[:-1] + ', "epoch": '
-        _HEARTBEAT(self._client, [self.key, self._meta], [name, before, "}", int(MAX_AGE * 1000)])
+        names = HEARTBEAT.key_names(self._keys, None)
+        LUA[HEARTBEAT.name](self._client, names, [name, before, "}", int(MAX_AGE * 1000)])
 
     def deregister(self, name: str) -> None:
         """Remove worker `name`, which consumes no more."""

@@ -1,6 +1,6 @@
 -- Note that a worker consumes, and forget those that have not said so for a while.
 --
--- KEYS  1 hash: worker name to "time (ms):record"   2 the ledger's meta
+-- KEYS  1 workers (hash: name to "time (ms):record")  2 meta
 -- ARGV  worker name, record before the epoch, record behind it, longest age (ms)
 -- RESULT the ledger's epoch, '' when there is no such ledger
 --

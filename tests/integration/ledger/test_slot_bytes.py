@@ -29,13 +29,14 @@ from banking.intake.intake import Acceptance, Intake
 from banking.ledger.ledger import Ledger
 from banking.ledger.limits import LOAD_BYTES, MIB, SLOT_LIMITS, SlotLimits
 from banking.ledger.records import pack_account
+from banking.ledger.scripts import CLOSE
 from banking.restore.consistency import ConsistencyState
 from banking.restore.ledger_recovery import LedgerRecovery
 from banking.transaction import SignedTransaction, VerifiedTransaction, verify
 from recovery.archive import MemoryArchive
 from recovery.connections import connect
 from recovery.identity import Identity
-from tasks.enqueue import ask_for_a_seal
+from tasks.enqueue import request_seal
 from tests.support.ledgers import SOL, World, new_world, sign
 
 SMALL = SlotLimits(shared=10_000, most=40_000)
@@ -266,8 +267,7 @@ def test_intake_is_refused_when_the_open_slot_is_full_and_the_one_before_waits(r
     keys = world.ledger.epoch_keys
     transactions = [world.transfer(world.faucet, Keypair().pubkey(), SOL) for _ in range(64)]
     again = world.stage.process(transactions).full
-    names = [world.ledger.keys.meta, keys.state, keys.images_even, keys.images_odd]
-    assert world.ledger.run("close", names, [world.ledger.epoch, 0])
+    assert world.ledger.run(CLOSE, [world.ledger.epoch, 0])
     world.stage.process(again)
     late = world.transfer(world.faucet, Keypair().pubkey(), SOL)
     pair = (late.signature, late.raw)
@@ -298,11 +298,11 @@ def test_a_seal_is_asked_for_and_may_fail_to_be(monkeypatch: pytest.MonkeyPatch)
     sent: list[str] = []
     app = Celery("test", set_as_current=False, broker="memory://")
     monkeypatch.setattr(app, "send_task", lambda name, **_: sent.append(name))
-    ask_for_a_seal(app)
+    request_seal(app)
     assert sent == ["blocks.seal"]
 
     def away(name: str, **_: object) -> None:
         raise OperationalError("away")
 
     monkeypatch.setattr(app, "send_task", away)
-    ask_for_a_seal(app)
+    request_seal(app)

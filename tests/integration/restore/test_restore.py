@@ -16,6 +16,7 @@ from banking.execution.processor import Processor
 from banking.execution.stage import BankingStage
 from banking.intake.intake import Intake
 from banking.ledger.ledger import Ledger
+from banking.ledger.scripts import FINALIZE, LedgerScript
 from banking.restore.consistency import ConsistencyState
 from banking.restore.ledger_recovery import LedgerRecovery
 from recovery.checkpoints import NoUsableCheckpoint
@@ -214,12 +215,12 @@ def test_seal_cut_off_before_redis_heard_of_it_is_finished_by_the_next(
     pay(world)
     original = world.ledger.run
 
-    def run(script: str, *args: Any) -> Any:
-        if script == "finalize":
+    def run(script: LedgerScript[Any], *args: Any, **more: Any) -> Any:
+        if script is FINALIZE:
             raise ConnectionError("cut off")
-        return original(script, *args)
+        return original(script, *args, **more)
 
-    world.ledger.run = run  # type: ignore[method-assign, assignment]
+    world.ledger.run = run  # type: ignore[method-assign]
     with pytest.raises(ConnectionError):
         Sealer(world.ledger, world.blocks).seal()
     world.ledger.run = original  # type: ignore[method-assign]

@@ -15,7 +15,7 @@ from banking.blocks.store import BlockStore, ledger_folder
 from banking.errors import LedgerMissing, LedgerRestoring
 from banking.from_settings import open_blocks, open_recovery, read_blocks
 from banking.ledger.connections import ledger_client
-from banking.ledger.keys import LedgerKeys
+from banking.ledger.keys import key_prefix
 from banking.ledger.ledger import Ledger
 from banking.restore.checkpointing import checkpoint_store
 from config.settings import get_settings
@@ -153,7 +153,7 @@ def drop(name: str, archive: bool, yes: bool, as_json: bool) -> None:
         for found in sorted(blocks.archive.list(ledger_folder(name)), reverse=True):
             blocks.archive.delete(found)
             objects += 1
-    keys = list(one.call(lambda: list(one.client.scan_iter(match=f"{LedgerKeys(name).prefix}:*", count=1000))))
+    keys = list(one.call(lambda: list(one.client.scan_iter(match=f"{key_prefix(name)}:*", count=1000))))
     for first in range(0, len(keys), 500):
         one.call(lambda some=keys[first : first + 500]: one.client.unlink(*some))
     facts = {"name": name, "keys": len(keys), "objects": objects}

@@ -115,7 +115,7 @@ def _tell_restore(as_json: bool) -> None:
     found: dict[bytes, bytes] = ledger.call(lambda: ledger.client.hgetall(ledger.keys.progress))
     facts = {name.decode(): value.decode() for name, value in found.items()}
     told = {
-        "ledger": ledger.keys.name,
+        "ledger": ledger.name,
         "restoring": True,
         "phase": facts.get("phase"),
         "done": int(facts.get("done", 0)),
@@ -125,10 +125,10 @@ def _tell_restore(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(told, indent=2))
     elif not facts:
-        click.echo(f"Ledger {ledger.keys.name!r} waits to be restored; a worker begins within seconds.")
+        click.echo(f"Ledger {ledger.name!r} waits to be restored; a worker begins within seconds.")
     else:
         click.echo(
-            f"Ledger {ledger.keys.name!r} is being restored: {told['done']:,} of {told['total']:,} {told['phase']}, "
+            f"Ledger {ledger.name!r} is being restored: {told['done']:,} of {told['total']:,} {told['phase']}, "
             f"about {told['seconds_left']:.0f} s left."
         )
 

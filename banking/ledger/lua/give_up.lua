@@ -2,7 +2,7 @@
 --
 -- KEYS  1 meta  2 state  3 status  4 intake  5 queued  6 parked  7 attempts  8 dead  9 dead-bytes
 -- ARGV  epoch, signature, letter (packed), most letters, bytes at which the dead letters are full
--- RESULT 1 buried, 0 it has an outcome or was buried before, -1 the dead letters are full: nothing was changed
+-- RESULT 1 moved, 0 it has an outcome or was moved before, -1 the dead letters are full: nothing was changed
 -- ERRORS STALE_EPOCH <current>
 
 local epoch = redis.call('HGET', KEYS[1], 'epoch')

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 meta  2 status  3 intake  4 queued  5 attempts  6 dead  7 dead-bytes
 -- ARGV  epoch, signature, letter as it was read (packed), raw transaction
--- RESULT {now (ms), 1 revived | 0 the letter is gone or another one | 2 it has its outcome; the letter was dropped}
+-- RESULT {now (ms), 1 moved | 0 the letter is gone or another one | 2 it has its outcome; the letter was dropped}
 -- ERRORS STALE_EPOCH <current>
 --
 -- The queued mark makes the sweeper enqueue it, should the caller die before it has published the message.
