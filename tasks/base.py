@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from banking.errors import LedgerMissing, LedgerUnavailable, StaleEpoch
-from banking.execution.processor import BatchSummary
+from banking.execution.processor import BatchSummary, Processor, decode_message
 from banking.transaction import SignedTransaction
 from config.errors import TrunklineError
 from recovery.dead_letters import DeadLetters
@@ -73,8 +73,7 @@ class TransactionTask(FaultTolerantTask):
 
     def _process(self, texts: Sequence[object], enqueued_at: int, isolate: bool) -> BatchSummary:
         processor = runtime().processor
-        done = BatchSummary()
-        transactions = processor.decode(texts, done)
+        transactions, done = _decode(processor, texts)
         self.request.update(decoded=(transactions, done))
         if not transactions:
             return done
@@ -107,8 +106,13 @@ class TransactionTask(FaultTolerantTask):
         if known is not None:
             return known
         payload = (self.request.args or [[]])[0]
-        done = BatchSummary()
-        return runtime().processor.decode([payload] if isinstance(payload, str) else payload, done), done
+        return _decode(runtime().processor, [payload] if isinstance(payload, str) else payload)
+
+
+def _decode(processor: Processor, payload: Sequence[object]) -> tuple[list[SignedTransaction], BatchSummary]:
+    """The transactions of a message; what was none is a dead letter now, and counted."""
+    decoded = decode_message(payload)
+    return decoded.transactions, processor.reject(decoded.malformed)
 
 
 def _told(done: BatchSummary) -> str:
