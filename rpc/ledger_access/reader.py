@@ -144,8 +144,8 @@ class LedgerReader:
             if outage is not None:
                 raise outage from error
             raise
-        found = iter(answers)
-        snapshots = [Snapshot(epoch, meta, state, [next(found) for _ in group]) for group in groups]
+        remaining = iter(answers)
+        snapshots = [Snapshot(epoch, meta, state, [next(remaining) for _ in group]) for group in groups]
         self._check_forward(snapshots[0], newest)
         return snapshots
 
@@ -167,8 +167,8 @@ class LedgerReader:
         return answers
 
     async def _look_up_epoch(self) -> int:
-        found: Any = await self.client.hmget(self.keys.meta, "epoch", "layout")
-        return served_epoch(self.keys.name, *found)
+        fields: Any = await self.client.hmget(self.keys.meta, "epoch", "layout")
+        return served_epoch(self.keys.name, *fields)
 
     def _check_forward(self, snapshot: Snapshot, newest: tuple[int, int]) -> None:
         """Raises LedgerUnavailable when Redis has lost what was `known` to be final: a worker will restore it."""

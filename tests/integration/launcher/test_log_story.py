@@ -40,7 +40,7 @@ def test_every_line_is_an_object_and_tells_the_story_at_level_debug(
     poor = transfer_transaction(Keypair(), Keypair().pubkey(), SOL, pipeline.blockhash())
     [transaction] = pipeline.transfers(1)
     good, bad = str(transaction.parsed.signatures[0]), str(poor.signatures[0])
-    with caplog.at_level(logging.DEBUG, logger="tasks.story"):
+    with caplog.at_level(logging.DEBUG, logger="tasks.transaction_log"):
         pipeline.submitter.submit([transaction.raw, bytes(poor), b"no transaction"], wait="finalized")
     told = [(record.getMessage(), record.signatures) for record in caplog.records]  # type: ignore[attr-defined]
     assert ("Intake: 2 accepted", [good, bad]) in told

@@ -36,7 +36,7 @@ from banking.transaction import SignedTransaction, VerifiedTransaction, verify
 from recovery.archive import MemoryArchive
 from recovery.connections import connect
 from recovery.identity import Identity
-from tasks.enqueue import ask_for_a_seal
+from tasks.enqueue import request_seal
 from tests.support.ledgers import SOL, World, new_world, sign
 
 SMALL = SlotLimits(shared=10_000, most=40_000)
@@ -298,11 +298,11 @@ def test_a_seal_is_asked_for_and_may_fail_to_be(monkeypatch: pytest.MonkeyPatch)
     sent: list[str] = []
     app = Celery("test", set_as_current=False, broker="memory://")
     monkeypatch.setattr(app, "send_task", lambda name, **_: sent.append(name))
-    ask_for_a_seal(app)
+    request_seal(app)
     assert sent == ["blocks.seal"]
 
     def away(name: str, **_: object) -> None:
         raise OperationalError("away")
 
     monkeypatch.setattr(app, "send_task", away)
-    ask_for_a_seal(app)
+    request_seal(app)

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from config.settings import Settings
+from config.unknown import OTHER_VARIABLES, PREFIX
 from tests.support.paths import ROOT
 
 PACKAGES = ("config", "recovery", "banking", "tasks", "workers", "rpc", "oracle")
@@ -17,6 +19,7 @@ FOREIGN = {"config.py", "tasks.py", "flowerconfig.py"}
 
 _NAMED = re.compile(r"`(?P<path>[\w./-]+\.(?:py|lua|mjs))(?::(?P<name>\w+(?:\.\w+)*))?`")
 _LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+_VARIABLE = re.compile(r"\bTRUNKLINE_[A-Z_]*[A-Z]\b(?!_)")
 _CITED = re.compile(r"\b[DI]\d{1,2}\b")
 
 
@@ -103,6 +106,13 @@ def test_links_lead_somewhere() -> None:
     assert {name: broken for name, broken in found.items() if broken} == {}
 
 
+def test_variables_are_settings() -> None:
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | set(OTHER_VARIABLES)
+    named = {(name_of(path), name) for path in documents() for name in _VARIABLE.findall(path.read_text())}
+    assert {(path, name) for path, name in named if name not in known} == set()
+    assert len(named) > 50
+
+
 def test_no_merge_is_half_done() -> None:
     marked = [
         name_of(path) for path in documents() if re.search(r"^(<{7}|>{7}) ", path.read_text(), flags=re.MULTILINE)
@@ -129,6 +139,12 @@ def test_every_folder_has_its_sentence_in_the_architecture() -> None:
     """The same sentence as its docstring: the tree and the page tell one story."""
     rows = re.findall(r"^\| `([\w/]+/)` \| (.*) \|$", (ROOT / "docs/architecture.md").read_text(), flags=re.MULTILINE)
     assert {folder: purpose(folder) for folder in folders()} == dict(rows)
+    # In the order of the imports, and each folder behind the one that holds it.
+    named = [folder for folder, _ in rows]
+    assert [folder.rstrip("/") for folder in named if folder.count("/") == 1] == list(PACKAGES)
+    assert [folder.partition("/")[0] for folder in named] == sorted(
+        (folder.partition("/")[0] for folder in named), key=PACKAGES.index
+    )
 
 
 def test_the_way_of_one_transaction_opens_each_file_once() -> None:

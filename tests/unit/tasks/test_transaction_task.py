@@ -12,6 +12,7 @@ from banking.transaction import SignedTransaction
 from recovery.errors import Refused
 from tasks import base
 from tasks.base import TransactionTask
+from tasks.messages import BatchMessage
 from tests.support.bench import Bench, forged
 from tests.support.celery.harness import Harness, Ran
 
@@ -47,7 +48,7 @@ class Bed:
 
         @self.harness.app.task(name="batch", base=TransactionTask, bind=True, shared=False, **(free | options))
         def batch(task: TransactionTask, items: list[Any]) -> str:
-            return task.process_payload(items, enqueued_at=0, isolate=False)
+            return task.process_batch(BatchMessage.parse(items))
 
         batch.apply_async((payload,))
         ran = self.harness.step()

@@ -15,7 +15,7 @@ from recovery.degradation.entries import Scope
 logger = logging.getLogger(__name__)
 
 
-def announce_breaker(event: BreakerEvent) -> None:
+def send_breaker_event(event: BreakerEvent) -> None:
     """Send `trunkline-breaker`."""
     _send(
         "trunkline-breaker",
@@ -28,7 +28,7 @@ def announce_breaker(event: BreakerEvent) -> None:
     )
 
 
-def announce_mode(scope: Scope, old: DegradationMode, new: DegradationMode) -> None:
+def send_mode_event(scope: Scope, old: DegradationMode, new: DegradationMode) -> None:
     """Send `trunkline-mode`."""
     logger.warning("Mode of %s: %s -> %s", scope, old.name, new.name)
     _send("trunkline-mode", scope=str(scope), before=old.name, after=new.name)

@@ -1,4 +1,4 @@
-"""What may run now, looked up in the process that asks."""
+"""The gate, the breaker and the retry budget of the transaction task: those of the process that runs it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from tasks.runtime import runtime
 
 
-class PipelineGate:
+class TransactionGate:
     """The degradation modes of this process's ledger, as a task's gate."""
 
     def check(self, component: str, operation: str) -> None:
@@ -16,7 +16,7 @@ class PipelineGate:
         runtime().degradation.check(component, operation)
 
 
-class PipelineBreaker:
+class TransactionBreaker:
     """The breaker `transaction`, as a task's breaker."""
 
     def permit(self) -> AbstractContextManager[Any]:
@@ -24,7 +24,7 @@ class PipelineBreaker:
         return runtime().breaker.permit()
 
 
-class PipelineBudget:
+class TransactionBudget:
     """The fleet's retry budget for transactions."""
 
     def record_success(self) -> None:

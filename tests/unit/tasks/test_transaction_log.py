@@ -15,7 +15,7 @@ from banking.errors import LedgerUnavailable
 from banking.execution.processor import BatchSummary
 from banking.ledger.records import Outcome
 from banking.transaction import VerifiedTransaction, verify
-from tasks import base, story
+from tasks import base, transaction_log
 from tasks.base import TransactionTask
 from tasks.receipts import Receipt, Verdict
 from tests.support.ledgers import SOL, transfer_transaction
@@ -44,7 +44,7 @@ def test_a_refusal_is_told_at_info_with_its_reason(caplog: pytest.LogCaptureFixt
         Receipt(Verdict.REJECTED, None, "not base64 and not base58"),
     ]
     with caplog.at_level(logging.INFO):
-        story.received(receipts)
+        transaction_log.received(receipts)
     assert told(caplog) == [
         ("INFO", "Intake: 2 rejected", ["b", "c"]),
         ("INFO", "Intake: 1 rejected", ["unreadable"]),
@@ -52,7 +52,7 @@ def test_a_refusal_is_told_at_info_with_its_reason(caplog: pytest.LogCaptureFixt
     assert caplog.records[0].reason == "intake is full"  # type: ignore[attr-defined]
     caplog.clear()
     with caplog.at_level(logging.DEBUG):
-        story.received(receipts)
+        transaction_log.received(receipts)
     assert ("DEBUG", "Intake: 1 accepted", ["a"]) in told(caplog)
     assert ("DEBUG", "Intake: 1 duplicate", ["d"]) in told(caplog)
 
@@ -63,7 +63,7 @@ def test_the_outcomes_of_a_batch_are_told_apart(
     fine = Outcome(slot=7, seq=1, err=None, fee=5000, units=300, logs=[])
     answers = [(fine, False), None]
     with caplog.at_level(logging.DEBUG):
-        story.ended(transactions, "1 committed", lambda _: answers)
+        transaction_log.ended(transactions, "1 committed", lambda _: answers)
     first, second = names(transactions)
     assert [signatures for _, _, signatures in told(caplog)] == [[first], [second]]
     assert [record.outcome for record in caplog.records] == ["ok", "no outcome yet"]  # type: ignore[attr-defined]
@@ -76,7 +76,7 @@ def test_a_ledger_that_is_away_does_not_fail_a_batch_that_is_done(
         raise LedgerUnavailable("away")
 
     with caplog.at_level(logging.DEBUG):
-        story.ended(transactions, "2 committed", away)
+        transaction_log.ended(transactions, "2 committed", away)
     assert told(caplog) == [("DEBUG", "Worker: 2 committed (outcomes unknown: away)", names(transactions))]
 
 
@@ -84,11 +84,11 @@ def test_nothing_is_asked_below_the_level(caplog: pytest.LogCaptureFixture) -> N
     """No names are made and the ledger is not asked: neither exists here."""
     nothing: Any = [None]
     with caplog.at_level(logging.WARNING):
-        story.received(nothing)
-        story.began(nothing)
-        story.ended(nothing, "", nothing)
-        story.parked(nothing, 1.0, "x")
-        story.brought_back(nothing, "lost")
+        transaction_log.received(nothing)
+        transaction_log.began(nothing)
+        transaction_log.ended(nothing, "", nothing)
+        transaction_log.parked(nothing, 1.0, "x")
+        transaction_log.brought_back(nothing, "lost")
     assert not caplog.records
 
 
@@ -111,5 +111,5 @@ def test_what_the_sweeper_brings_back_is_told(
     caplog: pytest.LogCaptureFixture, transactions: list[VerifiedTransaction]
 ) -> None:
     with caplog.at_level(logging.DEBUG):
-        story.brought_back([transaction.raw for transaction in transactions], "lost")
+        transaction_log.brought_back([transaction.raw for transaction in transactions], "lost")
     assert told(caplog) == [("DEBUG", "Sweeper: 2 lost", names(transactions))]
