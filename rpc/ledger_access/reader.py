@@ -20,7 +20,7 @@ from rpc.batching import Batcher
 Command = tuple[str, str, *tuple[Any, ...]]
 
 #: How a ledger that cannot be read now says so.
-AWAY = (LedgerUnavailable, LedgerMissing, LedgerRestoring)
+LEDGER_UNREADABLE = (LedgerUnavailable, LedgerMissing, LedgerRestoring)
 
 _MAX_GROUP = 512
 #: A command of ours: `lua/accounts.lua` with its arguments. (EVAL: a MULTI cannot fall back when a hash is unknown.)
@@ -103,7 +103,7 @@ class LedgerReader:
         self._newest = (0, 0)
 
     async def read(self, *commands: Command) -> Snapshot:
-        """The answers to `commands`, all of one moment. Raises what is in `AWAY`."""
+        """The answers to `commands`, all of one moment. Raises what is in `LEDGER_UNREADABLE`."""
         return await self._batcher.ask(commands)
 
     async def read_alone(self, *commands: Command) -> Snapshot:
@@ -124,7 +124,7 @@ class LedgerReader:
     async def _read_one(self, commands: Sequence[Command]) -> Snapshot | BaseException:
         try:
             return (await self._read([commands]))[0]
-        except (*AWAY, redis.ResponseError) as error:
+        except (*LEDGER_UNREADABLE, redis.ResponseError) as error:
             return error
 
     async def _read(self, groups: Sequence[Sequence[Command]]) -> list[Snapshot]:
