@@ -22,8 +22,8 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	@$(BIN)/trunkline demo
 
-# Three processes on two cores: many tests wait for workers of theirs. A file stays in one process, and the files
-# keep their order: the long ones come first. One process: make test PYTEST_ARGS=
+# Most tests wait for processes, so three at a time fit two cores; a file's tests stay together, with its servers, and
+# the files keep their order, long ones first. In one process: make test PYTEST_ARGS=
 PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
 test: $(STAMP)
