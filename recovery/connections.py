@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -48,3 +50,17 @@ def fail_fast(client: redis.Redis, timeout: float) -> redis.Redis:
         health_check_interval=0,
     )
     return redis.Redis(connection_pool=redis.ConnectionPool(connection_class=pool.connection_class, **settings))
+
+
+def connect_async(url: str, *, timeout: float, connections: int = 32) -> AsyncRedis:
+    """A client for an event loop, as `connect` makes one for a thread; at most `connections` at a time."""
+    client: AsyncRedis = AsyncRedis.from_url(
+        url,
+        socket_timeout=timeout,
+        socket_connect_timeout=min(timeout, 1.0),
+        max_connections=connections,
+        health_check_interval=0,
+        retry=AsyncRetry(NoBackoff(), 1),
+        retry_on_error=[redis.ConnectionError],
+    )
+    return client

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from banking.blocks.block import Block
 from banking.blocks.store import BlockStore
 from banking.errors import BadBlock, LedgerUnavailable
 from banking.from_settings import open_blocks
-from banking.ledger.keys import LedgerKeys
+from banking.ledger.keys import key_prefix
+from banking.ledger.worker_registry import WorkerRegistry
 from config.queues import MAINTENANCE, TRANSACTIONS
 from config.settings import Settings
 from recovery.archive import ArchiveError, NotFound
@@ -32,8 +32,6 @@ logger = logging.getLogger(__name__)
 
 RPC_BREAKER = "rpc"
 _OPEN_SECONDS = 2.0
-#: Seconds after which a worker that gives no sign of life is not counted.
-_MAX_SILENCE_SECONDS = 5.0
 _CACHED_BLOCKS = 64
 #: Uncompressed; a block has at most 120 MiB.
 _CACHED_BYTES = 256 * 1024 * 1024
@@ -57,7 +55,7 @@ def default_collaborators(settings: Settings) -> Collaborators:
 
     Raises ConfigurationError, ArchiveError.
     """
-    prefix = LedgerKeys(settings.ledger).prefix
+    prefix = key_prefix(settings.ledger)
     url = settings.ledger_url()
     blocks = open_blocks(settings)
     return Collaborators(
@@ -73,7 +71,7 @@ def default_collaborators(settings: Settings) -> Collaborators:
         ),
         blocks=ArchivedBlocks(blocks),
         identity=Keypair.from_json(blocks.identity.to_json()),
-        health=WorkerHealth(connect(url, timeout=min(1.0, settings.redis_timeout)), settings.ledger),
+        health=WorkerHealth(WorkerRegistry(connect(url, timeout=min(1.0, settings.redis_timeout)), settings.ledger)),
     )
 
 
@@ -136,23 +134,17 @@ class ArchivedBlocks:
 
 
 class WorkerHealth:
-    """Whether workers consume: each one writes a sign of life every second (`workers/worker_registry.py`)."""
+    """Whether workers consume, as the registry of workers has it."""
 
-    def __init__(self, client: redis.Redis, ledger: str) -> None:
-        self._client = client
-        self._key = f"{LedgerKeys(ledger).prefix}:workers"
+    def __init__(self, registry: WorkerRegistry) -> None:
+        self._registry = registry
 
     def problem(self) -> str | None:
         """What is wrong, None when both queues are consumed. Raises LedgerUnavailable."""
         try:
-            seconds, _ = self._client.time()
-            found: dict[bytes, bytes] = self._client.hgetall(self._key)  # type: ignore[assignment]
+            workers = self._registry.consuming()
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise LedgerUnavailable(f"Redis does not answer: {error}") from error
-        consumed: set[str] = set()
-        for value in found.values():
-            at, record = value.split(b":", 1)
-            if float(seconds) - int(at) / 1000 <= _MAX_SILENCE_SECONDS:
-                consumed.update(json.loads(record)["queues"])
+        consumed = {queue for worker in workers for queue in worker.queues}
         missing = [queue for queue in (TRANSACTIONS, MAINTENANCE) if queue not in consumed]
         return f"no worker consumes {' or '.join(missing)}" if missing else None

@@ -15,7 +15,7 @@ from banking.ledger.ledger import Ledger
 from config.app import app as default_app
 from config.settings import Profile, Settings
 from recovery.clock import SYSTEM_CLOCK, Clock
-from recovery.connections import connect
+from recovery.connections import connect, connect_async
 from rpc.collaborators import Collaborators
 from rpc.context import Context, Indexes, LedgerAccess, NodeInfo, Sending
 from rpc.http.server import create_app
@@ -34,7 +34,7 @@ from rpc.ledger_access.follower import Follower
 from rpc.ledger_access.mints import MintDecimals
 from rpc.ledger_access.native import NativeAccounts
 from rpc.ledger_access.performance import Performance
-from rpc.ledger_access.reader import LedgerReader, async_client
+from rpc.ledger_access.reader import LedgerReader
 from rpc.sandbox.faucet import Faucet
 from rpc.sending.sender import Sender
 from rpc.sending.simulator import Simulator
@@ -129,7 +129,7 @@ def _read_timeout(settings: Settings) -> float:
 
 
 def _ledger_access(settings: Settings, archive: BlockSource | None, clock: Clock) -> LedgerAccess:
-    reader = LedgerReader(async_client(settings.ledger_url(), timeout=_read_timeout(settings)), settings.ledger)
+    reader = LedgerReader(connect_async(settings.ledger_url(), timeout=_read_timeout(settings)), settings.ledger)
     chain = Chain(reader, clock=clock)
     return LedgerAccess(reader, chain, BlockReader(reader, chain, archive), NativeAccounts(), MintDecimals(reader))
 
@@ -138,7 +138,7 @@ def _indexes(settings: Settings, reader: LedgerReader, archive: BlockSource | No
     accounts = AccountIndex(settings.rpc_indexed_accounts)
     history = History(settings.rpc_history)
     # A blocking read and a scan of large records may take longer than an answer to a client.
-    client = async_client(settings.ledger_url(), timeout=max(5.0, _read_timeout(settings)), connections=2)
+    client = connect_async(settings.ledger_url(), timeout=max(5.0, _read_timeout(settings)), connections=2)
     read_block = archive.read if archive is not None else None
     backfill = Backfill(read_block, history, slots=settings.history_slots) if read_block is not None else None
     follower = Follower(client, reader, accounts, history, backfill, read_block)

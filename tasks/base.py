@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 
 from banking.errors import LedgerMissing, LedgerUnavailable, StaleEpoch
 from banking.execution.processor import BatchSummary
 from banking.transaction import SignedTransaction
-from config.errors import TrunklineError
 from recovery.dead_letters import DeadLetters
 from recovery.errors import Refused, TerminalError
 from recovery.retry.classification import is_retryable
 from recovery.retry.policy import RetryPolicy
 from recovery.task.fault_tolerant_task import FaultTolerantTask
-from tasks import story
-from tasks.gates import PipelineBreaker, PipelineBudget, PipelineGate
+from tasks import transaction_log
+from tasks.guards import TransactionBreaker, TransactionBudget, TransactionGate
+from tasks.messages import BatchMessage
 from tasks.runtime import runtime
 
 logger = logging.getLogger(__name__)
-
-
-class InvalidMessage(TrunklineError):
-    """The message's arguments are not what the task takes; it becomes a dead letter."""
 
 
 class PutOff(Refused):
@@ -44,9 +39,9 @@ class TransactionTask(FaultTolerantTask):
     retry_policy = RetryPolicy.preset("network", deadline=None)
     component = "transactions"
     operation = "WRITE"
-    gate = PipelineGate()
-    breaker = PipelineBreaker()
-    budget = PipelineBudget()
+    gate = TransactionGate()
+    breaker = TransactionBreaker()
+    budget = TransactionBudget()
     #: Killers are found transaction by transaction (`Processor`), not message by message.
     max_redeliveries = None
 
@@ -55,14 +50,13 @@ class TransactionTask(FaultTolerantTask):
         """Where messages go that are no transactions; the base class keeps here what it gives up."""
         return runtime().dead_letters.letters
 
-    def process_payload(self, payload: object, *, enqueued_at: object, isolate: object) -> str:
-        """Decode and run; returns what it came to, for the log and for Flower.
+    def process_batch(self, message: BatchMessage) -> str:
+        """Decode and run; returns the counts of what became of the transactions, for the log and for Flower.
 
-        Raises InvalidMessage, and DeadLettered when a part of it was given up.
+        Raises DeadLettered when a part of it was given up.
         """
-        texts, sent_at = _texts(payload), _milliseconds(enqueued_at)
         try:
-            return _told(self._process(texts, sent_at, bool(isolate)))
+            return _summary(self._process(message))
         except LedgerMissing as error:
             # Emptied or not restored yet: no attempt can help until somebody acts, and nothing may be lost.
             raise PutOff(str(error), retry_after=self.park_delay) from error
@@ -71,18 +65,18 @@ class TransactionTask(FaultTolerantTask):
                 raise PutOff(str(error), retry_after=self.park_delay) from error
             raise
 
-    def _process(self, texts: Sequence[object], enqueued_at: int, isolate: bool) -> BatchSummary:
+    def _process(self, message: BatchMessage) -> BatchSummary:
         processor = runtime().processor
         done = BatchSummary()
-        transactions = processor.decode(texts, done)
+        transactions = processor.decode(message.transactions, done)
         self.request.update(decoded=(transactions, done))
         if not transactions:
             return done
-        story.began(transactions)
+        transaction_log.began(transactions)
         redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
-        processor.run(transactions, enqueued_at=enqueued_at, isolate=isolate or redelivered, done=done)
+        processor.run(transactions, enqueued_at=message.enqueued_at, isolate=message.isolate or redelivered, done=done)
         ledger = runtime().ledger
-        story.ended(transactions, str(done), ledger.settled, ledger.refusals)
+        transaction_log.ended(transactions, str(done), ledger.settled, ledger.refusals)
         return done
 
     def park(self, delay: float, exc: Exception) -> None:
@@ -94,38 +88,25 @@ class TransactionTask(FaultTolerantTask):
         try:
             transactions, done = self._decoded()
             runtime().processor.park(transactions, delay, done)
-            story.parked(transactions, delay, exc)
+            transaction_log.parked(transactions, delay, exc)
         except (LedgerUnavailable, LedgerMissing, StaleEpoch) as error:
             delay = min(delay, runtime().settings.longest_countdown)
             logger.warning("%s; cannot park in intake (%s): the message comes again in %.1f s", exc, error, delay)
             self.publish_again(delay)
         else:
-            _told(done)
+            _summary(done)
 
     def _decoded(self) -> tuple[list[SignedTransaction], BatchSummary]:
-        known: tuple[list[SignedTransaction], BatchSummary] | None = getattr(self.request, "decoded", None)
-        if known is not None:
-            return known
+        decoded: tuple[list[SignedTransaction], BatchSummary] | None = getattr(self.request, "decoded", None)
+        if decoded is not None:
+            return decoded
         payload = (self.request.args or [[]])[0]
         done = BatchSummary()
         return runtime().processor.decode([payload] if isinstance(payload, str) else payload, done), done
 
 
-def _told(done: BatchSummary) -> str:
-    """What a message came to, in words. Raises DeadLettered with them when a part of it was given up."""
+def _summary(done: BatchSummary) -> str:
+    """The counts as text. Raises DeadLettered with that text when a part of the message was given up."""
     if done.given_up:
         raise DeadLettered(f"{done} (`trunkline deadletter list` shows them)")
     return str(done)
-
-
-def _texts(payload: object) -> list[object]:
-    if not isinstance(payload, list | tuple):
-        raise InvalidMessage(f"transactions must be a list of base64 strings, not {type(payload).__name__}")
-    return list(payload)
-
-
-def _milliseconds(value: object) -> int:
-    # A wrong time would mislead the sweeper about which messages have been popped.
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**53:
-        raise InvalidMessage(f"enqueued_at must be milliseconds of Redis time, not {value!r}")
-    return value

@@ -27,7 +27,7 @@ def create(*, force: bool = False, full: bool = False) -> str | None:
     newest = _newest(here)
     if not force and not _is_due(here, newest, state.finalized, state.finalized_seq):
         return None
-    lease = f"{here.ledger.keys.prefix}:checkpointing"
+    lease = f"{here.ledger.prefix}:checkpointing"
     if not here.ledger.client.set(lease, here.pid, nx=True, ex=_LEASE_SECONDS):
         # A clock set back would keep the lease of a dead holder for as long as it was set back.
         rest: Any = here.ledger.client.ttl(lease)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 from collections.abc import Sequence
 
@@ -12,6 +11,7 @@ from kombu.exceptions import KombuError
 
 from config.queues import PROCESS_BATCH, SEAL
 from recovery.errors import TransientError
+from tasks.messages import BatchMessage
 
 logger = logging.getLogger(__name__)
 
@@ -29,34 +29,28 @@ def enqueue(app: Celery, raws: Sequence[bytes], *, batch_size: int, enqueued_at:
     `enqueued_at` is Redis time in milliseconds, `isolate` asks the worker to run them one by one. Raises
     BrokerUnavailable when the broker is away or out of memory.
     """
+    messages = [
+        BatchMessage.of(raws[first : first + batch_size], enqueued_at=enqueued_at, isolate=isolate)
+        for first in range(0, len(raws), batch_size)
+    ]
     try:
-        return _publish(app, raws, batch_size, {"enqueued_at": enqueued_at, "isolate": isolate})
+        _publish(app, messages)
     except (KombuError, redis.RedisError, OSError) as error:
         # kombu wraps what it knows as a lost connection; a server that is full answers with an error of its own.
         raise BrokerUnavailable(f"the broker did not take the messages: {error}") from error
+    return len(messages)
 
 
-def ask_for_a_seal(app: Celery) -> None:
+def request_seal(app: Celery) -> None:
     """Have the open slot sealed before its time, because it is full. Beat asks soon in any case."""
     try:
         with app.producer_or_acquire() as producer:
             app.send_task(SEAL, producer=producer, expires=_SEAL_EXPIRES)
     except (KombuError, redis.RedisError, OSError) as error:
-        logger.info("Nobody was asked to seal: %s", error)
+        logger.info("The seal of the full slot was not requested: %s", error)
 
 
-def _publish(app: Celery, raws: Sequence[bytes], batch_size: int, options: dict[str, object]) -> int:
-    messages = 0
+def _publish(app: Celery, messages: Sequence[BatchMessage]) -> None:
     with app.producer_or_acquire() as producer:
-        for first in range(0, len(raws), batch_size):
-            texts = [base64.b64encode(raw).decode() for raw in raws[first : first + batch_size]]
-            app.send_task(
-                PROCESS_BATCH,
-                args=(texts,),
-                kwargs=options,
-                producer=producer,
-                # Flower shows this instead of 64 transactions in base64.
-                argsrepr=f"({len(texts)} transactions)",
-            )
-            messages += 1
-    return messages
+        for message in messages:
+            app.send_task(PROCESS_BATCH, producer=producer, **message.send_options())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from banking.ledger.keys import LedgerKeys
+from banking.ledger.keys import key_prefix
 from config.settings import Settings
 from recovery.degradation import DegradationManager
 from tasks.policies import PIPELINE_OPERATIONS
@@ -12,7 +12,7 @@ def open_modes(settings: Settings) -> DegradationManager:
     """The manager of the settings' ledger, with the pipeline's components registered."""
     manager = DegradationManager(
         settings.ledger_url(),
-        namespace=f"{LedgerKeys(settings.ledger).prefix}:modes",
+        namespace=f"{key_prefix(settings.ledger)}:modes",
         retry_after=settings.longest_countdown,
     )
     for component, operations in PIPELINE_OPERATIONS.items():

@@ -13,7 +13,7 @@ from banking.execution.stage import BankingStage
 from banking.from_settings import letter_limits, open_blocks, open_ledger
 from banking.intake.dead_letters import TransactionDeadLetters
 from banking.intake.intake import Intake
-from banking.ledger.keys import LedgerKeys
+from banking.ledger.keys import key_prefix
 from banking.ledger.ledger import Ledger
 from banking.ledger.pulse import PulseTaker
 from banking.restore.attestation import Attester
@@ -25,9 +25,9 @@ from recovery.breaker.predicates import is_failure
 from recovery.degradation import DegradationManager
 from recovery.retry.budget import RetryBudget
 from recovery.retry.classification import is_retryable
-from tasks.announce import announce_breaker, announce_mode
 from tasks.components import ModesComponent, OverridesComponent
-from tasks.enqueue import ask_for_a_seal
+from tasks.enqueue import request_seal
+from tasks.events import send_breaker_event, send_mode_event
 from tasks.modes import open_modes
 
 TRANSACTION_BREAKER = "transaction"
@@ -39,7 +39,7 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.pid = os.getpid()
-        self._prefix = LedgerKeys(settings.ledger).prefix
+        self._prefix = key_prefix(settings.ledger)
 
     # ---- the ledger
 
@@ -87,7 +87,7 @@ class Runtime:
             self.intake,
             self.dead_letters,
             max_attempts=self.settings.max_attempts,
-            on_full=lambda: ask_for_a_seal(app),
+            on_full=lambda: request_seal(app),
         )
 
     # ---- what gates it
@@ -95,7 +95,7 @@ class Runtime:
     @cached_property
     def degradation(self) -> DegradationManager:
         manager = open_modes(self.settings)
-        manager.subscribe(announce_mode)
+        manager.subscribe(send_mode_event)
         return manager
 
     @cached_property
@@ -107,7 +107,7 @@ class Runtime:
             redis=self.settings.ledger_url(),
             namespace=self._prefix,
             failure=_is_outage,
-            listeners=(announce_breaker,),
+            listeners=(send_breaker_event,),
         )
 
     def _breaker_named(self, name: str) -> CircuitBreaker:

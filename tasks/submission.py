@@ -25,7 +25,7 @@ from config.settings import Settings, get_settings
 from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.degradation import DegradationManager
 from recovery.degradation.errors import OperationRefused
-from tasks import story
+from tasks import transaction_log
 from tasks.enqueue import BrokerUnavailable, enqueue
 from tasks.modes import open_modes
 from tasks.receipts import Receipt, Verdict
@@ -145,7 +145,7 @@ class Submitter:
                 _receipt(transaction, answer)
                 for transaction, answer in zip(transactions, self._accept(transactions), strict=True)
             ]
-        story.received(receipts)
+        transaction_log.received(receipts)
         return receipts
 
     def wait_for(self, receipts: Sequence[Receipt], *, timeout: float, level: Wait = "processed") -> list[Receipt]:
@@ -197,7 +197,7 @@ class Submitter:
     def _submit_chunk(self, chunk: Sequence[TransactionInput]) -> list[Receipt]:
         checked = [_check(transaction) for transaction in chunk]
         transactions = [item for item in checked if isinstance(item, VerifiedTransaction)]
-        story.received([item for item in checked if isinstance(item, Receipt)])
+        transaction_log.received([item for item in checked if isinstance(item, Receipt)])
         receipts = iter(self.submit_verified(transactions) if transactions else [])
         return [item if isinstance(item, Receipt) else next(receipts) for item in checked]
 

@@ -10,10 +10,11 @@ from kombu.exceptions import ChannelError
 
 from config.app import app
 from config.queues import PROCESS, PROCESS_BATCH, SWEEP, TRANSACTIONS
-from tasks import story
+from tasks import transaction_log
 from tasks.base import TransactionTask
 from tasks.enqueue import enqueue
 from tasks.errors import LEDGER_AWAY
+from tasks.messages import BatchMessage
 from tasks.runtime import runtime
 
 logger = logging.getLogger(__name__)
@@ -22,13 +23,13 @@ logger = logging.getLogger(__name__)
 @app.task(name=PROCESS, base=TransactionTask, bind=True)
 def process(self: TransactionTask, transaction: str) -> str:
     """Execute one signed transaction (base64). Any Celery client may send this by name."""
-    return self.process_payload([transaction], enqueued_at=0, isolate=False)
+    return self.process_batch(BatchMessage.parse([transaction]))
 
 
 @app.task(name=PROCESS_BATCH, base=TransactionTask, bind=True)
 def process_batch(self: TransactionTask, transactions: list[str], enqueued_at: int = 0, isolate: bool = False) -> str:
     """Execute signed transactions (base64 each). `enqueued_at` is Redis time in milliseconds."""
-    return self.process_payload(transactions, enqueued_at=enqueued_at, isolate=isolate)
+    return self.process_batch(BatchMessage.parse(transactions, enqueued_at, isolate))
 
 
 @app.task(name=SWEEP, throws=LEDGER_AWAY)
@@ -38,7 +39,7 @@ def sweep() -> dict[str, int]:
     settings = here.settings
     found = here.intake.sweep(grace=settings.sweep_grace, queue_empty=_queue_is_empty(), limit=settings.sweep_limit)
     for raws, why in ((found.released, "released"), (found.lost, "lost"), (found.suspects, "suspect")):
-        story.brought_back(raws, why)
+        transaction_log.brought_back(raws, why)
         enqueue(app, raws, batch_size=settings.batch_size, enqueued_at=found.at, isolate=why == "suspect")
     if found.lost or found.suspects:
         logger.warning(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,13 @@ import fakeredis
 import pytest
 import redis
 
+from config.settings import get_settings
 from recovery.connections import connect
+from tests.support.archive.faults import COMPILER, build_shim
+from tests.support.pipelines import MakePipeline, Pipeline
+from tests.support.redis_servers import MakeRedis
 from workers.supervisor.embedded_redis import EmbeddedRedis
 from workers.supervisor.redis_binary import NoRedisServer, redis_binaries
-
-MakeRedis = Callable[..., EmbeddedRedis]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -87,3 +89,45 @@ def any_redis(request: pytest.FixtureRequest) -> Iterator[redis.Redis]:
         fake.close()
     else:
         yield request.getfixturevalue("redis_client")
+
+
+@pytest.fixture
+def make_pipeline(tmp_path: Path, make_redis: MakeRedis) -> Iterator[MakePipeline]:
+    """`make_pipeline(redis_url, broker_url, **settings)`: a ledger and producers; start workers on it as needed.
+
+    Without a URL it gets a Redis server of its own.
+    """
+    numbers = itertools.count()
+    pipelines: list[Pipeline] = []
+
+    def make(redis_url: str = "", broker_url: str = "", **options: object) -> Pipeline:
+        folder = tmp_path / f"pipeline{next(numbers)}"
+        folder.mkdir()
+        pipeline = Pipeline(folder, redis_url or make_redis().url, broker_url, **options)
+        pipelines.append(pipeline)
+        return pipeline
+
+    yield make
+    for pipeline in pipelines:
+        pipeline.close()
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An environment without an instance; returns its data folder."""
+    for name in [name for name in os.environ if name.startswith("TRUNKLINE_")]:
+        monkeypatch.delenv(name)
+    folder = tmp_path / "data"
+    # Set, not only deleted, so that what commands put there is undone.
+    monkeypatch.setenv("TRUNKLINE_DATA_DIR", str(folder))
+    monkeypatch.setenv("TRUNKLINE_PROFILE", "dev")
+    get_settings.cache_clear()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library that makes calls of the file system fail; see `tests/support/archive/faults.c`."""
+    if COMPILER is None:
+        pytest.skip("no C compiler")
+    return build_shim(tmp_path_factory.mktemp("shim"))

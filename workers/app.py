@@ -10,14 +10,14 @@ from config.app import app
 from config.queues import TRANSACTIONS
 from tasks.runtime import runtime
 from workers import flower_process, startup
-from workers.bootsteps.queue_pause import gate_step
+from workers.bootsteps.heartbeat import HeartbeatStep
+from workers.bootsteps.queue_pause import queue_pause_step
 from workers.bootsteps.restore import EnsureLedger
-from workers.worker_registry import PresenceStep
 
 startup.install()
 app.steps["consumer"].add(EnsureLedger)
-app.steps["consumer"].add(gate_step([TRANSACTIONS], lambda: runtime().may_process()))
-app.steps["consumer"].add(PresenceStep)
+app.steps["consumer"].add(queue_pause_step([TRANSACTIONS], lambda: runtime().may_process()))
+app.steps["consumer"].add(HeartbeatStep)
 flower_process.install()
 
 __all__ = ["app"]

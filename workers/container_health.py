@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 import psutil
 import redis
 
+from banking.ledger.worker_registry import MAX_AGE, WorkerRegistry, WorkerStatus
 from config.addresses import is_amqp
 from config.queues import TRANSACTIONS
 from config.settings import get_settings
 from recovery.connections import connect
 from tasks.runtime import runtime
-from workers.worker_registry import LONGEST_AGE, Presence, PresenceBoard
 
 FLOWER_HEALTH = "http://127.0.0.1:5555/healthcheck"
 
@@ -53,15 +53,15 @@ def page_problem(name: str, url: str) -> str | None:
         return f"{name} does not answer at {url}: {error}"
 
 
-def worker_problem(everybody: Sequence[Presence], name: str, queue: str, *, held: bool) -> str | None:
-    """None when worker `name` consumes `queue`, else why it does not, as far as the board of all workers tells.
+def worker_problem(everybody: Sequence[WorkerStatus], name: str, queue: str, *, held: bool) -> str | None:
+    """None when worker `name` consumes `queue`, else why it does not, as far as the registry of all workers tells.
 
     `held` says that the gate of the queue is closed for the whole fleet: then taking nothing is what a healthy worker
     does. An answer to `inspect ping` says none of this: a worker that waits for its ledger gives it, too.
     """
     mine = next((one for one in everybody if one.name == name), None)
     if mine is None:
-        return f"{name} has given no sign of life for {LONGEST_AGE:g} s: it is starting, has lost Redis, or hangs"
+        return f"{name} has given no sign of life for {MAX_AGE:g} s: it is starting, has lost Redis, or hangs"
     if mine.waits:
         return f"{name} takes nothing: {mine.waits}"
     if queue in mine.queues or held:
@@ -74,7 +74,7 @@ def ask_worker(name: str, queue: str) -> str | None:
     settings = get_settings()
     try:
         with connect(settings.ledger_url(), timeout=settings.redis_timeout) as client:
-            everybody = PresenceBoard(client, settings.ledger).everybody()
+            everybody = WorkerRegistry(client, settings.ledger).live()
     except redis.RedisError as error:
         return f"the ledger's Redis does not answer: {error}"
     return worker_problem(everybody, name, queue, held=queue == TRANSACTIONS and not runtime().may_process())

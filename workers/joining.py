@@ -15,6 +15,7 @@ from kombu.exceptions import OperationalError
 from banking.errors import LedgerUnavailable
 from banking.from_settings import keeps_archive, open_ledger, read_blocks, trusted_keys
 from banking.ledger.ledger import Ledger
+from banking.ledger.worker_registry import WorkerRegistry, WorkerStatus
 from banking.restore.attestation import standing
 from config.addresses import masked, refusal
 from config.app import app
@@ -26,7 +27,6 @@ from workers.supervisor.launcher import WORKER_PATIENCE
 from workers.supervisor.processes import Child
 from workers.supervisor.stop_signals import StopSignals
 from workers.supervisor.supervisor import Supervisor
-from workers.worker_registry import Presence, PresenceBoard
 
 #: Seconds for which the word of the archive's host is awaited: it comes every second while that host seals.
 _WORD_PATIENCE = 10.0
@@ -127,7 +127,7 @@ class JoinedHost:
         if maintenance:
             self._commands["maintenance"] = commands.joined_maintenance(f"maintenance-{token}")
         self._token = token
-        self._board = PresenceBoard(open_ledger(settings).client, settings.ledger)
+        self._registry = WorkerRegistry(open_ledger(settings).client, settings.ledger)
         self.log_folder = self._folder / "log"
 
     @contextmanager
@@ -168,9 +168,9 @@ class JoinedHost:
                 tell(f"Waiting for {told - began:.0f} s: {why}")
             time.sleep(0.2)
 
-    def _mine(self) -> list[Presence]:
+    def _mine(self) -> list[WorkerStatus]:
         try:
-            return [one for one in self._board.everybody() if f"-{self._token}@" in one.name]
+            return [one for one in self._registry.live() if f"-{self._token}@" in one.name]
         except redis.RedisError:
             return []
 

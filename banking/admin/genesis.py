@@ -17,6 +17,7 @@ from banking.ledger.journal import JournalEntry
 from banking.ledger.layout import LAYOUT
 from banking.ledger.ledger import Ledger
 from banking.ledger.records import Result, lamports_of, pack_account, pack_result
+from banking.ledger.scripts import CREATE
 from banking.ledger.versions import restored
 
 FIRST_EPOCH = 1
@@ -59,7 +60,7 @@ def create_ledger(ledger: Ledger, blocks: BlockStore, accounts: Mapping[bytes, b
     LedgerUnavailable, ArchiveWriteError, and ValueError when the supply does not fit 63 bits.
     """
     if ledger.exists():
-        raise LedgerExists(f"A ledger named {ledger.keys.name!r} exists in this Redis already; choose another name.")
+        raise LedgerExists(f"A ledger named {ledger.name!r} exists in this Redis already; choose another name.")
     supply = sum(map(lamports_of, accounts.values()))
     if supply >= 2**63:
         raise ValueError(f"a supply of {supply} lamports does not fit: it must stay below 2^63")
@@ -69,14 +70,12 @@ def create_ledger(ledger: Ledger, blocks: BlockStore, accounts: Mapping[bytes, b
         blocks.put(header, body)
     except Diverged:
         raise LedgerExists(
-            f"The archive holds a ledger named {ledger.keys.name!r} that this Redis has lost. Start a worker to "
+            f"The archive holds a ledger named {ledger.name!r} that this Redis has lost. Start a worker to "
             "restore it, or drop it with `trunkline ledger drop`."
         ) from None
-    keys = ledger.keys.epoch(FIRST_EPOCH)
     flat = [part for pair in ordered.items() for part in pair]
     made = ledger.run(
-        "create",
-        [ledger.keys.meta, keys.state, keys.accounts, keys.versions, keys.blockhashes],
+        CREATE,
         [
             FIRST_EPOCH,
             header.ledger_id,
@@ -87,9 +86,10 @@ def create_ledger(ledger: Ledger, blocks: BlockStore, accounts: Mapping[bytes, b
             header.time_ms,
             *flat,
         ],
+        epoch=FIRST_EPOCH,
     )
     if not made:
-        raise LedgerExists(f"A ledger named {ledger.keys.name!r} was made by somebody else just now.")
+        raise LedgerExists(f"A ledger named {ledger.name!r} was made by somebody else just now.")
     ledger.forget_epoch()
     return header.ledger_id
 

@@ -218,13 +218,13 @@ class _Audit:
             text = f"the archive has slot {newest}, Redis knows only {known}: it fell behind"
             self._findings.add("I7", text)
         own = self._ledger.keys.epoch(end.epoch).prefix
-        pattern = f"{self._ledger.keys.prefix}:e[0-9]*:state"
+        pattern = f"{self._ledger.prefix}:e[0-9]*:state"
         for key in self._ledger.call(lambda: list(self._ledger.client.scan_iter(match=pattern, count=1000))):
             if not key.decode().startswith(f"{own}:") and self._is_older(key.decode(), end.epoch):
                 self._findings.add("I8", f"{key.decode()} of a fenced epoch is still written or was left behind")
 
     def _is_older(self, key: str, epoch: int) -> bool:
-        number = key.removeprefix(f"{self._ledger.keys.prefix}:e").partition(":")[0]
+        number = key.removeprefix(f"{self._ledger.prefix}:e").partition(":")[0]
         return number.isdecimal() and int(number) < epoch
 
     def _report(self, end: State, pending: dict[str, int]) -> AuditReport:

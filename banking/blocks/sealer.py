@@ -13,6 +13,7 @@ from banking.blocks.store import BlockStore
 from banking.errors import ArchiveBehind, BlockTooLarge, JournalGap
 from banking.ledger.journal import JournalEntry, read_images, read_journal, written_by
 from banking.ledger.ledger import BLOCKHASH_HISTORY, Ledger
+from banking.ledger.scripts import CLOSE, FINALIZE, PRUNE
 from banking.ledger.slot_context import SLOT_HASHES
 from recovery import crash_points
 
@@ -49,9 +50,8 @@ class Sealer:
         Raises ArchiveUnavailable, ArchiveBehind (nothing became final; try again), Diverged, JournalGap and
         BlockTooLarge (the ledger must be restored), LedgerUnavailable, StaleEpoch.
         """
-        epoch, keys = self._ledger.epoch, self._ledger.epoch_keys
-        names = [self._ledger.keys.meta, keys.state, keys.images_even, keys.images_odd]
-        closed = self._ledger.run("close", names, [epoch, int(interval * 1000)])
+        epoch = self._ledger.epoch
+        closed = self._ledger.run(CLOSE, [epoch, int(interval * 1000)])
         if closed is None:
             return None
         crash_points.reach("seal.closed")
@@ -79,11 +79,7 @@ class Sealer:
             self._note_too_large(slot, error)
             raise
         crash_points.reach("seal.archived")
-        self._ledger.run(
-            "finalize",
-            [self._ledger.keys.meta, keys.state, keys.blockhashes],
-            [epoch, slot, header.hash(), SLOT_HASHES],
-        )
+        self._ledger.run(FINALIZE, [epoch, slot, header.hash(), SLOT_HASHES], epoch=epoch)
         crash_points.reach("seal.finalized")
         return Sealed(slot, header.hash(), len(entries))
 
@@ -110,13 +106,11 @@ class Sealer:
         pairs = [
             part for entry in read_journal(self._ledger, slot=slot) for part in (entry.signature, _message_hash(entry))
         ]
-        keys = self._ledger.epoch_keys
-        names = [self._ledger.keys.meta, keys.state, keys.status, keys.messages, keys.journal]
         step = 2 * _PRUNE_PAIRS
         for first in range(0, max(1, len(pairs)), step):
             crash_points.reach("seal.pruning")
             last = int(first + step >= len(pairs))
-            self._ledger.run("prune", names, [self._ledger.epoch, slot, last, *pairs[first : first + step]])
+            self._ledger.run(PRUNE, [self._ledger.epoch, slot, last, *pairs[first : first + step]])
 
 
 def _header(closed: list[bytes], epoch: int, body: bytes) -> BlockHeader:

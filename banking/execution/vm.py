@@ -46,6 +46,11 @@ def bundled_programs() -> Iterator[tuple[bytes, bytes]]:
             yield bytes(key), pack_account(account)
 
 
+def builtin_accounts(owned_by: Callable[[Pubkey], list[tuple[Pubkey, Account]]]) -> list[tuple[Pubkey, Account]]:
+    """The builtin programs and sysvars, which live in the VM alone; `owned_by` is its `get_program_accounts`."""
+    return [*owned_by(NATIVE_LOADER), *owned_by(SYSVAR_OWNER)]
+
+
 class Vm:
     """One LiteSVM; not for use from several threads.
 
@@ -57,9 +62,8 @@ class Vm:
         self._most_bytes = most_bytes
         self._context: SlotContext | None = None
         self.reset()
-        owned = [*self._vm.get_program_accounts(NATIVE_LOADER), *self._vm.get_program_accounts(SYSVAR_OWNER)]
         #: Builtin programs and sysvars, which live in the VM alone.
-        self.native = frozenset(bytes(key) for key, _ in owned)
+        self.native = frozenset(bytes(key) for key, _ in builtin_accounts(self._vm.get_program_accounts))
 
     def reset(self) -> None:
         """Forget everything and start with a new VM."""

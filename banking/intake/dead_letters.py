@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from banking.ledger.ledger import Ledger
+from banking.ledger.scripts import DROP, GIVE_UP, REPLAY
 from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.dead_letters import DeadLetter, DeadLetters, DeadLettersFullError, LetterLimits, pack_letter
 
@@ -36,28 +37,16 @@ class TransactionDeadLetters:
         self._ledger = ledger
         self._clock = clock
         self.limits = limits or LetterLimits()
-        self.letters = DeadLetters(ledger.client, ledger.keys.prefix, limits=self.limits)
+        self.letters = DeadLetters(ledger.client, ledger.prefix, limits=self.limits)
 
     def add(self, signature: bytes, raw: bytes, reason: str, attempts: int) -> bool:
         """Move a transaction from intake to the dead letters; False when it has its outcome or is there already.
 
         Raises DeadLettersFullError: then it is where it was.
         """
-        keys, epoch_keys = self._ledger.keys, self._ledger.epoch_keys
         letter = self._letter(signature, TRANSACTION, raw, reason, attempts)
         added = self._ledger.run(
-            "bury",
-            [
-                keys.meta,
-                epoch_keys.state,
-                epoch_keys.status,
-                keys.intake,
-                keys.queued,
-                keys.parked,
-                keys.attempts,
-                keys.dead,
-                keys.dead_bytes,
-            ],
+            GIVE_UP,
             [self._ledger.epoch, signature, pack_letter(letter), self.limits.letters, self.limits.bytes],
         )
         if added < 0:
@@ -72,19 +61,12 @@ class TransactionDeadLetters:
         """
         if letter.kind != TRANSACTION:
             raise ValueError(f"a letter of kind {letter.kind!r} holds no transaction")
-        keys, epoch_keys = self._ledger.keys, self._ledger.epoch_keys
-        at, code = self._ledger.run(
-            "revive",
-            [keys.meta, epoch_keys.status, keys.intake, keys.queued, keys.attempts, keys.dead, keys.dead_bytes],
-            [self._ledger.epoch, letter.id, pack_letter(letter), letter.payload],
-        )
+        at, code = self._ledger.run(REPLAY, [self._ledger.epoch, letter.id, pack_letter(letter), letter.payload])
         return Replayed(int(at), ReplayOutcome(int(code)))
 
     def drop(self, id: bytes) -> bool:
         """Forget a letter for good; False when there is none."""
-        keys = self._ledger.keys
-        asked = [keys.meta, self._ledger.epoch_keys.state, keys.dead, keys.dead_bytes]
-        return bool(self._ledger.run("drop", asked, [self._ledger.epoch, id]))
+        return bool(self._ledger.run(DROP, [self._ledger.epoch, id]))
 
     def add_foreign(self, name: bytes, payload: bytes, reason: str) -> bool:
         """Keep what is no transaction. Raises DeadLettersFullError beyond the limit."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from banking.ledger.ledger import Ledger
+from banking.ledger.scripts import ACCEPT, ATTEMPT, EXAMINE, PARK, SWEEP
 from recovery.dead_letters import LetterLimits
 
 #: Pairs in one script call; Lua's unpack and Redis' latency both want a bound.
@@ -65,20 +66,8 @@ class Intake:
         """Record up to 256 (signature, raw transaction) pairs, all in one atomic step."""
         if not 0 < len(pairs) <= MAX_AT_ONCE:
             raise ValueError(f"{len(pairs)} pairs; give 1 to {MAX_AT_ONCE}")
-        keys, epoch_keys = self._ledger.keys, self._ledger.epoch_keys
         at, codes = self._ledger.run(
-            "accept",
-            [
-                keys.meta,
-                epoch_keys.state,
-                epoch_keys.status,
-                keys.intake,
-                keys.queued,
-                keys.dead,
-                keys.dead_bytes,
-                epoch_keys.refusals,
-                epoch_keys.refused,
-            ],
+            ACCEPT,
             [
                 self._ledger.epoch,
                 self._limit,
@@ -93,32 +82,19 @@ class Intake:
     def park(self, pairs: Sequence[tuple[bytes, bytes]], delay: float) -> int:
         """Put transactions off for `delay` seconds (10 at most); returns how many are parked now."""
         delay = min(delay, MAX_PARKING)
-        keys, epoch_keys = self._ledger.keys, self._ledger.epoch_keys
         parked = 0
         for first in range(0, len(pairs), MAX_AT_ONCE):
             some = pairs[first : first + MAX_AT_ONCE]
             parked += self._ledger.run(
-                "park",
-                [
-                    keys.meta,
-                    epoch_keys.state,
-                    epoch_keys.status,
-                    keys.intake,
-                    keys.queued,
-                    keys.parked,
-                    keys.dead,
-                    epoch_keys.refusals,
-                ],
+                PARK,
                 [self._ledger.epoch, int(delay * 1000), *(part for pair in some for part in pair)],
             )
         return parked
 
     def sweep(self, *, grace: float, queue_empty: bool, limit: int) -> Sweep:
         """What no message speaks for any more; see `lua/sweep.lua`. `grace` is in seconds."""
-        keys = self._ledger.keys
         at, released, lost, suspects = self._ledger.run(
-            "sweep",
-            [keys.meta, keys.intake, keys.queued, keys.parked, keys.attempts, self._ledger.epoch_keys.state],
+            SWEEP,
             [self._ledger.epoch, int(grace * 1000), int(queue_empty), limit, int(MAX_PARKING * 1000)],
         )
         return Sweep(int(at), released, lost, suspects)
@@ -128,23 +104,11 @@ class Intake:
 
         Those that intake never held are recorded there.
         """
-        keys, epoch_keys = self._ledger.keys, self._ledger.epoch_keys
         found: list[int | None] = []
         for first in range(0, len(pairs), MAX_AT_ONCE):
             some = pairs[first : first + MAX_AT_ONCE]
             counts = self._ledger.run(
-                "examine",
-                [
-                    keys.meta,
-                    epoch_keys.state,
-                    epoch_keys.status,
-                    keys.intake,
-                    keys.queued,
-                    keys.parked,
-                    keys.attempts,
-                    keys.dead,
-                    epoch_keys.refusals,
-                ],
+                EXAMINE,
                 [self._ledger.epoch, *(part for pair in some for part in pair)],
             )
             found += [None if count < 0 else int(count) for count in counts]
@@ -162,10 +126,5 @@ class Intake:
         self._attempt(signature, -1)
 
     def _attempt(self, signature: bytes, change: int) -> int | None:
-        keys = self._ledger.keys
-        count = int(
-            self._ledger.run(
-                "attempt", [keys.meta, keys.intake, keys.attempts], [self._ledger.epoch, signature, change]
-            )
-        )
+        count = self._ledger.run(ATTEMPT, [self._ledger.epoch, signature, change])
         return None if count < 0 else count

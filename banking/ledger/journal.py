@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from banking.errors import JournalGap
 from banking.ledger.ledger import Ledger
 from banking.ledger.records import Outcome, unpack_outcome
+from banking.ledger.scripts import IMAGES_EVEN, IMAGES_ODD, JOURNAL
 
 _PAGE = 500
 _NAMES = [b"t", b"r", b"f", b"d", b"w"]
@@ -66,11 +67,11 @@ def read_journal(
 
     `page` entries are fetched at a time.
     """
-    key = ledger.epoch_keys.journal
+    epoch = ledger.epoch
     first = "-" if slot is None else f"{slot}-0"
     last = "+" if slot is None else f"{slot}"
     while True:
-        found: list[tuple[bytes, list[bytes]]] = ledger.run("journal", [key], [first, last, page])
+        found = ledger.run(JOURNAL, [first, last, page], epoch=epoch)
         for name, fields in found:
             entry = _entry(name, fields)
             if entry.seq > after_seq:
@@ -85,12 +86,12 @@ def read_images(ledger: Ledger, slot: int, keys: Sequence[bytes]) -> dict[bytes,
 
     What the slot did not write, or Redis holds no more, is left out.
     """
-    name = ledger.epoch_keys.images(slot)
+    epoch, script = ledger.epoch, IMAGES_ODD if slot % 2 else IMAGES_EVEN
     images: dict[bytes, bytes] = {}
     first = 0
     while first < len(keys):
         some = keys[first : first + _IMAGE_PAGE]
-        found: list[bytes | None] = ledger.run("images", [name], [_IMAGE_PAGE_BYTES, *some])
+        found = ledger.run(script, [_IMAGE_PAGE_BYTES, *some], epoch=epoch)
         for key, stored in zip(some, found, strict=False):
             if stored is not None:
                 images[key] = image_record(stored)

@@ -6,6 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 
+def key_prefix(name: str) -> str:
+    """What every Redis key of ledger `name` begins with, those of other packages included."""
+    return f"tl:{{{name}}}"
+
+
 @dataclass(frozen=True)
 class LedgerKeys:
     """Names of the keys of ledger `name`. Those of `Epoch` belong to one incarnation of its state."""
@@ -14,7 +19,7 @@ class LedgerKeys:
 
     @cached_property
     def prefix(self) -> str:
-        return f"tl:{{{self.name}}}"
+        return key_prefix(self.name)
 
     @cached_property
     def meta(self) -> str:
@@ -70,6 +75,11 @@ class LedgerKeys:
     def health(self) -> str:
         """Hash: what the evaluation of health remembers between two looks; see `lua/pulse.lua`."""
         return f"{self.prefix}:health"
+
+    @cached_property
+    def workers(self) -> str:
+        """Hash: name of a worker to `time (ms):record` (JSON), its last heartbeat."""
+        return f"{self.prefix}:workers"
 
     @cached_property
     def attested(self) -> str:
@@ -163,10 +173,6 @@ class EpochKeys:
     def images(self, slot: int) -> str:
         """The images of `slot`, as long as it is the open one or the one before."""
         return self.images_odd if slot % 2 else self.images_even
-
-    def loaded(self) -> list[str]:
-        """The keys that a restore fills from the archive."""
-        return [self.accounts, self.versions, self.status, self.messages, self.blockhashes]
 
     def all(self) -> list[str]:
         """Every key of the epoch, for dropping it."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import redis
 
@@ -20,10 +19,11 @@ from banking.ledger.keys import EpochKeys, LedgerKeys
 from banking.ledger.layout import RESTORING, served_epoch
 from banking.ledger.limits import LOAD_BYTES, SLOT_LIMITS, SlotLimits
 from banking.ledger.records import Outcome, unpack_outcome, unpack_refusal
+from banking.ledger.scripts import COMMIT, LOAD, LUA, STATE, LedgerScript
 from banking.ledger.slot_context import SlotContext, slot_context
 from banking.ledger.versions import new_mark
 from config.addresses import refusal
-from recovery.scripts import Argument, load_scripts
+from recovery.scripts import Argument
 
 #: Slots that a blockhash stays valid, and slots that blockhashes are kept (Solana's numbers).
 MAX_BLOCKHASH_AGE = 150
@@ -31,7 +31,7 @@ BLOCKHASH_HISTORY = 300
 #: Refusals without a fee that are remembered, so that their senders can be told.
 MAX_REFUSALS = 100_000
 
-SCRIPTS = load_scripts(Path(__file__).parent / "lua")
+Reply = TypeVar("Reply")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,15 @@ class Ledger:
         self._context: tuple[int, SlotContext] | None = None
 
     @property
+    def name(self) -> str:
+        return self.keys.name
+
+    @property
+    def prefix(self) -> str:
+        """What all its Redis keys begin with."""
+        return self.keys.prefix
+
+    @property
     def epoch(self) -> int:
         """The epoch this view works in. Raises LedgerMissing, LedgerUnavailable."""
         if self._epoch is None:
@@ -129,9 +138,18 @@ class Ledger:
         """Whether the ledger was initialised."""
         return bool(self.call(lambda: self.client.hexists(self.keys.meta, "epoch")))
 
-    def run(self, script: str, keys: Sequence[str], args: Sequence[Argument]) -> Any:
-        """Run a script of `banking/lua`. Raises StaleEpoch, LedgerMissing, LedgerUnavailable."""
-        return self.call(lambda: SCRIPTS[script](self.client, keys, args))
+    def run(
+        self, script: LedgerScript[Reply], args: Sequence[Argument], *, epoch: int | None = None, loaded: str = ""
+    ) -> Reply:
+        """Run a script on this ledger's keys. Raises StaleEpoch, LedgerMissing, LedgerUnavailable.
+
+        `epoch` is given where it is not the one that is served, `loaded` (the token of a lease) during a restore.
+        """
+        epoch_keys = None
+        if script.needs_epoch:
+            epoch_keys = self.epoch_keys if epoch is None else self.keys.epoch(epoch)
+        keys = script.key_names(self.keys, epoch_keys, self.keys.staging(loaded) if loaded else None)
+        return cast("Reply", self.call(lambda: LUA[script.name](self.client, keys, args)))
 
     def call(self, command: Any) -> Any:
         """Run `command`, turning what Redis says into this room's errors."""
@@ -162,24 +180,12 @@ class Ledger:
 
         Once the records exceed `most_bytes`, the `accounts` behind them are left out.
         """
-        keys = self.epoch_keys
         context = self._context[1] if self._context and self._context[0] == self.epoch else None
         wanted: list[Argument] = []
         for key in accounts:
             wanted += (key, at_hand.get(key, b""))
         answer = self.run(
-            "load",
-            [
-                self.keys.meta,
-                keys.state,
-                keys.accounts,
-                keys.versions,
-                keys.status,
-                keys.blockhashes,
-                self.keys.dead,
-                self.keys.intake,
-                keys.refusals,
-            ],
+            LOAD,
             [
                 self.epoch,
                 MAX_BLOCKHASH_AGE,
@@ -221,28 +227,8 @@ class Ledger:
 
         `enqueued_at` is in milliseconds. Without `context` none of them saw its slot.
         """
-        keys = self.epoch_keys
         slot, first, codes = self.run(
-            "commit",
-            [
-                self.keys.meta,
-                keys.state,
-                keys.accounts,
-                keys.versions,
-                keys.status,
-                keys.messages,
-                keys.blockhashes,
-                keys.journal,
-                self.keys.intake,
-                self.keys.queued,
-                self.keys.parked,
-                self.keys.attempts,
-                self.keys.dead,
-                keys.images_even,
-                keys.images_odd,
-                keys.refusals,
-                keys.refused,
-            ],
+            COMMIT,
             [
                 self.epoch,
                 enqueued_at,
@@ -259,7 +245,8 @@ class Ledger:
 
     def state(self) -> State:
         """The counters, read in one atomic step. Raises LedgerMissing, LedgerUnavailable."""
-        meta, state = map(_pairs, self.run("state", [self.keys.meta, self.epoch_keys.state], []))
+        facts, counters = self.run(STATE, [])
+        meta, state = _pairs(facts), _pairs(counters)
         if not meta:
             raise LedgerMissing(self.keys.name)
         if meta[b"epoch"] != str(self.epoch).encode():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from banking.ledger.ledger import Ledger
+from banking.ledger.scripts import PULSE
 from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.spans import span
 
@@ -84,12 +85,7 @@ class PulseTaker:
         """
         now = "" if self._server_time is None else str(self._server_time())
         jumped = self._jumped()
-        keys = self._ledger.keys
-        found = self._ledger.run(
-            "pulse",
-            [keys.meta, self._ledger.epoch_keys.state, keys.queued, keys.health],
-            [self._ledger.epoch, now, int(jumped), int(held), int(TOLERANCE * 1000)],
-        )
+        found = self._ledger.run(PULSE, [self._ledger.epoch, now, int(jumped), int(held), int(TOLERANCE * 1000)])
         at, seal_age, backlog_age, longest, clock_back, sealing = map(int, found)
         return Pulse(
             at=at / 1000,

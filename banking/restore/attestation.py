@@ -81,7 +81,7 @@ def standing(ledger: Ledger, trusted: Collection[bytes]) -> Standing:
     Raises LedgerUnavailable.
     """
     ledger.forget_epoch()
-    name = ledger.keys.name
+    name = ledger.name
     try:
         state = ledger.state()
     except LedgerMissing:

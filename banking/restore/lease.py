@@ -6,6 +6,7 @@ import secrets
 
 from banking.errors import LeaseLost
 from banking.ledger.ledger import Ledger
+from banking.ledger.scripts import FENCE, RENEW
 from recovery.clock import SYSTEM_CLOCK, Clock
 
 LEASE_SECONDS = 10.0
@@ -26,14 +27,8 @@ class RestoreLease:
 
     def take(self, archived_epoch: int, observed: str) -> int:
         """Fence the ledger and return the new epoch's number; 0 = another holds it, -1 = no longer as `observed`."""
-        keys = self._ledger.keys
-        answer = self._ledger.run(
-            "fence",
-            [keys.meta, keys.restorer, keys.epochs, keys.leftovers],
-            [self.token, int(LEASE_SECONDS * 1000), archived_epoch, observed],
-        )
+        self.epoch = self._ledger.run(FENCE, [self.token, int(LEASE_SECONDS * 1000), archived_epoch, observed])
         self._ledger.forget_epoch()
-        self.epoch = int(answer)
         self._renewed = self._clock.monotonic()
         return self.epoch
 
@@ -65,13 +60,10 @@ class RestoreLease:
 
     def renew(self, *facts: str | int) -> None:
         """Renew now. Raises LeaseLost."""
-        keys = self._ledger.keys
-        names, arguments = [keys.restorer, keys.progress], [self.token, int(LEASE_SECONDS * 1000), *facts]
-        if not self._ledger.run("renew", names, arguments):
+        if not self._ledger.run(RENEW, [self.token, int(LEASE_SECONDS * 1000), *facts]):
             raise LeaseLost("another process took the restore over")
         self._renewed = self._clock.monotonic()
 
     def give_up(self) -> None:
         """Let the next one try; nothing happens when it is lost already. Raises LedgerUnavailable."""
-        keys = self._ledger.keys
-        self._ledger.run("renew", [keys.restorer, keys.progress], [self.token, 0])
+        self._ledger.run(RENEW, [self.token, 0])

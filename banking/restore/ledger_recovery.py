@@ -96,7 +96,7 @@ class LedgerRecovery:
                 self.collect_old_epochs()
                 return report
             if report.detail != told:
-                logger.warning("Ledger %s is %s: %s", self.ledger.keys.name, report.state, report.detail)
+                logger.warning("Ledger %s is %s: %s", self.ledger.name, report.state, report.detail)
                 told = report.detail
             if report.needs_restore and self._restore_once(report.epoch):
                 continue
@@ -125,7 +125,7 @@ class LedgerRecovery:
         restore = LedgerRestore.begin(self.ledger, self.blocks, observed=observed, clock=self._clock)
         if restore is None:
             return False
-        logger.warning("Restoring ledger %s under epoch %d", self.ledger.keys.name, restore.epoch)
+        logger.warning("Restoring ledger %s under epoch %d", self.ledger.name, restore.epoch)
         try:
             self._run_restore(restore)
         except RestoreInterrupted as error:
@@ -233,7 +233,7 @@ class LedgerRecovery:
             self.ledger.call(lambda gone=name: client.srem(keys.leftovers, gone))
 
     def _drop_epoch(self, number: int) -> None:
-        old = Ledger(self.ledger.client, self.ledger.keys.name, epoch=number)
+        old = Ledger(self.ledger.client, self.ledger.name, epoch=number)
         state = cast("dict[bytes, bytes]", old.call(lambda: old.client.hgetall(old.epoch_keys.state)))
         pairs: dict[bytes, bytes] = {}
         if state:

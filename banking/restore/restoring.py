@@ -13,6 +13,7 @@ from banking.errors import BadBlock, Diverged, LeaseLost, LedgerUnavailable, Res
 from banking.ledger.keys import EpochKeys
 from banking.ledger.layout import LAYOUT
 from banking.ledger.ledger import BLOCKHASH_HISTORY, Ledger
+from banking.ledger.scripts import FORGET, SWITCH
 from banking.restore.block_hashes import fill_hashes
 from banking.restore.lease import RestoreLease
 from banking.restore.loading import EpochLoader, check_totals
@@ -112,7 +113,7 @@ class LedgerRestore:
         crash_points.reach("restore.switched")
         logger.warning(
             "Ledger %s restored up to slot %d: %d accounts, epoch %d",
-            self._ledger.keys.name,
+            self._ledger.name,
             opening.slot,
             loader.accounts,
             self.epoch,
@@ -220,21 +221,15 @@ class LedgerRestore:
         return int(value) if value else None
 
     def _drop(self, signatures: Sequence[bytes]) -> None:
-        keys = self._ledger.keys
-        names = [keys.restorer, keys.intake, keys.queued, keys.parked, keys.attempts, keys.dead, keys.dead_bytes]
         for first in range(0, len(signatures), 1_000):
             some = signatures[first : first + 1_000]
-            if not self._ledger.run("forget", names, [self._lease.token, *some]):
+            if not self._ledger.run(FORGET, [self._lease.token, *some]):
                 raise LeaseLost("another process took the restore over")
 
     def _switch(self, opening: BlockHeader, loader: EpochLoader) -> None:
-        keys, loaded, served = self._ledger.keys, self._staging, self._ledger.keys.epoch(self.epoch)
         loader.add_blockhash(opening.hash(), opening.slot + 1)
         answer = self._ledger.run(
-            "switch",
-            [keys.meta, keys.restorer, keys.intake, keys.dead, keys.leftovers]
-            + [key for epoch in (loaded, served) for key in epoch.loaded()]
-            + [served.state, served.journal],
+            SWITCH,
             [
                 self._lease.token,
                 self.epoch,
@@ -244,6 +239,8 @@ class LedgerRestore:
                 *loader.counts(),
                 *_state_fields(opening),
             ],
+            epoch=self.epoch,
+            loaded=self._lease.token,
         )
         self._ledger.forget_epoch()
         if answer == 0:

@@ -59,7 +59,7 @@ def read_shape(config: Config) -> BlockShape:
         encoding=config.choice("encoding", ENCODINGS, "json"),
         details=config.choice("transactionDetails", _DETAILS, "full"),
         rewards=config.flag("rewards", True),
-        most_version=config.uint("maxSupportedTransactionVersion", most=255),
+        most_version=config.uint("maxSupportedTransactionVersion", maximum=255),
     )
 
 

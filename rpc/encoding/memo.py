@@ -13,10 +13,10 @@ MEMO_PROGRAMS = frozenset({bytes(MEMO_V1), bytes(MEMO_V3)})
 def memo_of(message: Message | MessageV0 | MessageV1) -> str | None:
     """All memos of a transaction as Agave lists them: `[length] text; …`; None without any."""
     keys = message.account_keys
-    found = []
+    memos = []
     for instruction in message.instructions:
         place = instruction.program_id_index
         if place < len(keys) and bytes(keys[place]) in MEMO_PROGRAMS:
             data = bytes(instruction.data)
-            found.append(f"[{len(data)}] {data.decode(errors='replace')}")
-    return "; ".join(found) or None
+            memos.append(f"[{len(data)}] {data.decode(errors='replace')}")
+    return "; ".join(memos) or None

@@ -151,9 +151,9 @@ def _parse_loader(_: bytes, data: bytes) -> dict[str, Any] | None:
 def _parse_sysvar(key: bytes, data: bytes) -> dict[str, Any] | None:
     match text(key):
         case "SysvarC1ock11111111111111111111111111111111":
-            words = [int.from_bytes(data[at : at + 8], "little", signed=True) for at in range(0, 40, 8)]
+            numbers = [int.from_bytes(data[at : at + 8], "little", signed=True) for at in range(0, 40, 8)]
             names = ("slot", "epochStartTimestamp", "epoch", "leaderScheduleEpoch", "unixTimestamp")
-            return {"type": "clock", "info": dict(zip(names, words, strict=True))}
+            return {"type": "clock", "info": dict(zip(names, numbers, strict=True))}
         case "SysvarRent111111111111111111111111111111111":
             return {
                 "type": "rent",

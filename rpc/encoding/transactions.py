@@ -113,7 +113,8 @@ def _plain_message(item: Executed) -> dict[str, Any]:
         "accountKeys": [str(key) for key in message.account_keys],
         "recentBlockhash": str(message.recent_blockhash),
         "instructions": [
-            _compiled(one.program_id_index, bytes(one.accounts), bytes(one.data), 1) for one in message.instructions
+            _compiled(instruction.program_id_index, bytes(instruction.accounts), bytes(instruction.data), 1)
+            for instruction in message.instructions
         ],
     }
     return body | _lookups(message)
@@ -125,7 +126,8 @@ def _parsed_message(item: Executed) -> dict[str, Any]:
         "accountKeys": account_list(item),
         "recentBlockhash": str(message.recent_blockhash),
         "instructions": [
-            _parsed(item, one.program_id_index, bytes(one.accounts), bytes(one.data), 1) for one in message.instructions
+            _parsed(item, instruction.program_id_index, bytes(instruction.accounts), bytes(instruction.data), 1)
+            for instruction in message.instructions
         ],
     }
     return body | _lookups(message)
@@ -219,8 +221,14 @@ def encode_meta(item: Executed, encoding: str, decimals: Mapping[bytes, int]) ->
 
 def _inner(item: Executed, calls: Sequence[InnerCall], encoding: str) -> list[dict[str, Any]]:
     if encoding == "jsonParsed":
-        return [_parsed(item, one.program_index, one.accounts, one.data, one.stack_height) for one in calls]
-    return [_compiled(one.program_index, one.accounts, one.data, one.stack_height) for one in calls]
+        return [
+            _parsed(item, instruction.program_index, instruction.accounts, instruction.data, instruction.stack_height)
+            for instruction in calls
+        ]
+    return [
+        _compiled(instruction.program_index, instruction.accounts, instruction.data, instruction.stack_height)
+        for instruction in calls
+    ]
 
 
 def inner_instructions(detail: TransactionMeta) -> list[dict[str, Any]]:
@@ -228,7 +236,10 @@ def inner_instructions(detail: TransactionMeta) -> list[dict[str, Any]]:
     return [
         {
             "index": index,
-            "instructions": [_compiled(one.program_index, one.accounts, one.data, one.stack_height) for one in calls],
+            "instructions": [
+                _compiled(instruction.program_index, instruction.accounts, instruction.data, instruction.stack_height)
+                for instruction in calls
+            ],
         }
         for index, calls in detail.inner
     ]

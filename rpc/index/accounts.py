@@ -57,8 +57,8 @@ class AccountIndex:
 
     def find(self, name: str, value: bytes) -> list[bytes]:
         """The keys of the accounts whose `name` (program, mint, owner, delegate) is `value`."""
-        found = self._by[name].get(value)
-        return list(found) if found else []
+        keys = self._by[name].get(value)
+        return list(keys) if keys else []
 
     def clear(self) -> None:
         self._facts.clear()

@@ -51,11 +51,11 @@ class Backfill:
         logger.info("The history by address goes back to slot %s", self._history.first_slot)
 
     def _page(self, slot: int, first: int) -> list[tuple[JournalEntry, VersionedTransaction]]:
-        found = []
+        entries = []
         for number in range(slot, first - 1, -1):
             block = self._read(number)
             # Pruned, damaged or lost: what lies behind it may still be there.
             for entry in reversed(block.entries) if block is not None else ():
                 if entry.raw:
-                    found.append((entry, VersionedTransaction.from_bytes(entry.raw)))
-        return found
+                    entries.append((entry, VersionedTransaction.from_bytes(entry.raw)))
+        return entries

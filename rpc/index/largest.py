@@ -49,8 +49,8 @@ class LargestAccounts:
             page: Any = await self._reader.client.hscan(key, cursor, count=_PAGE)
             cursor, records = page
             # A scan may give an account twice.
-            found = [(lamports_of(record), name) for name, record in records.items() if name not in seen]
-            largest = heapq.nlargest(_MAX_LISTED, largest + found)
+            page_ranking = [(lamports_of(record), name) for name, record in records.items() if name not in seen]
+            largest = heapq.nlargest(_MAX_LISTED, largest + page_ranking)
             seen = {name for _, name in largest}
             if not cursor:
                 return largest

@@ -179,12 +179,12 @@ async def _answer_one(request: _Request, message: Any) -> list[bytes]:
             # A notification is not answered, and nothing here is worth doing unanswered.
             _method_of(message)
             return []
-        method, values = _method_of(message), _params_of(message)
-        found = METHODS.get(method)
-        if found is None:
+        name, values = _method_of(message), _params_of(message)
+        method = METHODS.get(name)
+        if method is None:
             raise method_not_found()
         request.dispatcher.limits.spend(request.address)
-        return _envelope(await _call(request, found, values), id)
+        return _envelope(await _call(request, method, values), id)
     except RpcError as error:
         request.errors.append(error)
         return [encode_error(error, id)]

@@ -69,7 +69,7 @@ def to_pubkey(value: Any) -> Pubkey:
     """Raises -32602."""
     if not isinstance(value, str):
         raise wrong_type(value, "a string")
-    # Base58 of 32 bytes is at most 44 characters; do not decode novels.
+    # Base58 of 32 bytes is at most 44 characters; longer text is not decoded.
     if len(value) > 44:
         raise invalid_params("Invalid param: WrongSize")
     try:
@@ -101,11 +101,11 @@ def to_hash(value: Any) -> Hash:
         raise invalid_params("Invalid param: Invalid") from None
 
 
-def to_uint(value: Any, most: int = U64_MAX) -> int:
+def to_uint(value: Any, maximum: int = U64_MAX) -> int:
     """Raises -32602."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise wrong_type(value, "u64")
-    if not 0 <= value <= most:
+    if not 0 <= value <= maximum:
         raise invalid_params(f"Invalid params: invalid value: {kind_of(value)}, expected u64.")
     return value
 
@@ -138,9 +138,9 @@ class Config:
         value = self._fields.get(name)
         return default if value is None else to_commitment(value)
 
-    def uint(self, name: str, default: int | None = None, most: int = U64_MAX) -> int | None:
+    def uint(self, name: str, default: int | None = None, maximum: int = U64_MAX) -> int | None:
         value = self._fields.get(name)
-        return default if value is None else to_uint(value, most)
+        return default if value is None else to_uint(value, maximum)
 
     def flag(self, name: str, default: bool = False) -> bool:
         value = self._fields.get(name)
@@ -176,15 +176,15 @@ class Config:
             raise wrong_type(value, "a map")
         return Config(value)
 
-    def items(self, name: str, most: int) -> list[Any]:
-        """A nested list of at most `most` values; empty when absent."""
+    def items(self, name: str, maximum: int) -> list[Any]:
+        """A nested list of at most `maximum` values; empty when absent."""
         value = self._fields.get(name)
         if value is None:
             return []
         if not isinstance(value, list):
             raise wrong_type(value, "a sequence")
-        if len(value) > most:
-            raise invalid_params(f"Too many inputs provided; max {most}")
+        if len(value) > maximum:
+            raise invalid_params(f"Too many inputs provided; max {maximum}")
         return value
 
     def min_context_slot(self) -> int | None:
@@ -234,12 +234,12 @@ class Params:
             raise wrong_type(value, "a string")
         return value
 
-    def items(self, place: int, most: int) -> list[Any]:
+    def items(self, place: int, maximum: int) -> list[Any]:
         value = self.need(place)
         if not isinstance(value, list):
             raise wrong_type(value, "a sequence")
-        if len(value) > most:
-            raise invalid_params(f"Too many inputs provided; max {most}")
+        if len(value) > maximum:
+            raise invalid_params(f"Too many inputs provided; max {maximum}")
         return value
 
     def config(self, place: int) -> Config:

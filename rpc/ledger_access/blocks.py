@@ -61,9 +61,11 @@ class BlockReader:
             raise block_not_available(slot)
         block = await self._recent(slot)
         if block is None and self._archive is not None:
-            found = await asyncio.to_thread(self._archive.read, slot)
-            if found is not None:
-                return ChainBlock(slot, found.header.parent, found.hash, found.header.time_ms, found.entries)
+            archived = await asyncio.to_thread(self._archive.read, slot)
+            if archived is not None:
+                return ChainBlock(
+                    slot, archived.header.parent, archived.hash, archived.header.time_ms, archived.entries
+                )
         if block is None:
             raise block_cleaned_up(slot, await self.first_available())
         return block
@@ -74,7 +76,7 @@ class BlockReader:
             ("HGETALL", "blockhashes"),
             ("XRANGE", "journal", "-", "+", "COUNT", 1),
         )
-        found, blockhashes, first = snapshot.answers
+        stored, blockhashes, first = snapshot.answers
         if self._archive is not None and (not first or int(first[0][0].partition(b"-")[0]) >= slot):
             # The journal begins after it, or in the middle of it.
             return None
@@ -86,16 +88,16 @@ class BlockReader:
         own, parent = by_slot.get(slot + 1), by_slot.get(slot)
         if own is None or parent is None:
             return None
-        entries = [journal_entry(name, fields) for name, fields in found]
+        entries = [journal_entry(name, fields) for name, fields in stored]
         return ChainBlock(slot, parent, own, closed_ms, entries)
 
     async def find_entry(self, slot: int, seq: int) -> JournalEntry | None:
         """One journal entry, from Redis or from the archive."""
         name = f"{slot}-{seq}"
         snapshot = await self._reader.read(("XRANGE", "journal", name, name))
-        found = snapshot.answers[0]
-        if found:
-            return journal_entry(*found[0])
+        stored = snapshot.answers[0]
+        if stored:
+            return journal_entry(*stored[0])
         if self._archive is None:
             return None
         block = await asyncio.to_thread(self._archive.read, slot)

@@ -123,11 +123,11 @@ class Follower:
     async def _follow(self) -> bool:
         """Wait for entries and pass them on; False when something is missing."""
         key = self._reader.keys.epoch(self._epoch).journal
-        found: Any = await self._client.xread({key: self._last_id}, count=_PAGE, block=_BLOCK_MS)
-        if not found:
+        reply: Any = await self._client.xread({key: self._last_id}, count=_PAGE, block=_BLOCK_MS)
+        if not reply:
             return await self._still_current()
-        ((_, page),) = found.items() if isinstance(found, dict) else found
-        if isinstance(found, dict):
+        ((_, page),) = reply.items() if isinstance(reply, dict) else reply
+        if isinstance(reply, dict):
             (page,) = page
         entries = [journal_entry(name, fields) for name, fields in page]
         if entries[0].seq != self.seq + 1:
@@ -177,9 +177,9 @@ class Follower:
     def _is_current(self, snapshot: Snapshot) -> bool:
         # Redis that came back without its newest second has a lower number, or has handed ours out again: what was
         # passed on is void.
-        found = snapshot.answers[0]
+        stored = snapshot.answers[0]
         slot = int(self._last_id.partition(b"-")[0])
-        same = found[0][1][b"t"] == self._last_raw if found else slot <= snapshot.finalized - BLOCKHASH_HISTORY
+        same = stored[0][1][b"t"] == self._last_raw if stored else slot <= snapshot.finalized - BLOCKHASH_HISTORY
         return snapshot.epoch == self._epoch and snapshot.seq >= self.seq and (same or not slot)
 
     def _pass_on(self, entries: list[JournalEntry], images: Mapping[bytes, bytes]) -> None:
@@ -189,9 +189,9 @@ class Follower:
             followed.append(Followed(entry, _parse(entry), writes))
         for key, record in images.items():
             self.accounts.update(key, record)
-        for one in followed:
-            if one.parsed is not None:
-                self.history.add(one.entry, one.parsed)
+        for transaction in followed:
+            if transaction.parsed is not None:
+                self.history.add(transaction.entry, transaction.parsed)
         self._advance(entries[-1].seq)
         for listener in self.listeners:
             listener(followed)
@@ -234,21 +234,21 @@ class Follower:
         """
         key = self._reader.keys.epoch(self._epoch).journal
         last = self._last_id.decode()
-        found: list[Followed] = []
-        while len(found) < self.history.limit:
-            count = min(_PAGE, self.history.limit - len(found))
+        newest_first: list[Followed] = []
+        while len(newest_first) < self.history.limit:
+            count = min(_PAGE, self.history.limit - len(newest_first))
             page: Any = await self._client.xrevrange(key, last, "-", count=count)
             for name, fields in page:
                 entry = journal_entry(name, fields)
                 if (parsed := _parse(entry)) is not None:
-                    found.append(Followed(entry, parsed))
+                    newest_first.append(Followed(entry, parsed))
             if len(page) < count:
                 break
             last = "(" + page[-1][0].decode()
-        for one in reversed(found):
-            assert one.parsed is not None
-            self.history.add(one.entry, one.parsed)
-        return (found[-1].entry.slot, found[-1].entry.seq) if found else None
+        for transaction in reversed(newest_first):
+            assert transaction.parsed is not None
+            self.history.add(transaction.entry, transaction.parsed)
+        return (newest_first[-1].entry.slot, newest_first[-1].entry.seq) if newest_first else None
 
 
 def _images(slot: int) -> str:

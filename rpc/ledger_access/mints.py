@@ -20,16 +20,16 @@ class MintDecimals:
 
     async def of(self, mints: Iterable[bytes]) -> Mapping[bytes, int]:
         """Decimals by mint; what is no mint (any more) and was never seen as one is left out."""
-        known = self._known
-        missing = [mint for mint in dict.fromkeys(mints) if mint not in known]
+        decimals = self._known
+        missing = [mint for mint in dict.fromkeys(mints) if mint not in decimals]
         if missing:
             snapshot = await self._reader.read(("HMGET", "accounts", *missing))
-            if len(known) > _MAX_KEPT:
-                known.clear()
+            if len(decimals) > _MAX_KEPT:
+                decimals.clear()
             for mint, record in zip(missing, snapshot.answers[0], strict=True):
                 if record and is_mint(record):
-                    known[mint] = read_mint(record[HEADER_SIZE:]).decimals
-        return known
+                    decimals[mint] = read_mint(record[HEADER_SIZE:]).decimals
+        return decimals
 
 
 def mints_in(records: Sequence[bytes]) -> set[bytes]:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 
 from solders.litesvm import LiteSVM
 
-from banking.execution.native import NATIVE_LOADER, SYSVAR_OWNER
 from banking.execution.sysvars import (
     CLOCK,
     EPOCH_SCHEDULE,
@@ -15,6 +14,7 @@ from banking.execution.sysvars import (
     sysvar_account,
     sysvar_data,
 )
+from banking.execution.vm import builtin_accounts
 from banking.ledger.records import pack_account
 from banking.ledger.slot_context import slot_context
 from rpc.ledger_access.reader import Snapshot
@@ -27,7 +27,7 @@ class NativeAccounts:
 
     def __init__(self) -> None:
         vm = LiteSVM()
-        owned = [*vm.get_program_accounts(NATIVE_LOADER), *vm.get_program_accounts(SYSVAR_OWNER)]
+        owned = builtin_accounts(vm.get_program_accounts)
         self._records = {bytes(key): pack_account(account) for key, account in owned}
         self._records[bytes(EPOCH_SCHEDULE)] = pack_account(sysvar_account(EPOCH_SCHEDULE_DATA))
         self._rent = vm.get_rent()

@@ -9,8 +9,6 @@ from typing import Any
 
 import redis
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable
 from banking.ledger.keys import LedgerKeys
@@ -88,23 +86,6 @@ class Snapshot:
         return self.number("processed") + self.number("failed")
 
 
-def async_client(url: str, *, timeout: float, connections: int = 32) -> Redis:
-    """A client for the event loop whose every reply comes within `timeout` seconds or raises.
-
-    One silent reconnect is allowed, as in `recovery.connections.connect`.
-    """
-    client: Redis = Redis.from_url(
-        url,
-        socket_timeout=timeout,
-        socket_connect_timeout=min(timeout, 1.0),
-        max_connections=connections,
-        health_check_interval=0,
-        retry=Retry(NoBackoff(), 1),
-        retry_on_error=[redis.ConnectionError],
-    )
-    return client
-
-
 class LedgerReader:
     """Reads ledger `name` through `client`.
 
@@ -163,8 +144,8 @@ class LedgerReader:
             if str(error).startswith(("LOADING", "BUSY", "MASTERDOWN", "UNBLOCKED")):
                 raise LedgerUnavailable(f"Redis cannot read now: {error}") from error
             raise
-        found = iter(answers)
-        snapshots = [Snapshot(epoch, meta, state, [next(found) for _ in group]) for group in groups]
+        remaining = iter(answers)
+        snapshots = [Snapshot(epoch, meta, state, [next(remaining) for _ in group]) for group in groups]
         self._check_forward(snapshots[0], newest)
         return snapshots
 
@@ -186,8 +167,8 @@ class LedgerReader:
         return answers
 
     async def _look_up_epoch(self) -> int:
-        found: Any = await self.client.hmget(self.keys.meta, "epoch", "layout")
-        return served_epoch(self.keys.name, *found)
+        fields: Any = await self.client.hmget(self.keys.meta, "epoch", "layout")
+        return served_epoch(self.keys.name, *fields)
 
     def _check_forward(self, snapshot: Snapshot, newest: tuple[int, int]) -> None:
         """Raises LedgerUnavailable when Redis has lost what was `known` to be final: a worker will restore it."""

@@ -94,12 +94,14 @@ async def read_accounts(call: Call, keys: Sequence[bytes], most_bytes: int, *, a
         commands.append(("HGETALL", "blockhashes"))
     snapshot = await read(*commands)
     hashes = snapshot.answers[1] if len(commands) > 1 else None
-    sizes, *found = snapshot.answers[0]
-    if not found:
+    sizes, *contents = snapshot.answers[0]
+    if not contents:
         return Sizes(sizes)
     native = context.ledger.native
-    records = {key: record or native.record(key, snapshot, hashes) for key, record in zip(keys, found[0], strict=True)}
-    return Records(snapshot, records, found[1])
+    records = {
+        key: record or native.record(key, snapshot, hashes) for key, record in zip(keys, contents[0], strict=True)
+    }
+    return Records(snapshot, records, contents[1])
 
 
 async def settled_slot(call: Call, read: Records, commitment: Commitment) -> int:

@@ -59,7 +59,7 @@ async def get_transaction(call: Call) -> Any:
     config = Config({"encoding": raw}) if isinstance(raw, str) else call.params.config(1)
     settled(config)
     encoding = config.choice("encoding", ENCODINGS, "json")
-    most_version = config.uint("maxSupportedTransactionVersion", most=255)
+    most_version = config.uint("maxSupportedTransactionVersion", maximum=255)
     context = call.context
     snapshot = await context.ledger.reader.read(("HGET", "status", signature))
     status = snapshot.answers[0]
@@ -90,8 +90,8 @@ async def get_signatures_for_address(call: Call) -> Any:
     require_slot(snapshot.finalized, config)
     if not await context.indexes.follower.wait_for(snapshot, _CATCH_UP_SECONDS):
         raise node_unhealthy("Node is unhealthy: the history of addresses is being built")
-    found = _page(call, address, snapshot.finalized, limit, (before, until))
-    return [await _listed(call, past) for past in found]
+    listed = _page(call, address, snapshot.finalized, limit, (before, until))
+    return [await _listed(call, past) for past in listed]
 
 
 def _page(
@@ -101,16 +101,16 @@ def _page(
     before, until = between
     below = _seq_of(call, before)
     above = history.find(until) if until is not None else None
-    found: list[Past] = []
+    listed: list[Past] = []
     for past in history.newest_first(address):
         if above is not None and past.seq <= above.seq:
             break
         if past.slot > finalized or (below is not None and past.seq >= below):
             continue
-        found.append(past)
-        if len(found) == limit:
+        listed.append(past)
+        if len(listed) == limit:
             break
-    return found
+    return listed
 
 
 def _seq_of(call: Call, before: bytes | None) -> int | None:

@@ -17,7 +17,7 @@ async def get_program_accounts(call: Call) -> Any:
     program, config = bytes(call.params.pubkey(0)), call.params.config(1)
     encoding = AccountEncoding.of(config)
     filters = read_filters(config)
-    found = find_accounts(call, "program", program, config.commitment(), filters)
-    slot, listed = await list_all(call, encoding, found)
+    pages = find_accounts(call, "program", program, config.commitment(), filters)
+    slot, listed = await list_all(call, encoding, pages)
     require_slot(slot, config)
     return with_context(listed, slot) if config.flag("withContext") else listed

@@ -35,12 +35,12 @@ async def simulate_transaction(call: Call) -> Any:
         raise invalid_params("sigVerify may not be used with replaceRecentBlockhash")
     transaction = verified(raw) if check_signatures else unverified(raw)
     wanted = config.sub("accounts")
-    asked = _asked_accounts(wanted, transaction)
+    requested = _asked_accounts(wanted, transaction)
     done = await run(call, transaction, check_blockhash=not replace)
     require_slot(done.slot, config)
     value = simulation_value(done, _error_of(done, check=not replace), inner=config.flag("innerInstructions"))
     if wanted is not None:
-        value["accounts"] = await _accounts(call, wanted, asked, done)
+        value["accounts"] = await _accounts(call, wanted, requested, done)
     if replace:
         snapshot = await call.context.ledger.reader.read()
         value["replacementBlockhash"] = {
@@ -96,9 +96,9 @@ def _asked_accounts(wanted: Config | None, transaction: SignedTransaction) -> li
     if wanted is None:
         return []
     addresses = wanted.items("addresses", 100)
-    most = len(static_accounts(transaction).keys)
-    if not transaction.lookups and len(addresses) > most:
-        raise invalid_params(f"Too many accounts provided; max {most}")
+    maximum = len(static_accounts(transaction).keys)
+    if not transaction.lookups and len(addresses) > maximum:
+        raise invalid_params(f"Too many accounts provided; max {maximum}")
     encoding = wanted.choice("encoding", ("base64", "base64+zstd", "jsonParsed", "base58", "binary"), "base64")
     if encoding in ("base58", "binary"):
         raise invalid_params("base58 encoding not supported")
@@ -112,6 +112,6 @@ async def _accounts(call: Call, wanted: Config, keys: list[bytes], simulation: S
     missing = [key for key in keys if key not in simulation.records]
     records = dict(simulation.records)
     if missing:
-        _, found = await records_at(call, missing, Commitment.PROCESSED)
-        records |= zip(missing, found, strict=True)
+        _, read = await records_at(call, missing, Commitment.PROCESSED)
+        records |= zip(missing, read, strict=True)
     return await encode_all(call, encoding, keys, [records.get(key, b"") for key in keys])

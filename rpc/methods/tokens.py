@@ -36,8 +36,8 @@ async def get_token_account_balance(call: Call) -> Any:
 @method("getTokenSupply")
 async def get_token_supply(call: Call) -> Any:
     slot, mint = await _mint_record(call, bytes(call.params.pubkey(0)), call.params.config(1))
-    found = read_mint(mint[HEADER_SIZE:])
-    return with_context(token_amount(found.supply, found.decimals), slot)
+    parsed = read_mint(mint[HEADER_SIZE:])
+    return with_context(token_amount(parsed.supply, parsed.decimals), slot)
 
 
 @method("getTokenLargestAccounts", timeout=30.0)

@@ -49,14 +49,14 @@ def clone_accounts(url: str, keys: Iterable[Pubkey], *, breaker: CircuitBreaker 
     guard = breaker or upstream_breaker(url)
     retrying = RetryPolicy.preset("network").using(name=f"clone from {guard.name}")
     wanted = list(dict.fromkeys(keys))
-    found: dict[bytes, bytes] = {}
+    cloned: dict[bytes, bytes] = {}
     while wanted:
         page, wanted = wanted[:_PAGE], wanted[_PAGE:]
-        fetched = retrying.call(lambda some=page: guard.call(_fetch, url, some))  # type: ignore[misc]
-        found |= fetched
+        fetched = retrying.call(lambda batch=page: guard.call(_fetch, url, batch))  # type: ignore[misc]
+        cloned |= fetched
         data = (program_data_key(record) for record in fetched.values())
-        wanted += [Pubkey(key) for key in data if key is not None and key not in found]
-    return found
+        wanted += [Pubkey(key) for key in data if key is not None and key not in cloned]
+    return cloned
 
 
 def _fetch(url: str, keys: list[Pubkey]) -> dict[bytes, bytes]:

@@ -47,9 +47,9 @@ def _from_base64(text: str) -> bytes:
         raise invalid_params(f"invalid base64 encoding: {error}") from None
 
 
-def _too_large(encoding: str, size: int, most: int) -> RpcError:
+def _too_large(encoding: str, size: int, max_length: int) -> RpcError:
     return invalid_params(
-        f"{encoding} encoded {_TYPE} too large: {size} bytes (max: encoded/raw {most}/{PACKET_BYTES})"
+        f"{encoding} encoded {_TYPE} too large: {size} bytes (max: encoded/raw {max_length}/{PACKET_BYTES})"
     )
 
 

@@ -87,8 +87,8 @@ class Connection:
             if isinstance(message, list):
                 if not 0 < len(message) <= self._dispatcher.settings.rpc_batch_limit:
                     raise invalid_request()
-                for one in message:
-                    await self._take_one(one)
+                for call in message:
+                    await self._take_one(call)
                     await self._outgoing.drained()
             else:
                 await self._take_one(message)
@@ -147,7 +147,7 @@ class Connection:
         self._outgoing.answer(encode_result(True, id).decode())
 
     def _forget_finished(self) -> None:
-        finished = [number for number, one in self._subscriptions.items() if one.done]
+        finished = [number for number, subscription in self._subscriptions.items() if subscription.done]
         for number in finished:
             del self._subscriptions[number]
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import make_pipeline
-from tests.integration.durability.conftest import own_node
+from tests.support.durability.node import Node, running_node
+from tests.support.redis_servers import MakeRedis
 
-__all__ = ["make_pipeline", "own_node"]
 HERE = Path(__file__).parent
 
 
@@ -21,3 +21,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if chaos:
         config.hook.pytest_deselected(items=chaos)
         items[:] = [item for item in items if item not in chaos]
+
+
+@pytest.fixture
+def own_node(make_redis: MakeRedis, tmp_path: Path) -> Iterator[Node]:
+    """The same on a server of its own, which the test may stop, kill and give other files."""
+    with running_node(make_redis(), tmp_path / "node") as node:
+        yield node

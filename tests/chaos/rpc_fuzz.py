@@ -19,8 +19,8 @@ import psutil
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import HypothesisWarning
 
-from tests.clients.stack import Stack, running_stack
-from tests.integration.rpc.requests import bodies, check_answer
+from tests.support.rpc.requests import bodies, check_answer
+from tests.support.rpc.stack import Stack, running_stack
 
 #: Growth of the server's memory that caches and the ledger itself explain (bytes).
 _MOST_GROWTH = 150 * 2**20

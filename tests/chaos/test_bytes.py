@@ -16,13 +16,12 @@ from banking.ledger.records import pack_account
 from banking.transaction import SignedTransaction, verify
 from tasks.receipts import Level
 from tasks.submission import SubmissionFailed
-from tests import pipelines
-from tests.integration.conftest import MakePipeline
-from tests.integration.durability.conftest import Node
-from tests.integration.waiting import wait_until
-from tests.ledgers import SOL, transfer_transaction
-from tests.oracle.opinions import assert_agrees
-from tests.pipelines import Pipeline
+from tests.support import pipelines
+from tests.support.durability.node import Node
+from tests.support.ledgers import SOL, transfer_transaction
+from tests.support.oracle.opinions import assert_agrees
+from tests.support.pipelines import MakePipeline, Pipeline
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes, pytest.mark.timeout(600)]
 

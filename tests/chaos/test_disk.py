@@ -7,11 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import MakePipeline
-from tests.integration.durability import test_pipeline
-from tests.integration.durability.test_pipeline import shim
-
-__all__ = ["shim"]
+from tests.support.durability.finality import endure_archive_without_writes
+from tests.support.pipelines import MakePipeline
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes]
 
@@ -22,4 +19,4 @@ FAULTS = [("fsync", errno.EIO), ("linkat", errno.EIO), ("folder-fsync", errno.EI
 def test_archive_that_takes_no_writes(
     make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch, shim: Path, tmp_path: Path, fault: tuple[str, int]
 ) -> None:
-    test_pipeline.test_archive_that_takes_no_writes(make_pipeline, monkeypatch, shim, tmp_path, fault)
+    endure_archive_without_writes(make_pipeline(), monkeypatch, shim, tmp_path / "armed", fault)

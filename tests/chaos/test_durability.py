@@ -16,11 +16,10 @@ from banking.transaction import SignedTransaction
 from config.settings import Fsync
 from tasks.receipts import Level
 from tasks.submission import SubmissionFailed
-from tests.conftest import MakeRedis
-from tests.integration.conftest import MakePipeline
-from tests.integration.waiting import wait_until
-from tests.oracle.opinions import assert_agrees
-from tests.pipelines import Pipeline
+from tests.support.oracle.opinions import assert_agrees
+from tests.support.pipelines import MakePipeline, Pipeline
+from tests.support.redis_servers import MakeRedis
+from tests.support.waiting import wait_until
 from workers.supervisor.embedded_redis import EmbeddedRedis
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes, pytest.mark.timeout(600)]

@@ -13,15 +13,14 @@ from banking.execution.executor import SvmExecutor
 from banking.execution.stage import BankingStage
 from config.settings import Fsync
 from tasks.submission import SubmissionFailed
-from tests.conftest import MakeRedis
-from tests.integration.conftest import MakePipeline
-from tests.integration.waiting import wait_until
-from tests.ledgers import SOL, World
-from tests.oracle.doings import DOINGS
-from tests.oracle.opinions import assert_agrees
-from tests.oracle.program_doings import PROGRAM_DOINGS
-from tests.oracle.town import Town
-from tests.pipelines import Pipeline, WorkerProcess
+from tests.support.ledgers import SOL, World
+from tests.support.oracle.doings import DOINGS
+from tests.support.oracle.opinions import assert_agrees
+from tests.support.oracle.program_doings import PROGRAM_DOINGS
+from tests.support.oracle.town import Town
+from tests.support.pipelines import MakePipeline, Pipeline, WorkerProcess
+from tests.support.redis_servers import MakeRedis
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes, pytest.mark.timeout(600)]
 SEED = int(os.environ.get("CHAOS_SEED", "0")) or int(time.time())

@@ -16,7 +16,7 @@ import tempfile
 import venv
 from pathlib import Path
 
-from tests.clients.stack import Stack, running_stack
+from tests.support.rpc.stack import Stack, running_stack
 
 PACKAGE = "solana==0.41.0"
 TEST_PACKAGES = ("pytest", "pytest-asyncio", "pytest-cov", "pytest-html", "pytest-xdist", "asyncstdlib")

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.clients.stack import running_stack
+from tests.support.rpc.stack import running_stack
 
 _TESTS = Path(__file__).parent / "js"
 _RUN = ("node", "--test", "--test-concurrency=1", "--test-force-exit", "--test-timeout=60000", "--test-reporter=spec")

@@ -12,8 +12,8 @@ from solders.keypair import Keypair
 
 from oracle import BadArchive, BadBlock, Block
 from oracle.format import Recorded, read_block
-from tests.ledgers import SOL, World, new_world
-from tests.oracle.opinions import assert_agrees, opinion, opinion_of, read_all, trusted
+from tests.support.ledgers import SOL, World, new_world
+from tests.support.oracle.opinions import assert_agrees, opinion, opinion_of, read_all, trusted
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.oracle.doings import DOINGS
-from tests.oracle.opinions import assert_agrees
-from tests.oracle.program_doings import PROGRAM_DOINGS
-from tests.oracle.town import Town
+from tests.support.oracle.doings import DOINGS
+from tests.support.oracle.opinions import assert_agrees
+from tests.support.oracle.program_doings import PROGRAM_DOINGS
+from tests.support.oracle.town import Town
 
 ALL = {**DOINGS, **PROGRAM_DOINGS}
 STAGES = 3

@@ -19,15 +19,15 @@ from solders.system_program import TransferParams, transfer
 from banking.execution import account_access as accounts
 from banking.execution import vm
 from banking.execution.programs import Programs
-from banking.ledger import ledger
+from banking.ledger import scripts
 from oracle import Report
 from recovery.scripts import LuaScript
-from tests.ledgers import SOL
-from tests.oracle import instructions as make
-from tests.oracle import program_doings, sbpf
-from tests.oracle.opinions import opinion
-from tests.oracle.test_users import deploy, errors, tell
-from tests.oracle.town import Town
+from tests.support.ledgers import SOL
+from tests.support.oracle import instructions as make
+from tests.support.oracle import program_doings, sbpf
+from tests.support.oracle.opinions import opinion
+from tests.support.oracle.town import Town
+from tests.support.oracle.users import deploy, errors, tell
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_c3_stale_programs(client: redis.Redis, monkeypatch: pytest.MonkeyPatch,
 
 def script_with_plain_versions(folder: Path) -> LuaScript:
     """The commit script as it was: a version is the sequence number alone."""
-    text = (Path(ledger.__file__).parent / "lua" / "commit.lua").read_text()
+    text = (Path(scripts.__file__).parent / "lua" / "commit.lua").read_text()
     plain, count = re.subn(r"(local version = [^ ]+) \.\. ':' .*", r"\1", text)
     assert count == 1
     path = folder / "commit.lua"
@@ -116,7 +116,7 @@ def script_with_plain_versions(folder: Path) -> LuaScript:
 def test_c4_versions_that_come_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, planted: bool) -> None:
     """Redis loses an unsealed tail while a stage is paused; an account's version comes again with less money in it."""
     if planted:
-        monkeypatch.setitem(ledger.SCRIPTS, "commit", script_with_plain_versions(tmp_path))
+        monkeypatch.setitem(scripts.LUA, "commit", script_with_plain_versions(tmp_path))
     server = fakeredis.FakeServer(version=(6, 2))
     town = Town.found(fakeredis.FakeRedis(server=server), 3)
     rich, poor, other = town.people[:3]

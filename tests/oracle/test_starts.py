@@ -14,8 +14,9 @@ from banking.restore.ledger_recovery import LedgerRecovery
 from oracle import BadArchive, FolderSource, replay
 from recovery.archive import MemoryArchive
 from recovery.identity import Identity
-from tests.ledgers import SOL, World, new_world
-from tests.oracle.opinions import assert_agrees, opinion, trusted
+from tests.support.ledgers import SOL, World, new_world
+from tests.support.oracle.opinions import assert_agrees, opinion, trusted
+from tests.support.paths import SUPPORT
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_a_restored_ledger_goes_on_in_agreement(world: World) -> None:
     assert_agrees(world.blocks)
 
 
-OLD = Path(__file__).parents[1] / "unit" / "banking" / "blocks_v1"
+OLD = SUPPORT / "blocks_v1"
 
 
 def test_the_first_block_format_is_read_for_ever(tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ from solders.system_program import CreateAccountParams, TransferParams, create_a
 
 from banking.admin.genesis import genesis_accounts
 from banking.ledger.records import pack_account
-from tests.oracle import doings, program_doings, sbpf
-from tests.oracle import instructions as make
-from tests.oracle.doings import Batch
-from tests.oracle.opinions import assert_agrees
-from tests.oracle.town import Town
+from tests.support.oracle import doings, program_doings, sbpf
+from tests.support.oracle import instructions as make
+from tests.support.oracle.opinions import assert_agrees
+from tests.support.oracle.town import Town
+from tests.support.oracle.users import deploy, errors, tell
 
 NOT_DEPLOYED = '{"InstructionError":[0,"UnsupportedProgramId"]}'
 
@@ -31,30 +31,6 @@ def town() -> Iterator[Town]:
     made.seal()
     assert_agrees(made.world.blocks)
     client.close()
-
-
-def errors(town: Town, batch: Batch, stage: int = 0) -> list[str | None]:
-    """What each came to, in blocks or refused before it."""
-    found = town.run(batch, stage)
-    refused = town.world.ledger.refusals([transaction.signature for transaction in batch])
-    assert all(bool(outcome) != bool(refusal) for outcome, refusal in zip(found, refused, strict=True))
-    return [outcome.err if outcome else refusal for outcome, refusal in zip(found, refused, strict=True)]
-
-
-def deploy(town: Town, code: bytes, stage: int = 0) -> Pubkey:
-    """A program with this code, deployed by one stage."""
-    program = town.new_key()
-    assert errors(town, program_doings.deploy_code(town, code, program), stage) == [None] * 4
-    return program.pubkey()
-
-
-def tell(town: Town, program: Pubkey, stage: int) -> str | None:
-    """What a call of the program logs first, or its error."""
-    town.serial += 1
-    payer = town.people[1]
-    call = make.call(program, town.serial.to_bytes(4, "little"), (payer.pubkey(), "s"))
-    outcome = town.one(town.sign([call], [payer]), stage)
-    return outcome.err or outcome.logs[1]
 
 
 def test_a_program_is_what_the_ledger_holds_on_every_stage(town: Town) -> None:
@@ -252,7 +228,7 @@ def test_programs_that_do_not_verify(monkeypatch: pytest.MonkeyPatch) -> None:
     def with_hopeless(faucet: Pubkey, lamports: int) -> dict[bytes, bytes]:
         return made(faucet, lamports) | {bytes([one]) * 32: pack_account(account) for one, account in HOPELESS.items()}
 
-    monkeypatch.setattr("tests.ledgers.genesis_accounts", with_hopeless)
+    monkeypatch.setattr("tests.support.ledgers.genesis_accounts", with_hopeless)
     town = Town.found(fakeredis.FakeRedis(version=(6, 2)))
     payer, seen = town.people[0], set()
     for number in HOPELESS:

@@ -1,4 +1,4 @@
-"""Stop taking messages from a queue while a gate is closed, and go on when it opens.
+"""Pauses the consumption of queues while their gate is closed, and resumes it when the gate opens.
 
 A refused message that is taken anyway has to be parked one by one; leaving it in the broker costs nothing. The
 step cancels the consumer of its queues only, so a worker's other queues, its connection, remote control and
@@ -23,15 +23,15 @@ from config.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two looks at the gate.
+#: Seconds between two checks of the gate.
 CHECK_EVERY = 0.1
-#: Longest BRPOP in seconds while a queue is held: a reopened queue joins only the next BRPOP of its worker.
-LONGEST_WAIT = 0.5
+#: Longest BRPOP in seconds while a queue is paused: a reopened queue joins only the next BRPOP of its worker.
+MAX_WAIT = 0.5
 
 IsOpen = Callable[[], bool]
 
 
-class QueueGate:
+class QueuePause:
     """Keeps the consumption of `queues` on one Celery consumer in step with `is_open`.
 
     `is_open` runs inside the worker's event loop about ten times a second: it must answer from memory, or wait very
@@ -42,20 +42,20 @@ class QueueGate:
         self._names = tuple(queues)
         self._is_open = is_open
         self._open = True
-        self._held = False
+        self._paused = False
         self._failing = False
 
     @property
     def open(self) -> bool:
-        """What the gate was at the last look."""
+        """Whether the gate was open at the last check."""
         return self._open
 
-    def look(self, consumer: Any) -> None:
-        """Ask the gate and start or stop consuming accordingly. `consumer` is Celery's Consumer."""
-        was, self._open = self._open, self._ask()
+    def check(self, consumer: Any) -> None:
+        """Read the gate, and start or stop consuming accordingly. `consumer` is Celery's Consumer."""
+        was, self._open = self._open, self._read_gate()
         if consumer.task_consumer is None:
             return
-        # On every look, not only on a change: a reconnect or remote control may have begun consuming again.
+        # At every check, not only on a change: a reconnect or remote control may have begun consuming again.
         if self._open:
             self._resume(consumer)
         else:
@@ -63,19 +63,19 @@ class QueueGate:
         if was != self._open:
             logger.warning("gate of %s is %s", ", ".join(self._names), "open" if self._open else "closed")
 
-    def _ask(self) -> bool:
+    def _read_gate(self) -> bool:
         try:
             answer = bool(self._is_open())
         except Exception:
             if not self._failing:
-                logger.exception("gate of %s cannot be asked; it stays as it is", ", ".join(self._names))
+                logger.exception("gate of %s cannot be read; it stays as it is", ", ".join(self._names))
             self._failing = True
             return self._open
         self._failing = False
         return answer
 
     def _pause(self, consumer: Any) -> None:
-        self._held = True
+        self._paused = True
         _shorten_wait(consumer.task_consumer.channel)
         for queue in self._chosen(consumer):
             # Also while not consuming yet: at boot the consumer knows its queues before it starts.
@@ -83,7 +83,7 @@ class QueueGate:
 
     def _resume(self, consumer: Any) -> None:
         """Take up again what this gate stopped, unless somebody has told the worker to leave that queue since."""
-        if not self._held:
+        if not self._paused:
             return
         tasks = consumer.task_consumer
         for queue in self._chosen(consumer):
@@ -91,7 +91,7 @@ class QueueGate:
                 _add_declared(tasks, queue)
         tasks.consume()
         _restore_wait(tasks.channel)
-        self._held = False
+        self._paused = False
 
     def _chosen(self, consumer: Any) -> list[Queue]:
         """Those gated queues that this worker is told to consume (by -Q, or by remote control since)."""
@@ -110,8 +110,8 @@ def _add_declared(tasks: Any, queue: Queue) -> None:
 
 def _shorten_wait(channel: Any) -> None:
     # kombu's Redis channel has this attribute; other transports deliver without polling.
-    if getattr(channel, "brpop_timeout", 0) > LONGEST_WAIT:
-        channel.brpop_timeout = LONGEST_WAIT
+    if getattr(channel, "brpop_timeout", 0) > MAX_WAIT:
+        channel.brpop_timeout = MAX_WAIT
 
 
 def _restore_wait(channel: Any) -> None:
@@ -119,14 +119,14 @@ def _restore_wait(channel: Any) -> None:
         channel.brpop_timeout = channel.connection.brpop_timeout
 
 
-def gate_step(queues: Sequence[str], is_open: IsOpen) -> type[bootsteps.StartStopStep]:
-    """A consumer boot step that gates `queues`; add it with `app.steps["consumer"].add(gate_step(...))`.
+def queue_pause_step(queues: Sequence[str], is_open: IsOpen) -> type[bootsteps.StartStopStep]:
+    """A consumer boot step that gates `queues`; add it with `app.steps["consumer"].add(queue_pause_step(...))`.
 
     `is_open` is first called in the worker's main process, when it connects to the broker.
     """
-    gate = QueueGate(queues, is_open)
+    pause = QueuePause(queues, is_open)
 
-    class Gate(bootsteps.StartStopStep):
+    class QueuePauseStep(bootsteps.StartStopStep):
         """Pauses consumption of the gated queues."""
 
         requires = ("celery.worker.consumer.tasks:Tasks",)
@@ -135,13 +135,13 @@ def gate_step(queues: Sequence[str], is_open: IsOpen) -> type[bootsteps.StartSto
             if c.hub is None:
                 raise ConfigurationError("A gated worker needs an event loop: use the prefork, threads or solo pool.")
             # Before the first message: the consumer has its queues now, and starts when all steps have.
-            gate.look(c)
+            pause.check(c)
 
         def register_with_event_loop(self, c: Any, hub: Any) -> None:
             # The worker cancels its loop's timers on a lost connection and registers again after it.
-            hub.call_repeatedly(CHECK_EVERY, gate.look, c)
+            hub.call_repeatedly(CHECK_EVERY, pause.check, c)
 
         def info(self, c: Any) -> Any:  # noqa: ARG002
-            return {"gate": {"queues": list(queues), "open": gate.open}}
+            return {"gate": {"queues": list(queues), "open": pause.open}}
 
-    return Gate
+    return QueuePauseStep

@@ -12,6 +12,7 @@ from celery.worker import state as worker_state
 
 from banking.errors import BadBlock, LedgerUnavailable, RestoreFailed
 from banking.from_settings import keeps_archive, trusted_keys
+from banking.ledger.worker_registry import INTERVAL
 from banking.restore.attestation import server_run, standing
 from banking.restore.consistency import ConsistencyReport
 from config import queues
@@ -19,7 +20,7 @@ from recovery.archive import ArchiveError
 from recovery.checkpoints.errors import CheckpointError
 from recovery.clock import SYSTEM_CLOCK
 from tasks.runtime import runtime
-from workers.worker_registry import INTERVAL, Teller
+from workers.bootsteps.heartbeat import RegistryWriter
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class EnsureLedger(bootsteps.StartStopStep):
     """Compare the ledger with its archive and restore it if need be, at boot and after every reconnect (D8).
 
     A host without the node's key cannot: it executes once a host that has it attests the ledger (see
-    `banking.restore.attestation`), and seals nothing. A worker that waits says why, in its log and on the board.
+    `banking.restore.attestation`), and seals nothing. A worker that waits says why, in its log and in the registry.
 
     It is a consumer step: Celery starts these anew on each connection, and takes messages only when all have started.
     (A signal would not do: exceptions in signals are swallowed.)
@@ -41,7 +42,7 @@ class EnsureLedger(bootsteps.StartStopStep):
 
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
-        self._teller = Teller()
+        self._registry = RegistryWriter()
         self._told = ""
         self._told_at = float("-inf")
         self._consumer: Any = None
@@ -99,13 +100,13 @@ class EnsureLedger(bootsteps.StartStopStep):
         return True
 
     def _tell(self, problem: str) -> None:
-        """Show on the board why this worker waits, when it is new or a second has passed."""
+        """Show in the registry why this worker waits, when it is new or a second has passed."""
         now = SYSTEM_CLOCK.monotonic()
         if problem == self._told and now - self._told_at < INTERVAL:
             return
         self._told, self._told_at = problem, now
         name = self._consumer.hostname
-        self._teller.tell(lambda board: board.wait(name, os.getpid(), problem))
+        self._registry.write(lambda registry: registry.report_waiting(name, os.getpid(), problem))
 
     def _stop_if_told(self) -> None:
         if worker_state.should_stop is not None and worker_state.should_stop is not False:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from banking import from_settings as opening
 from banking.ledger.ledger import Ledger
+from banking.ledger.worker_registry import WorkerRegistry
 from config.app import app
 from config.settings import get_settings
 from tasks.submission import Submitter
-from workers.worker_registry import PresenceBoard
 
 
 def open_ledger() -> Ledger:
@@ -20,6 +20,6 @@ def open_submitter(ledger: Ledger) -> Submitter:
     return Submitter(ledger, app, get_settings())
 
 
-def open_board(ledger: Ledger) -> PresenceBoard:
-    """Who works for `ledger`."""
-    return PresenceBoard(ledger.client, ledger.keys.name)
+def open_registry(ledger: Ledger) -> WorkerRegistry:
+    """The registry of the workers of `ledger`."""
+    return WorkerRegistry(ledger.client, ledger.name)

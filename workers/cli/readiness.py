@@ -1,25 +1,25 @@
-"""Whether an instance does its work: somebody consumes transactions, somebody keeps the house."""
+"""Whether an instance is ready: workers consume transactions and maintenance."""
 
 from __future__ import annotations
 
 import redis
 
+from banking.ledger.worker_registry import WorkerRegistry, WorkerStatus
 from config import queues
 from config.settings import Settings
 from recovery.connections import connect
-from workers.worker_registry import Presence, PresenceBoard
 
 
-def consumers(workers: list[Presence], queue: str) -> list[Presence]:
+def consumers(workers: list[WorkerStatus], queue: str) -> list[WorkerStatus]:
     """Those of `workers` that consume `queue`."""
     return [worker for worker in workers if queue in worker.queues]
 
 
 class Readiness:
-    """Asks the board, as often as the caller likes. A Redis that does not answer means not yet."""
+    """Reads the registry of workers, as often as the caller likes. A Redis that does not answer means not yet."""
 
     def __init__(self, settings: Settings, redis_url: str, *, transaction_workers: int = 1) -> None:
-        self._board = PresenceBoard(connect(redis_url, timeout=settings.redis_timeout), settings.ledger)
+        self._registry = WorkerRegistry(connect(redis_url, timeout=settings.redis_timeout), settings.ledger)
         self._wanted = transaction_workers
         self.shown = ""
         self.missing = "nothing was asked yet"
@@ -27,7 +27,7 @@ class Readiness:
     def reached(self) -> bool:
         """True once enough transaction workers and a maintenance worker consume; else `missing` says what lacks."""
         try:
-            workers = self._board.workers()
+            workers = self._registry.consuming()
         except redis.RedisError as error:
             self.missing = f"Redis does not answer: {error}"
             return False

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 import redis
 
+from banking.ledger.worker_registry import WorkerRegistry
 from config import queues
 from workers.cli.readiness import consumers
-from workers.worker_registry import PresenceBoard
 
 _COUNT_SECONDS = 0.5
 
@@ -17,11 +17,11 @@ _COUNT_SECONDS = 0.5
 class WorkerCount:
     """How many workers consume transactions; asked often, looked up now and then.
 
-    `alive` knows better than the board which processes run: a killed one would stay on it for some seconds.
+    `alive` knows better than the registry which processes run: a killed one would stay on it for some seconds.
     """
 
-    def __init__(self, board: PresenceBoard, alive: Callable[[], Sequence[int | None]] | None = None) -> None:
-        self._board = board
+    def __init__(self, registry: WorkerRegistry, alive: Callable[[], Sequence[int | None]] | None = None) -> None:
+        self._registry = registry
         self._alive = alive
         self._at = float("-inf")
         self._count = 0
@@ -35,7 +35,7 @@ class WorkerCount:
 
     def _look(self) -> int:
         try:
-            found = consumers(self._board.workers(), queues.TRANSACTIONS)
+            found = consumers(self._registry.consuming(), queues.TRANSACTIONS)
         except redis.RedisError:
             # Nobody can be seen; the load itself says what is wrong if it lasts.
             return 0

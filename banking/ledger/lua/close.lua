@@ -1,6 +1,6 @@
 -- Close the open slot, or say again which closed one still waits for its block.
 --
--- KEYS  1 meta  2 state  3 images of even slots  4 images of odd slots
+-- KEYS  1 meta  2 state  3 images_even  4 images_odd
 -- ARGV  epoch, interval (ms: close only a slot at least this old, or one that is full; 0 = any)
 -- RESULT {slot, first seq, last seq, time (ms), parent hash, processed, failed, burned, supply, ledger id}
 --        or nothing when it is too early

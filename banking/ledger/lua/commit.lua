@@ -1,7 +1,7 @@
 -- Commit a batch of executed transactions: each one whole or not at all, decided one by one, atomically.
 --
 -- KEYS  1 meta  2 state  3 accounts  4 versions  5 status  6 messages  7 blockhashes  8 journal
---       9 intake  10 queued  11 parked  12 attempts  13 dead  14 images of even slots  15 images of odd slots
+--       9 intake  10 queued  11 parked  12 attempts  13 dead  14 images_even  15 images_odd
 --       16 refusals  17 refused
 -- ARGV  epoch, enqueued_at (ms, 0 = unknown), max_age (slots that a blockhash stays valid),
 --       mark (random bytes that make the versions of this commit its own, see banking/ledger/versions.py),

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 meta  2 state  3 status  4 intake  5 queued  6 parked  7 attempts  8 dead  9 refusals
 -- ARGV  epoch, then pairs: signature, raw transaction
--- RESULT one number a transaction: -1 = it has its end (an outcome, a letter, a refusal), else its runs that ended with the death of their worker
+-- RESULT one number a transaction: -1 = it has its end (an outcome, a letter, a refusal), else its runs that no worker survived
 -- ERRORS STALE_EPOCH <current>
 --
 -- What intake still holds of a settled one is dropped. One that intake never held (a bare Celery message) is recorded

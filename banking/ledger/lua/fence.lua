@@ -1,6 +1,6 @@
 -- Take the lease on restoring a ledger, and stop everybody from serving what is about to be replaced.
 --
--- KEYS  1 meta  2 lease  3 epoch counter  4 leftovers
+-- KEYS  1 meta  2 restorer (the lease)  3 epochs (the counter)  4 leftovers
 -- ARGV  token, lease (ms), highest epoch known from the archive, the epoch as it was when the restore was found
 --       necessary ('none', 'restoring' or a number; '' = restore in any case)
 -- RESULT the number of the new epoch, never used before on this Redis nor in the archive

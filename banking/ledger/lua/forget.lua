@@ -1,6 +1,6 @@
 -- During a restore: take out of intake and dead letters what turned out to have its outcome.
 --
--- KEYS  1 lease  2 intake  3 queued  4 parked  5 attempts  6 dead  7 dead-bytes
+-- KEYS  1 restorer (the lease)  2 intake  3 queued  4 parked  5 attempts  6 dead  7 dead-bytes
 -- ARGV  token, then up to 1,000 signatures
 -- RESULT 1 done, 0 the lease is lost: nothing was done
 

@@ -1,6 +1,6 @@
 -- Read what a slot's accounts hold, a bounded piece at a time.
 --
--- KEYS  1 images of the slot
+-- KEYS  1 images_even or images_odd
 -- ARGV  most bytes (a first record that is larger comes alone), then up to 4,000 account keys
 -- RESULT the images of the first keys, as many as the bytes allow, one at least; nil for what is not there
 

@@ -1,6 +1,6 @@
 -- What the rules of degradation look at, measured on the server's own clock: how late sealing is, how old the backlog.
 --
--- KEYS  1 meta  2 state  3 queued  4 the health hash
+-- KEYS  1 meta  2 state  3 queued  4 health
 -- ARGV  epoch, now (ms; '' = server time, given by tests only), '1' when the caller saw the clock jump by its own
 --       monotonic clock, '1' while an operator holds transactions back, most ms that a clock may go back without a warning
 -- RESULT {now (ms), since the newest block (ms), age of the backlog (ms, -1 = there is none), most that any other

@@ -1,6 +1,6 @@
 -- Keep the restore lease, and tell how far the restore is.
 --
--- KEYS  1 lease  2 progress
+-- KEYS  1 restorer (the lease)  2 progress
 -- ARGV  token, lease (ms; 0 gives it up), then facts for the progress hash (pairs, may be none)
 -- RESULT 1 kept (or given up), 0 somebody else has it, or it ran out
 

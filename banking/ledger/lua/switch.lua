@@ -1,6 +1,6 @@
 -- Serve the restored state.
 --
--- KEYS  1 meta  2 lease  3 intake  4 dead  5 leftovers
+-- KEYS  1 meta  2 restorer (the lease)  3 intake  4 dead  5 leftovers
 --       6-10 loaded accounts, versions, status, messages, blockhashes
 --       11-15 the same of the new epoch  16 its state  17 its journal
 -- ARGV  token, new epoch, ledger id, supply (lamports), layout, five counts: fields that 6-10 must have, then the fields of

@@ -3,7 +3,7 @@ from __future__ import annotations
 from recovery.archive import open_archive
 from recovery.checkpoints import CheckpointStore, WriteOptions
 from recovery.identity import Identity
-from tests.unit.checkpoints.samples import MODES, accounts, contents, save
+from tests.support.checkpoints import MODES, accounts, contents, save
 
 
 def test_checkpoints_live_on_an_object_store_as_they_do_in_a_folder(s3_url: str) -> None:

@@ -15,10 +15,10 @@ import pytest
 from recovery.archive import ArchiveWriteError, LocalArchive
 from recovery.checkpoints import Batch, CheckpointStore, Part, WriteOptions
 from recovery.identity import Identity
-from tests.integration.archive import scenario
+from tests.support.archive import scenario
+from tests.support.archive.faults import COMPILER
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
-COMPILER = shutil.which("gcc") or shutil.which("cc")
 CAN_MOUNT = hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("mount") is not None
 # One of the two ways must be open; a machine that has neither cannot show anything, and must not be used as a gate.
 pytestmark = pytest.mark.skipif(
@@ -28,16 +28,6 @@ pytestmark = pytest.mark.skipif(
 
 def test_one_way_of_making_faults_is_open() -> None:
     assert COMPILER or CAN_MOUNT
-
-
-@pytest.fixture(scope="module")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if COMPILER is None:
-        pytest.skip("no C compiler; the small disk shows the same")
-    library = tmp_path_factory.mktemp("shim") / "faults.so"
-    source = Path(__file__).with_name("faults.c")
-    subprocess.run([COMPILER, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
-    return library
 
 
 def run_with_fault(shim: Path, folder: Path, action: str, fault: tuple[str, int, int]) -> list[str]:
@@ -53,7 +43,7 @@ def run_with_fault(shim: Path, folder: Path, action: str, fault: tuple[str, int,
         "FAULT_LOG": str(folder / "fsync.log"),
         "PYTHONPATH": str(ROOT),
     }
-    command = [sys.executable, "-m", "tests.integration.archive.scenario", action, str(folder)]
+    command = [sys.executable, "-m", "tests.support.archive.scenario", action, str(folder)]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=60)
     return [
         word for line in done.stdout.splitlines() if line.startswith(("stored", "refused")) for word in line.split()

@@ -10,8 +10,8 @@ import pytest
 from recovery.archive import LocalArchive
 from recovery.archive.local import archive as local
 from recovery.checkpoints import ahead, facade, store, writing
-from tests.integration.archive import scenario
-from tests.integration.archive.processes import exit_code
+from tests.support.archive import scenario
+from tests.support.archive.processes import exit_code
 
 pytestmark = pytest.mark.processes
 

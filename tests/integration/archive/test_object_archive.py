@@ -15,7 +15,7 @@ import pytest
 from recovery.archive import Archive, ArchiveReadError, ArchiveUnavailable, UnsafeArchive, open_archive
 from recovery.archive.object_store.relay import Relay
 from recovery.errors import ConfigurationError
-from tests.unit.archive.contract import ArchiveContract
+from tests.support.archive.contract import ArchiveContract
 
 
 class TestObjectArchive(ArchiveContract):

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from recovery.archive import LocalArchive
-from tests.integration.archive import scenario
-from tests.integration.archive.processes import CONTEXT
+from tests.support.archive import scenario
+from tests.support.archive.processes import CONTEXT
 
 PROCESSES = 8
 NAMES = 150

@@ -12,8 +12,8 @@ import pytest
 import redis
 
 from recovery.breaker import CircuitBreaker, CircuitBreakerConfig, CircuitState
-from tests.conftest import MakeRedis
-from tests.integration.breaker.fleet import Fleet, most_at_once
+from tests.support.breaker.fleet import Fleet, most_at_once
+from tests.support.redis_servers import MakeRedis
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes]
 

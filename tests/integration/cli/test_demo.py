@@ -14,9 +14,9 @@ import psutil
 import pytest
 from solders.keypair import Keypair
 
-from tests.integration.cli.program import PROGRAM, Instance, descendants, environment
-from tests.integration.cli.samples import samples, unlike
-from tests.integration.waiting import gone, wait_until
+from tests.support.cli.program import PROGRAM, Instance, descendants, environment
+from tests.support.cli.samples import samples, unlike
+from tests.support.waiting import gone, wait_until
 
 pytestmark = [pytest.mark.processes, pytest.mark.real_redis]
 

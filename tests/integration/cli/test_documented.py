@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from solders.keypair import Keypair
 
-from tests.integration.cli.program import Instance
-from tests.integration.cli.samples import samples, unlike
+from tests.support.cli.program import Instance
+from tests.support.cli.samples import samples, unlike
+from tests.support.paths import ROOT
 
 pytestmark = [pytest.mark.processes, pytest.mark.real_redis]
 
-ROOT = Path(__file__).parents[3]
 WEB3 = "@solana/web3.js@1.98.4"
 SAMPLES = samples()
 

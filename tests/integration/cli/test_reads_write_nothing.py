@@ -19,7 +19,7 @@ from recovery.breaker import CircuitBreaker
 from recovery.connections import connect
 from recovery.dead_letters import DeadLetter, DeadLetters
 from tasks.modes import open_modes
-from tests.integration.waiting import wait_until
+from tests.support.waiting import wait_until
 from workers.cli.program import main
 from workers.supervisor.embedded_redis import EmbeddedRedis
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from solders.keypair import Keypair
 
-from tests.integration.cli.program import Instance
-from tests.integration.waiting import wait_until
+from tests.support.cli.program import Instance
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.processes, pytest.mark.real_redis]
 

@@ -12,10 +12,10 @@ from solders.keypair import Keypair
 
 from config import queues
 from recovery.connections import connect
-from tests.integration.cli.program import Instance
-from tests.integration.flower.table import online
-from tests.integration.waiting import wait_until
-from tests.rabbitmq import require_rabbitmq, running_rabbitmq
+from tests.support.cli.program import Instance
+from tests.support.flower.table import online
+from tests.support.rabbitmq import require_rabbitmq, running_rabbitmq
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.processes, pytest.mark.real_redis]
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import redis
 
 from benchmarks.degradation import manager_bytes
-
-ROOT = Path(__file__).parents[3]
+from tests.support.paths import ROOT
 
 
 def run(*arguments: str) -> str:

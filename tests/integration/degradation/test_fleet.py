@@ -16,12 +16,12 @@ import redis
 
 from recovery.connections import connect
 from recovery.degradation import DegradationManager, DegradationMode, OperationRefused, RedisMemoryRatio, collect
-from tests.conftest import MakeRedis
-from tests.integration.waiting import wait_until
+from tests.support.paths import ROOT
+from tests.support.redis_servers import MakeRedis
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.real_redis
 
-ROOT = Path(__file__).parents[3]
 PROCESSES = 6
 NORMAL, READ_ONLY, ESSENTIAL_ONLY, OFFLINE = DegradationMode
 
@@ -33,7 +33,7 @@ class Watcher:
         self._output = output
         with output.open("wb") as stream:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.integration.degradation.watcher", url], cwd=ROOT, stdout=stream
+                [sys.executable, "-m", "tests.support.apps.mode_watcher", url], cwd=ROOT, stdout=stream
             )
 
     def seen(self) -> list[tuple[float, str]]:

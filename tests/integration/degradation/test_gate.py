@@ -17,14 +17,13 @@ import redis
 
 from recovery.connections import connect
 from recovery.degradation import DegradationManager
-from tests.conftest import MakeRedis
-from tests.integration.degradation.gated_app import FREE, GATED, make_app
-from tests.integration.waiting import wait_until
+from tests.support.apps.gated_app import FREE, GATED, make_app
+from tests.support.paths import ROOT
+from tests.support.redis_servers import MakeRedis
+from tests.support.waiting import wait_until
 from workers.supervisor.embedded_redis import EmbeddedRedis
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes]
-
-ROOT = Path(__file__).parents[3]
 
 
 class Scene:
@@ -40,7 +39,7 @@ class Scene:
         self._sent = 0
 
     def start_worker(self, queues: str = f"{GATED},{FREE}") -> None:
-        command = [sys.executable, "-m", "celery", "-A", "tests.integration.degradation.gated_app", "worker"]
+        command = [sys.executable, "-m", "celery", "-A", "tests.support.apps.gated_app", "worker"]
         with self._log.open("wb") as log:
             self._worker = subprocess.Popen(
                 [*command, "-Q", queues, "-c", "1", "--loglevel", "info", "-n", "gated@test"],

@@ -15,7 +15,7 @@ from banking.restore.consistency import ConsistencyState
 from banking.restore.ledger_recovery import LedgerRecovery
 from recovery.checkpoints import NoUsableCheckpoint
 from recovery.identity import Identity
-from tests.integration.durability.conftest import Node
+from tests.support.durability.node import Node
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes]
 

@@ -18,8 +18,8 @@ from banking.execution.stage import BankingStage
 from banking.from_settings import open_blocks, open_ledger
 from banking.ledger.ledger import Ledger
 from config.settings import get_settings
-from tests.conftest import MakeRedis
-from tests.ledgers import GENESIS_LAMPORTS, SOL, World
+from tests.support.ledgers import GENESIS_LAMPORTS, SOL, World
+from tests.support.redis_servers import MakeRedis
 from workers.cli.program import main
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes]

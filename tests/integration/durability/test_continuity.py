@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.cli.program import Instance, descendants
-from tests.integration.waiting import gone, wait_until
+from tests.support.cli.program import Instance, descendants
+from tests.support.waiting import gone, wait_until
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes]
 

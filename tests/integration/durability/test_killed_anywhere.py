@@ -9,7 +9,7 @@ from banking.restore import restoring
 from banking.restore.consistency import ConsistencyState
 from recovery.archive.local import archive as local
 from recovery.checkpoints import facade, store, writing
-from tests.integration.durability.conftest import Node
+from tests.support.durability.node import Node
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes]
 

@@ -11,8 +11,8 @@ from banking.errors import LedgerMissing, LedgerRestoring
 from banking.intake.intake import Intake
 from banking.restore.consistency import ConsistencyState
 from config.settings import Fsync
-from tests.integration.durability.conftest import Node
-from tests.ledgers import SOL
+from tests.support.durability.node import Node
+from tests.support.ledgers import SOL
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes]
 

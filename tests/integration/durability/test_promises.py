@@ -21,9 +21,9 @@ from recovery.degradation import DegradationMode
 from tasks.modes import open_modes
 from tasks.receipts import Level, Verdict
 from tasks.submission import SubmissionFailed, Submitter
-from tests.integration.durability.conftest import Node
-from tests.integration.durability.scenario import LEDGER
-from tests.ledgers import SOL
+from tests.support.durability.node import Node
+from tests.support.durability.scenario import LEDGER
+from tests.support.ledgers import SOL
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.durability.conftest import Node
+from tests.support.durability.node import Node
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes]
 

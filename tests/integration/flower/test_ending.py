@@ -8,17 +8,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.integration.flower.plain import END, PlainFlower
-from tests.integration.waiting import wait_until
+from tests.support.flower.plain import END, PlainFlower
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.processes
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_end_waits_for_no_answer(tmp_path: Path, number: signal.Signals) -> None:
-    flower = PlainFlower(
-        tmp_path, app="tests.integration.flower.stuck_app", TRUNKLINE_REDIS_URL="redis://127.0.0.1:1/0"
-    )
+    flower = PlainFlower(tmp_path, app="tests.support.apps.stuck_app", TRUNKLINE_REDIS_URL="redis://127.0.0.1:1/0")
     try:
         flower.wait_listening()
         # Beside the main thread: one for events, and four that ask the workers about themselves.

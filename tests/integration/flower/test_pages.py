@@ -15,13 +15,13 @@ from celery import Celery
 from config.queues import PROCESS_BATCH, TRANSACTIONS
 from config.settings import Settings
 from recovery.connections import connect
-from tests.browser import Browser, open_browser
-from tests.integration.cli.program import PROGRAM, Instance, environment
-from tests.integration.flower.plain import END, PlainFlower
-from tests.integration.waiting import gone, wait_until
-from tests.ledgers import SOL
-from tests.pipelines import ROOT
-from tests.tools import needs
+from tests.support.browser import Browser, open_browser
+from tests.support.cli.program import PROGRAM, Instance, environment
+from tests.support.flower.plain import END, PlainFlower
+from tests.support.ledgers import SOL
+from tests.support.paths import ROOT
+from tests.support.tools import needs
+from tests.support.waiting import gone, wait_until
 from workers.supervisor.ports import free_port
 
 pytestmark = [pytest.mark.processes, pytest.mark.real_redis]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
-from tests.integration.rpc.node import Node
-from tests.integration.rpc.served import Served
-
-MakeNode = Callable[..., Node]
+from tests.support.rpc.node import MakeNode, Node
+from tests.support.rpc.served import MakeServed, Served
 
 
 @pytest.fixture
@@ -34,9 +32,6 @@ def make_node(redis_client: redis.Redis, redis_url: str, tmp_path: Path) -> Iter
 def node(make_node: MakeNode) -> Node:
     """A server with its defaults."""
     return make_node()
-
-
-MakeServed = Callable[..., Served]
 
 
 @pytest.fixture

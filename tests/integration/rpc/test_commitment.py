@@ -9,9 +9,8 @@ from solders.message import MessageV0
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
-from tests.integration.rpc.conftest import MakeNode
-from tests.integration.rpc.node import Node, signature_of
-from tests.ledgers import SOL
+from tests.support.ledgers import SOL
+from tests.support.rpc.node import MakeNode, Node, signature_of
 
 _PROCESSED = {"commitment": "processed"}
 _V0 = {"maxSupportedTransactionVersion": 0}

@@ -14,10 +14,9 @@ from recovery.breaker import CircuitBreaker, CircuitBreakerConfig
 from recovery.connections import connect
 from recovery.degradation import DegradationManager
 from rpc.collaborators import is_outage
-from tests.conftest import MakeRedis
-from tests.integration.rpc.conftest import MakeNode
-from tests.integration.rpc.node import Node, base64_of
-from tests.ledgers import SOL
+from tests.support.ledgers import SOL
+from tests.support.redis_servers import MakeRedis
+from tests.support.rpc.node import MakeNode, Node, base64_of
 
 _SKIP = {"encoding": "base64", "skipPreflight": True}
 _PROCESSED = {"commitment": "processed"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, given, settings
 
-from tests.integration.rpc.node import Node
-from tests.integration.rpc.requests import bodies, check_answer
+from tests.support.rpc.node import Node
+from tests.support.rpc.requests import bodies, check_answer
 
 
 @settings(

@@ -12,8 +12,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
-from tests.integration.rpc.conftest import MakeServed
-from tests.integration.rpc.served import Served
+from tests.support.rpc.served import MakeServed, Served
 
 _CALL = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "getVersion"}).encode()
 

@@ -11,9 +11,8 @@ from solders.pubkey import Pubkey
 from rpc.encoding.token_layout import TOKEN_PROGRAM
 from rpc.index.accounts import AccountIndex
 from rpc.index.history import History
-from tests.integration.rpc.conftest import MakeNode
-from tests.integration.rpc.node import Node
-from tests.integration.rpc.tokens import close_second, make_tokens, move_tokens
+from tests.support.rpc.node import MakeNode, Node
+from tests.support.rpc.tokens import close_second, make_tokens, move_tokens
 
 _PROCESSED = {"commitment": "processed", "encoding": "base64"}
 _PARSED = {"commitment": "processed", "encoding": "jsonParsed"}

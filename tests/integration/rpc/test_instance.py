@@ -20,10 +20,10 @@ from solders.keypair import Keypair
 from recovery.connections import connect
 from recovery.degradation import DegradationManager
 from rpc.http.server import STALE_HEADER
-from tests.clients.stack import Stack, running_stack
-from tests.integration.rpc.served import Subscriber
-from tests.integration.waiting import wait_until
-from tests.ledgers import SOL, transfer_transaction
+from tests.support.ledgers import SOL, transfer_transaction
+from tests.support.rpc.served import Subscriber
+from tests.support.rpc.stack import Stack, running_stack
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.processes
 _STALE = STALE_HEADER.lower()

@@ -20,9 +20,9 @@ from solders.account import Account
 from solders.pubkey import Pubkey
 
 from banking.ledger.records import pack_account
-from tests.integration.rpc.served import Subscriber
-from tests.integration.waiting import wait_until
-from tests.ledgers import World, new_world
+from tests.support.ledgers import World, new_world
+from tests.support.rpc.served import Subscriber
+from tests.support.waiting import wait_until
 from workers.supervisor.ports import free_port
 
 pytestmark = pytest.mark.processes

@@ -19,9 +19,8 @@ from banking.intake.reasons import Reason
 from config.queues import TRANSACTIONS
 from rpc.sending.transaction_input import unverified
 from tasks.receipts import Receipt, Verdict
-from tests.integration.rpc.conftest import MakeNode
-from tests.integration.rpc.node import Node, base64_of, signature_of
-from tests.ledgers import SOL, transfer_transaction
+from tests.support.ledgers import SOL, transfer_transaction
+from tests.support.rpc.node import MakeNode, Node, base64_of, signature_of
 
 _BASE64 = {"encoding": "base64"}
 _SKIP = _BASE64 | {"skipPreflight": True}

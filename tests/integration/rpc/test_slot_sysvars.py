@@ -24,8 +24,8 @@ from banking.execution.sysvars import sysvar_data
 from banking.ledger.ledger import MAX_BLOCKHASH_AGE
 from banking.ledger.records import unpack_account
 from banking.ledger.slot_context import SlotContext
-from tests.integration.rpc.node import Node, base64_of, signature_of
-from tests.ledgers import SOL, sign
+from tests.support.ledgers import SOL, sign
+from tests.support.rpc.node import Node, base64_of, signature_of
 
 _PROCESSED = {"commitment": "processed", "encoding": "base64"}
 

@@ -14,8 +14,8 @@ from solders.keypair import Keypair
 from rpc.encoding.token_layout import TOKEN_PROGRAM
 from rpc.jsonrpc.registry import METHODS
 from rpc.ledger_access.performance import Sample
-from tests.integration.rpc.node import Node, base64_of, signature_of
-from tests.integration.rpc.tokens import Tokens, make_tokens, move_tokens
+from tests.support.rpc.node import Node, base64_of, signature_of
+from tests.support.rpc.tokens import Tokens, make_tokens, move_tokens
 
 Ask = Callable[["Scene"], tuple[Any, ...]]
 _PROCESSED = {"commitment": "processed"}

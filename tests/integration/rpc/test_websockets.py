@@ -19,10 +19,9 @@ from solders.rpc.responses import (
 )
 from websockets.exceptions import ConnectionClosed
 
-from tests.integration.rpc.conftest import MakeServed
-from tests.integration.rpc.served import Served, Subscriber
-from tests.integration.waiting import wait_until
-from tests.ledgers import SOL
+from tests.support.ledgers import SOL
+from tests.support.rpc.served import MakeServed, Served, Subscriber
+from tests.support.waiting import wait_until
 
 _PROCESSED = {"commitment": "processed", "encoding": "base64"}
 _FINALIZED = {"commitment": "finalized", "encoding": "base64"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.wheels.environment import build_wheels
+from tests.support.wheels import build_wheels
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ import pytest
 import redis
 
 from recovery import DeadLetters
-from tests.integration.waiting import wait_until
-from tests.integration.wheels.environment import Environment, foreign_folder
+from tests.support.waiting import wait_until
+from tests.support.wheels import Environment, foreign_folder
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.timeout(300)]
 

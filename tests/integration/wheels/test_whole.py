@@ -14,9 +14,10 @@ import pytest
 import redis
 from solders.keypair import Keypair
 
-from tests.integration.waiting import wait_until
-from tests.integration.wheels.environment import ROOT, Environment, foreign_folder
-from tests.unit.test_dependencies import ROOMS
+from tests.support.packaging import ROOMS
+from tests.support.paths import ROOT
+from tests.support.waiting import wait_until
+from tests.support.wheels import Environment, foreign_folder
 from workers.supervisor.ports import free_port
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes, pytest.mark.timeout(400)]

@@ -14,7 +14,7 @@ from banking.errors import BadBlock
 from banking.ledger.journal import JournalEntry
 from recovery.archive import MemoryArchive
 from recovery.identity import Identity
-from tests.ledgers import SOL, transfer_transaction
+from tests.support.ledgers import SOL, transfer_transaction
 
 IDENTITY = Identity.generate()
 TRUSTED = [IDENTITY.public_key]

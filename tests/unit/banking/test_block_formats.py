@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import Any
 
 import fakeredis
@@ -20,10 +19,11 @@ from banking.restore.ledger_recovery import LedgerRecovery
 from banking.restore.replay import Replay
 from recovery.archive import MAX_OBJECT_BYTES, MemoryArchive
 from recovery.identity import Identity
+from tests.support.paths import SUPPORT
 
 IDENTITY = Identity.generate()
 #: Made by the encoder of format 1: a genesis, two accounts paid by a third, which then is emptied; an empty slot.
-OLD = Path(__file__).parent / "blocks_v1"
+OLD = SUPPORT / "blocks_v1"
 SIGNER = bytes.fromhex((OLD / "signer.hex").read_text())
 ACCOUNTS = {
     bytes.fromhex(key): bytes.fromhex(record)

@@ -27,7 +27,7 @@ from banking.restore.consistency import ConsistencyState
 from banking.restore.ledger_recovery import LedgerRecovery
 from banking.transaction import SignedTransaction, verify
 from recovery import crash_points
-from tests.ledgers import GENESIS_LAMPORTS, SOL, World, new_world, transfer_transaction
+from tests.support.ledgers import GENESIS_LAMPORTS, SOL, World, new_world, transfer_transaction
 
 FEE = 5_000
 #: How far back, in steps, Redis may fall.

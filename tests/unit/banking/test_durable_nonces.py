@@ -37,7 +37,7 @@ from banking.intake.intake import Intake
 from banking.ledger.ledger import MAX_BLOCKHASH_AGE, Ledger
 from banking.ledger.records import Outcome, unpack_account
 from banking.transaction import SignedTransaction, verify
-from tests.ledgers import SOL, World, new_world, sign
+from tests.support.ledgers import SOL, World, new_world, sign
 
 SYSTEM = Pubkey.default()
 #: What exempts the 80 bytes of a nonce account from rent.

@@ -12,8 +12,8 @@ from solders.system_program import TransferParams, transfer
 
 from banking.ledger.records import Outcome, pack_account
 from banking.transaction import verify
-from tests import programs
-from tests.ledgers import SOL, World, new_world, sign
+from tests.support import programs
+from tests.support.ledgers import SOL, World, new_world, sign
 
 FEE = 5_000
 NOT_FOUND = '"ProgramAccountNotFound"'

@@ -17,8 +17,8 @@ from banking.execution.stage import BankingStage
 from banking.ledger.ledger import Ledger
 from banking.ledger.records import Outcome
 from banking.transaction import verify
-from tests import programs
-from tests.ledgers import SOL, World, new_world, sign
+from tests.support import programs
+from tests.support.ledgers import SOL, World, new_world, sign
 
 OLD, NEW = b"Old code: ", b"New code: "
 NOT_DEPLOYED = '{"InstructionError":[0,"UnsupportedProgramId"]}'

@@ -7,7 +7,7 @@ import redis
 
 from banking.ledger.pulse import Pulse, PulseTaker
 from recovery.clock import ManualClock
-from tests.ledgers import World, new_world
+from tests.support.ledgers import World, new_world
 
 HOUR = 3600.0
 #: A server's clock is near that of the worlds, which take Redis' own time.

@@ -17,7 +17,7 @@ from banking.execution.executor import SvmExecutor
 from banking.execution.reserved import RESERVED
 from banking.ledger.records import Outcome
 from banking.transaction import SignedTransaction, verify
-from tests.ledgers import SOL, World, new_world, sign
+from tests.support.ledgers import SOL, World, new_world, sign
 
 TABLES = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
 KEYS = [Pubkey(key) for key in sorted(RESERVED)]

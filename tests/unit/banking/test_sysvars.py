@@ -23,7 +23,7 @@ from banking.ledger.records import Outcome
 from banking.restore.ledger_recovery import LedgerRecovery
 from banking.transaction import SignedTransaction, verify
 from recovery.archive import ArchiveUnavailable, MemoryArchive
-from tests.ledgers import SOL, World, new_world, sign
+from tests.support.ledgers import SOL, World, new_world, sign
 
 TABLES = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
 MEMO = Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr")

@@ -23,8 +23,8 @@ from banking.intake.intake import Intake
 from banking.ledger.ledger import Ledger
 from banking.ledger.records import Outcome
 from banking.transaction import SignedTransaction, verify
-from tests import programs
-from tests.ledgers import SOL, World, new_world, sign
+from tests.support import programs
+from tests.support.ledgers import SOL, World, new_world, sign
 
 FAILED = '{"InstructionError":[0,"ProgramFailedToComplete"]}'
 FEE = 5_000

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from banking.ledger.keys import LedgerKeys
+from banking.ledger.keys import key_prefix
 from config.settings import get_settings
 from recovery.breaker import BreakerStatus, CircuitBreaker, CircuitBreakerConfig, list_breakers
 from recovery.clock import SYSTEM_CLOCK
@@ -96,7 +96,7 @@ def watch(name: str | None, duration: float | None) -> None:
 
 
 def _namespace() -> str:
-    return LedgerKeys(get_settings().ledger).prefix
+    return key_prefix(get_settings().ledger)
 
 
 def _statuses() -> list[BreakerStatus]:

@@ -21,7 +21,7 @@ from config.addresses import masked
 from config.settings import get_settings, override_environment
 from workers.cli.base import StartingCommand
 from workers.cli.commands.audit import audit_lines
-from workers.cli.connection import open_board, open_ledger, open_submitter
+from workers.cli.connection import open_ledger, open_registry, open_submitter
 from workers.cli.display import LoadDisplay, summary
 from workers.cli.errors import CommandFailed
 from workers.cli.readiness import Readiness
@@ -107,7 +107,7 @@ class _Demo:
         keypairs = generator.fund()
         before = ledger.state()
         self._say(f"Submitting {order.count:,} signed transfers ...")
-        with LoadDisplay(self._console, WorkerCount(open_board(ledger), self._launcher.worker_pids)) as display:
+        with LoadDisplay(self._console, WorkerCount(open_registry(ledger), self._launcher.worker_pids)) as display:
             report = generator.run(keypairs, lambda seen: self._watch(display, seen))
         self._console.print(summary(report))
         audited = audit(ledger, open_blocks(self._settings))

@@ -15,13 +15,13 @@ from banking.blocks.store import BlockStore, ledger_folder
 from banking.errors import LedgerMissing, LedgerRestoring
 from banking.from_settings import open_blocks, open_recovery, read_blocks
 from banking.ledger.connections import ledger_client
-from banking.ledger.keys import LedgerKeys
+from banking.ledger.keys import key_prefix
 from banking.ledger.ledger import Ledger
 from banking.restore.checkpointing import checkpoint_store
 from config.settings import get_settings
 from recovery.archive.names import unfold_segment
 from recovery.errors import ConfigurationError
-from workers.cli.connection import open_board
+from workers.cli.connection import open_registry
 from workers.cli.errors import CommandFailed
 from workers.cli.root import trunkline
 
@@ -142,7 +142,7 @@ def drop(name: str, archive: bool, yes: bool, as_json: bool) -> None:
     """Delete ledger NAME from Redis; from its archive a worker would restore it."""
     settings = get_settings()
     one = Ledger(ledger_client(settings), name)
-    if one.call(open_board(one).workers):
+    if one.call(open_registry(one).consuming):
         raise CommandFailed(f"Workers serve {name!r}; stop them first.")
     if not yes:
         what = "and its archive, for good" if archive else "(its archive stays)"
@@ -153,7 +153,7 @@ def drop(name: str, archive: bool, yes: bool, as_json: bool) -> None:
         for found in sorted(blocks.archive.list(ledger_folder(name)), reverse=True):
             blocks.archive.delete(found)
             objects += 1
-    keys = list(one.call(lambda: list(one.client.scan_iter(match=f"{LedgerKeys(name).prefix}:*", count=1000))))
+    keys = list(one.call(lambda: list(one.client.scan_iter(match=f"{key_prefix(name)}:*", count=1000))))
     for first in range(0, len(keys), 500):
         one.call(lambda some=keys[first : first + 500]: one.client.unlink(*some))
     facts = {"name": name, "keys": len(keys), "objects": objects}

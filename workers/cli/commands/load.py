@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from config.settings import get_settings
-from workers.cli.connection import open_board, open_ledger, open_submitter
+from workers.cli.connection import open_ledger, open_registry, open_submitter
 from workers.cli.errors import CommandFailed
 from workers.cli.root import trunkline
 from workers.cli.worker_count import WorkerCount
@@ -38,7 +38,7 @@ def load(count: int, accounts: int, rate: float | None) -> None:
     generator = LoadGenerator(ledger, open_submitter(ledger), faucet, order)
     console.print(f"Funding {accounts:,} accounts from the faucet ...", highlight=False)
     keypairs = generator.fund()
-    with LoadDisplay(console, WorkerCount(open_board(ledger))) as display:
+    with LoadDisplay(console, WorkerCount(open_registry(ledger))) as display:
         report = generator.run(keypairs, display.tick)
     console.print(summary(report))
     if report.missing:

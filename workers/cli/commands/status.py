@@ -17,7 +17,7 @@ from config.addresses import masked
 from config.errors import ConfigurationError
 from config.instance import read_instance
 from config.settings import get_settings
-from workers.cli.connection import open_board, open_ledger
+from workers.cli.connection import open_ledger, open_registry
 from workers.cli.errors import CommandFailed
 from workers.cli.readiness import Readiness
 from workers.cli.root import trunkline
@@ -72,7 +72,7 @@ def gather() -> dict[str, Any]:
 
     backlog, parked, dead, dead_bytes = ledger.call(sizes)
     pulse = last_pulse(ledger)
-    everybody = ledger.call(open_board(ledger).everybody)
+    everybody = ledger.call(open_registry(ledger).live)
     workers = [one for one in everybody if not one.waits]
     # With servers of one's own there may be no instance on this machine, and so no Flower to name.
     note = read_instance(settings.data_dir) or {}
@@ -115,7 +115,7 @@ def _tell_restore(as_json: bool) -> None:
     found: dict[bytes, bytes] = ledger.call(lambda: ledger.client.hgetall(ledger.keys.progress))
     facts = {name.decode(): value.decode() for name, value in found.items()}
     told = {
-        "ledger": ledger.keys.name,
+        "ledger": ledger.name,
         "restoring": True,
         "phase": facts.get("phase"),
         "done": int(facts.get("done", 0)),
@@ -125,10 +125,10 @@ def _tell_restore(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(told, indent=2))
     elif not facts:
-        click.echo(f"Ledger {ledger.keys.name!r} waits to be restored; a worker begins within seconds.")
+        click.echo(f"Ledger {ledger.name!r} waits to be restored; a worker begins within seconds.")
     else:
         click.echo(
-            f"Ledger {ledger.keys.name!r} is being restored: {told['done']:,} of {told['total']:,} {told['phase']}, "
+            f"Ledger {ledger.name!r} is being restored: {told['done']:,} of {told['total']:,} {told['phase']}, "
             f"about {told['seconds_left']:.0f} s left."
         )
 

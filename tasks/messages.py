@@ -1,0 +1,56 @@
+"""The message that carries transactions to the workers."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from config.errors import TrunklineError
+
+#: JSON numbers above this are not exact everywhere.
+_MAX_MILLISECONDS = 2**53 - 1
+
+
+class InvalidMessage(TrunklineError):
+    """The message's arguments are not what the task takes; it becomes a dead letter."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchMessage:
+    """The arguments of `transactions.process_batch`.
+
+    `transactions` are base64 texts when we sent them; what others sent is checked one by one when it is decoded.
+    `enqueued_at` is Redis time in milliseconds (0: not known); `isolate` asks the worker to run them one by one.
+    """
+
+    transactions: tuple[object, ...]
+    enqueued_at: int = 0
+    isolate: bool = False
+
+    @classmethod
+    def of(cls, raws: Sequence[bytes], *, enqueued_at: int = 0, isolate: bool = False) -> BatchMessage:
+        """The message of some signed transactions."""
+        return cls(tuple(base64.b64encode(raw).decode() for raw in raws), enqueued_at, isolate)
+
+    @classmethod
+    def parse(cls, transactions: object, enqueued_at: object = 0, isolate: object = False) -> BatchMessage:
+        """The message whose arguments a worker received. Raises InvalidMessage."""
+        if not isinstance(transactions, list | tuple):
+            raise InvalidMessage(f"transactions must be a list of base64 strings, not {type(transactions).__name__}")
+        # A wrong time would mislead the sweeper about which messages have been popped.
+        if isinstance(enqueued_at, bool) or not isinstance(enqueued_at, int):
+            raise InvalidMessage(f"enqueued_at must be milliseconds of Redis time, not {enqueued_at!r}")
+        if not 0 <= enqueued_at <= _MAX_MILLISECONDS:
+            raise InvalidMessage(f"enqueued_at must be milliseconds of Redis time, not {enqueued_at!r}")
+        return cls(tuple(transactions), enqueued_at, bool(isolate))
+
+    def send_options(self) -> dict[str, Any]:
+        """Options of Celery's `send_task`."""
+        return {
+            "args": (list(self.transactions),),
+            "kwargs": {"enqueued_at": self.enqueued_at, "isolate": self.isolate},
+            # Flower shows this instead of 64 transactions in base64.
+            "argsrepr": f"({len(self.transactions)} transactions)",
+        }
