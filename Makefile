@@ -22,8 +22,11 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	@$(BIN)/trunkline demo
 
+# Most tests wait for processes, so three at a time fit two cores; a file's tests stay together, with its servers.
+PYTEST_ARGS ?= -n 3 --dist loadfile
+
 test: $(STAMP)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -84,7 +84,7 @@ def test_submit_lines_of_every_kind(instance: Instance) -> None:
     assert answer.code == 1, answer.err
     assert "line 3: duplicate" in answer.out
     assert "line 4: rejected: SignatureFailure" in answer.out
-    assert "line 5: failed" in answer.out
+    assert "line 5: refused without a fee" in answer.out
     assert "line 6: rejected: not base64" in answer.out
     assert answer.out.endswith("2 accepted, 1 duplicate, 2 rejected, 1 processed, 1 failed, 0 dead\n")
 
