@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from recovery.clock import SYSTEM_CLOCK, Clock
 from rpc.cancellation import cancel_and_wait
-from rpc.ledger_access.reader import AWAY, LedgerReader, Snapshot
+from rpc.ledger_access.reader import LEDGER_UNREADABLE, LedgerReader, Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class Chain:
                     logger.warning("Redis answers again")
                 down = False
                 await asyncio.sleep(POLL_SECONDS)
-            except AWAY as error:
+            except LEDGER_UNREADABLE as error:
                 if not down:
                     logger.warning("Cannot follow the ledger: %s", error)
                 down = True

@@ -19,7 +19,7 @@ from rpc.cancellation import cancel_and_wait
 from rpc.index.accounts import AccountIndex
 from rpc.index.backfill import Backfill
 from rpc.index.history import History
-from rpc.ledger_access.reader import AWAY, Command, LedgerReader, Snapshot
+from rpc.ledger_access.reader import LEDGER_UNREADABLE, Command, LedgerReader, Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ class Follower:
                 while await self._follow():
                     pass
                 logger.warning("The journal went on without us or under a new epoch: building the indexes anew")
-            except (*AWAY, redis.ConnectionError, redis.TimeoutError) as error:
+            except (*LEDGER_UNREADABLE, redis.ConnectionError, redis.TimeoutError) as error:
                 logger.warning("Cannot follow the journal: %s", error)
                 await asyncio.sleep(_AFTER_FAILURE_SECONDS)
             except redis.ResponseError as error:

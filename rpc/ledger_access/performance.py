@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from rpc.cancellation import cancel_and_wait
-from rpc.ledger_access.reader import AWAY, LedgerReader, Snapshot
+from rpc.ledger_access.reader import LEDGER_UNREADABLE, LedgerReader, Snapshot
 
 SAMPLE_SECONDS = 60
 #: Agave keeps twelve hours of them.
@@ -43,7 +43,7 @@ class Performance:
         while True:
             try:
                 now = await self._reader.read()
-            except AWAY:
+            except LEDGER_UNREADABLE:
                 # A minute that was not seen whole is no sample; the chain's follower has logged it.
                 before = None
             else:

@@ -13,13 +13,14 @@ from redis.asyncio import Redis
 from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable
 from banking.ledger.keys import LedgerKeys
 from banking.ledger.layout import served_epoch
+from banking.ledger.redis_errors import unavailable
 from rpc.batching import Batcher
 
 #: (Redis command, name of a key in `EpochKeys` or `LedgerKeys`, further arguments).
 Command = tuple[str, str, *tuple[Any, ...]]
 
 #: How a ledger that cannot be read now says so.
-AWAY = (LedgerUnavailable, LedgerMissing, LedgerRestoring)
+LEDGER_UNREADABLE = (LedgerUnavailable, LedgerMissing, LedgerRestoring)
 
 _MAX_GROUP = 512
 #: A command of ours: `lua/accounts.lua` with its arguments. (EVAL: a MULTI cannot fall back when a hash is unknown.)
@@ -102,7 +103,7 @@ class LedgerReader:
         self._newest = (0, 0)
 
     async def read(self, *commands: Command) -> Snapshot:
-        """The answers to `commands`, all of one moment. Raises what is in `AWAY`."""
+        """The answers to `commands`, all of one moment. Raises what is in `LEDGER_UNREADABLE`."""
         return await self._batcher.ask(commands)
 
     async def read_alone(self, *commands: Command) -> Snapshot:
@@ -123,7 +124,7 @@ class LedgerReader:
     async def _read_one(self, commands: Sequence[Command]) -> Snapshot | BaseException:
         try:
             return (await self._read([commands]))[0]
-        except (*AWAY, redis.ResponseError) as error:
+        except (*LEDGER_UNREADABLE, redis.ResponseError) as error:
             return error
 
     async def _read(self, groups: Sequence[Sequence[Command]]) -> list[Snapshot]:
@@ -138,11 +139,10 @@ class LedgerReader:
                 if current == epoch:
                     break
                 self._epoch = current
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise LedgerUnavailable(f"Redis does not answer: {error}") from error
-        except redis.ResponseError as error:
-            if str(error).startswith(("LOADING", "BUSY", "MASTERDOWN", "UNBLOCKED")):
-                raise LedgerUnavailable(f"Redis cannot read now: {error}") from error
+        except (redis.ConnectionError, redis.TimeoutError, redis.ResponseError) as error:
+            outage = unavailable(error, doing="read")
+            if outage is not None:
+                raise outage from error
             raise
         remaining = iter(answers)
         snapshots = [Snapshot(epoch, meta, state, [next(remaining) for _ in group]) for group in groups]

@@ -16,7 +16,7 @@ from rpc.index.history import addresses_of
 from rpc.ledger_access.chain import Tip
 from rpc.ledger_access.follower import Followed
 from rpc.ledger_access.mints import mints_in
-from rpc.ledger_access.reader import AWAY
+from rpc.ledger_access.reader import LEDGER_UNREADABLE
 from rpc.websocket.payloads import (
     AccountPayloads,
     logs_payload,
@@ -105,7 +105,7 @@ class Hub:
                 event = self._events.popleft()
                 try:
                     await self._take(event)
-                except AWAY as error:
+                except LEDGER_UNREADABLE as error:
                     logger.warning("Subscribers missed something: %s", error)
                 except Exception:
                     logger.exception("Subscribers missed something")

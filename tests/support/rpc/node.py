@@ -20,8 +20,9 @@ from banking.intake.intake import Intake
 from banking.transaction import SignedTransaction, verify
 from config.celery_settings import celery_settings
 from config.settings import Settings
-from rpc.collaborators import ArchivedBlocks, Collaborators
+from rpc.collaborators import Collaborators
 from rpc.jsonrpc.dispatch import Reply
+from rpc.ledger_access.archived_blocks import ArchivedBlocks
 from rpc.node import RpcNode
 from tests.support.ledgers import World, new_world, transfer_transaction
 

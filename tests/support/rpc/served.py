@@ -18,7 +18,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from config.celery_settings import celery_settings
 from config.settings import Settings
-from rpc.collaborators import ArchivedBlocks, Collaborators
+from rpc.collaborators import Collaborators
+from rpc.ledger_access.archived_blocks import ArchivedBlocks
 from rpc.node import RpcNode
 from rpc.runner import uvicorn_config
 from tests.support.ledgers import World, new_world
