@@ -137,6 +137,11 @@ def parse(raw: bytes) -> SignedTransaction:
     )
 
 
+def message_hash(raw: bytes) -> bytes:
+    """Solana's hash of the message in a well-formed transaction."""
+    return bytes(VersionedTransaction.from_bytes(raw).message.hash())
+
+
 def check_signatures(transaction: SignedTransaction) -> VerifiedTransaction:
     """`transaction`, every signature verified unless it was before. Raises InvalidTransaction: SIGNATURE_FAILURE."""
     return transaction if isinstance(transaction, VerifiedTransaction) else VerifiedTransaction(transaction.raw)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from banking.errors import LedgerMissing, LedgerUnavailable, StaleEpoch
-from banking.execution.processor import BatchSummary
+from banking.execution.processor import BatchSummary, Processor, decode_message
 from banking.transaction import SignedTransaction
 from recovery.dead_letters import DeadLetters
 from recovery.errors import Refused, TerminalError
@@ -67,8 +68,7 @@ class TransactionTask(FaultTolerantTask):
 
     def _process(self, message: BatchMessage) -> BatchSummary:
         processor = runtime().processor
-        done = BatchSummary()
-        transactions = processor.decode(message.transactions, done)
+        transactions, done = _decode(processor, message.transactions)
         self.request.update(decoded=(transactions, done))
         if not transactions:
             return done
@@ -101,8 +101,13 @@ class TransactionTask(FaultTolerantTask):
         if decoded is not None:
             return decoded
         payload = (self.request.args or [[]])[0]
-        done = BatchSummary()
-        return runtime().processor.decode([payload] if isinstance(payload, str) else payload, done), done
+        return _decode(runtime().processor, [payload] if isinstance(payload, str) else payload)
+
+
+def _decode(processor: Processor, payload: Sequence[object]) -> tuple[list[SignedTransaction], BatchSummary]:
+    """The transactions of a message; what was none is a dead letter now, and counted."""
+    decoded = decode_message(payload)
+    return decoded.transactions, processor.reject(decoded.malformed)
 
 
 def _summary(done: BatchSummary) -> str:

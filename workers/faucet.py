@@ -86,8 +86,8 @@ def initialise(
 def _found(settings: Settings, ledger: Ledger) -> Initialised:
     path = faucet_path(settings)
     faucet = read_keypair(path).pubkey() if path.exists() else None
-    known = faucet is not None and ledger.account(bytes(faucet))
-    return Initialised(ledger.state().ledger_id, False, faucet if known else None)
+    funded = faucet is not None and ledger.account(bytes(faucet))
+    return Initialised(ledger.state().ledger_id, False, faucet if funded else None)
 
 
 def _keypair(settings: Settings) -> Keypair:

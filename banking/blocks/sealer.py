@@ -6,15 +6,14 @@ import hashlib
 import logging
 from dataclasses import dataclass
 
-from solders.transaction import VersionedTransaction
-
 from banking.blocks.block import BlockHeader, encode_body
 from banking.blocks.store import BlockStore
 from banking.errors import ArchiveBehind, BlockTooLarge, JournalGap
-from banking.ledger.journal import JournalEntry, read_images, read_journal, written_by
+from banking.ledger.journal import read_images, read_journal, written_by
 from banking.ledger.ledger import BLOCKHASH_HISTORY, Ledger
 from banking.ledger.scripts import CLOSE, FINALIZE, PRUNE
 from banking.ledger.slot_context import SLOT_HASHES
+from banking.transaction import message_hash
 from recovery import crash_points
 
 CRASH_POINTS = ("seal.closed", "seal.archived", "seal.finalized", "seal.pruning")
@@ -104,7 +103,9 @@ class Sealer:
 
     def _prune_slot(self, slot: int) -> None:
         pairs = [
-            part for entry in read_journal(self._ledger, slot=slot) for part in (entry.signature, _message_hash(entry))
+            part
+            for entry in read_journal(self._ledger, slot=slot)
+            for part in (entry.signature, message_hash(entry.raw))
         ]
         step = 2 * _PRUNE_PAIRS
         for first in range(0, max(1, len(pairs)), step):
@@ -130,7 +131,3 @@ def _header(closed: list[bytes], epoch: int, body: bytes) -> BlockHeader:
         body_bytes=len(body),
         body_sha256=hashlib.sha256(body).digest(),
     )
-
-
-def _message_hash(entry: JournalEntry) -> bytes:
-    return bytes(VersionedTransaction.from_bytes(entry.raw).message.hash())

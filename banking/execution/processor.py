@@ -68,6 +68,38 @@ class BatchSummary:
         return f"{told}: {'; '.join(self.reasons)}" if self.reasons else told
 
 
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """An item of a message that holds no transaction, and why."""
+
+    item: object
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedMessage:
+    """The well-formed transactions of a message, and what was none."""
+
+    transactions: list[SignedTransaction]
+    malformed: list[Malformed]
+
+
+def decode_message(payload: Sequence[object]) -> DecodedMessage:
+    """Parse every item of a message; nothing is written.
+
+    Signatures are checked later, where intake does not vouch for them.
+    """
+    found = DecodedMessage([], [])
+    for item in payload:
+        try:
+            if not isinstance(item, str):
+                raise InvalidTransaction(f"expected a base64 string, got {type(item).__name__}")
+            found.transactions.append(parse(_raw(item)))
+        except InvalidTransaction as error:
+            found.malformed.append(Malformed(item, error.reason))
+    return found
+
+
 class Processor:
     """Runs messages: a batch whole, a redelivered one transaction by transaction."""
 
@@ -88,20 +120,12 @@ class Processor:
         self._on_full = on_full
         self._overdue_ends: list[bytes] = []
 
-    def decode(self, payload: Sequence[object], done: BatchSummary) -> list[SignedTransaction]:
-        """The well-formed transactions of a message. The others are buried: nobody is left to be told.
-
-        Signatures are checked later, where intake does not vouch for them.
-        """
-        transactions = []
-        for item in payload:
-            try:
-                if not isinstance(item, str):
-                    raise InvalidTransaction(f"expected a base64 string, got {type(item).__name__}")
-                transactions.append(parse(_raw(item)))
-            except InvalidTransaction as error:
-                self._reject_malformed(item, error.reason, done)
-        return transactions
+    def reject(self, malformed: Sequence[Malformed]) -> BatchSummary:
+        """Keep what held no transaction as dead letters: nobody is left to be told. Returns how many there were."""
+        done = BatchSummary()
+        for item in malformed:
+            self._reject_malformed(item.item, item.reason, done)
+        return done
 
     def run(
         self,

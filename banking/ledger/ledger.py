@@ -11,7 +11,6 @@ import redis
 from banking.errors import (
     LedgerMissing,
     LedgerRestoring,
-    LedgerUnavailable,
     StaleEpoch,
 )
 from banking.ledger.commit_request import CommitRequest, commit_arguments
@@ -19,10 +18,10 @@ from banking.ledger.keys import EpochKeys, LedgerKeys
 from banking.ledger.layout import RESTORING, served_epoch
 from banking.ledger.limits import LOAD_BYTES, SLOT_LIMITS, SlotLimits
 from banking.ledger.records import Outcome, unpack_outcome, unpack_refusal
+from banking.ledger.redis_errors import unavailable
 from banking.ledger.scripts import COMMIT, LOAD, LUA, STATE, LedgerScript
 from banking.ledger.slot_context import SlotContext, slot_context
 from banking.ledger.versions import new_mark
-from config.addresses import refusal
 from recovery.scripts import Argument
 
 #: Slots that a blockhash stays valid, and slots that blockhashes are kept (Solana's numbers).
@@ -155,12 +154,8 @@ class Ledger:
         """Run `command`, turning what Redis says into this room's errors."""
         try:
             return command()
-        except redis.ResponseError as error:
+        except (redis.ResponseError, redis.ConnectionError, redis.TimeoutError) as error:
             self._explain(error)
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            refused = refusal(error)
-            problem = f"{refused}. Correct TRUNKLINE_REDIS_URL" if refused else f"Redis does not answer: {error}"
-            raise LedgerUnavailable(problem) from error
 
     def server_ms(self) -> int:
         """The server's clock, in milliseconds since the Unix epoch. Raises LedgerUnavailable."""
@@ -301,7 +296,7 @@ class Ledger:
     def _read_epoch(self) -> int:
         return served_epoch(self.keys.name, *self.call(lambda: self.client.hmget(self.keys.meta, "epoch", "layout")))
 
-    def _explain(self, error: redis.ResponseError) -> NoReturn:
+    def _explain(self, error: redis.RedisError) -> NoReturn:
         text = str(error)
         if text.startswith("STALE_EPOCH"):
             self._epoch = None
@@ -310,11 +305,9 @@ class Ledger:
             if text.endswith(RESTORING.decode()):
                 raise LedgerRestoring(f"ledger {self.keys.name!r} is being restored from its archive") from error
             raise StaleEpoch(f"ledger {self.keys.name!r} was restored: {text}") from error
-        # redis-py knows it by type and drops the word; from inside a script it is somewhere in the text.
-        if isinstance(error, redis.OutOfMemoryError) or "OOM" in text:
-            raise LedgerUnavailable("Redis is out of memory and refused the write; nothing of it was done") from error
-        if text.startswith(("LOADING", "BUSY", "READONLY", "MISCONF", "MASTERDOWN")):
-            raise LedgerUnavailable(f"Redis cannot write now: {text}") from error
+        outage = unavailable(error, doing="write")
+        if outage is not None:
+            raise outage from error
         raise error
 
 

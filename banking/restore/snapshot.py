@@ -9,12 +9,12 @@ from itertools import islice
 from typing import NamedTuple, TypeVar
 
 import msgspec
-from solders.transaction import VersionedTransaction
 
 from banking.blocks.block import Block, BlockHeader
 from banking.blocks.store import BlockStore
 from banking.ledger.ledger import BLOCKHASH_HISTORY
 from banking.ledger.slot_context import SLOT_HASHES
+from banking.transaction import message_hash
 from recovery.checkpoints import BadCheckpoint, Batch
 
 ACCOUNTS, STATUSES, BLOCKHASHES = "accounts", "statuses", "blockhashes"
@@ -133,11 +133,6 @@ def fold_blocks(
 def is_recent(value: bytes, head_slot: int) -> bool:
     """Whether a status value belongs to the last 300 slots."""
     return int(value.partition(b":")[0]) > head_slot - BLOCKHASH_HISTORY
-
-
-def message_hash(raw: bytes) -> bytes:
-    """Solana's hash of a transaction's message."""
-    return bytes(VersionedTransaction.from_bytes(raw).message.hash())
 
 
 def merge_accounts(

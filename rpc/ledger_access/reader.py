@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable
 from banking.ledger.keys import LedgerKeys
 from banking.ledger.layout import served_epoch
+from banking.ledger.redis_errors import unavailable
 from rpc.batching import Batcher
 
 #: (Redis command, name of a key in `EpochKeys` or `LedgerKeys`, further arguments).
@@ -138,11 +139,10 @@ class LedgerReader:
                 if current == epoch:
                     break
                 self._epoch = current
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise LedgerUnavailable(f"Redis does not answer: {error}") from error
-        except redis.ResponseError as error:
-            if str(error).startswith(("LOADING", "BUSY", "MASTERDOWN", "UNBLOCKED")):
-                raise LedgerUnavailable(f"Redis cannot read now: {error}") from error
+        except (redis.ConnectionError, redis.TimeoutError, redis.ResponseError) as error:
+            outage = unavailable(error, doing="read")
+            if outage is not None:
+                raise outage from error
             raise
         remaining = iter(answers)
         snapshots = [Snapshot(epoch, meta, state, [next(remaining) for _ in group]) for group in groups]

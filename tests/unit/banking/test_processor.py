@@ -10,7 +10,7 @@ from solders.transaction import VersionedTransaction
 
 from banking.errors import LedgerUnavailable, StaleEpoch
 from banking.execution.batch import BatchReport
-from banking.execution.processor import BatchSummary, Processor
+from banking.execution.processor import BatchSummary, Processor, decode_message
 from banking.intake.intake import Acceptance
 from banking.transaction import SignedTransaction, parse
 from recovery.dead_letters import DeadLetter
@@ -206,7 +206,7 @@ def test_what_full_dead_letters_cannot_take_waits_in_intake(bench: Bench, caplog
 
 def test_letters_of_every_kind_count(bench: Bench) -> None:
     bench.limit_letters(3)
-    bench.processor.decode(["no transaction"], BatchSummary())
+    bench.processor.reject(decode_message(["no transaction"]).malformed)
     bench.dead_letters.letters.add(
         DeadLetter(id=b"t", kind="t", payload=b"", reason="", attempts=1, first_at=0, last_at=0)
     )
@@ -253,3 +253,11 @@ def test_what_the_slot_has_no_room_for_is_parked_and_uses_no_attempt() -> None:
     assert bench.attempts(transaction) == 0
     assert bench.client.zscore(bench.keys.parked, transaction.signature) is not None
     assert len(asked) == 6, "each time somebody is asked to seal"
+
+
+def test_decoding_writes_nothing(bench: Bench) -> None:
+    before = bench.client.keys("*")
+    decoded = decode_message(["no transaction", 7])
+    assert decoded.transactions == []
+    assert [item.item for item in decoded.malformed] == ["no transaction", 7]
+    assert bench.client.keys("*") == before
