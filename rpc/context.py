@@ -1,4 +1,4 @@
-"""The parts of the server that a method's handler may use. `rpc.node` makes them; nothing here starts or stops anything."""
+"""The parts of the server that a method's handler may use. `rpc.node` makes, starts and stops them."""
 
 from __future__ import annotations
 
