@@ -7,7 +7,7 @@ ROOMS := config recovery banking tasks workers rpc oracle
 PACKAGES := $(ROOMS) tests benchmarks examples
 DIST := dist
 
-.PHONY: setup demo test lint format configuration bench bench-full chaos conformance clients wheels pictures clean
+.PHONY: setup demo test coverage lint format configuration bench bench-full chaos conformance clients wheels pictures clean
 
 setup: $(STAMP)
 
@@ -22,11 +22,20 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	@$(BIN)/trunkline demo
 
-# Most tests wait for processes, so three at a time fit two cores; a file's tests stay together, with its servers.
-PYTEST_ARGS ?= -n 3 --dist loadfile
+# Most tests wait for processes, so three at a time fit two cores; a file's tests stay together, with its servers, and
+# the files keep their order, long ones first. In one process: make test PYTEST_ARGS=
+PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Lines and branches that no test runs, those of subprocesses included; COVERAGE_OF limits the tests.
+COVERAGE_OF ?= tests
+coverage: $(STAMP)
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest $(PYTEST_ARGS) $(COVERAGE_OF)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -73,4 +82,4 @@ pictures: $(STAMP)
 	@$(BIN)/python -m pytest tests/integration/flower/test_pages.py -k "counts_grow and unix-up" --pictures
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*

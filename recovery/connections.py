@@ -1,4 +1,4 @@
-"""How Redis is talked to: bounded in time, and retried only where somebody decided to."""
+"""Clients of Redis: each reply is bounded in time, and retries are left to the caller's `RetryPolicy`."""
 
 from __future__ import annotations
 
@@ -30,6 +30,26 @@ def connect(url: str, *, timeout: float = 2.0) -> redis.Redis:
         retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
     )
     return client
+
+
+def fail_fast(client: redis.Redis, timeout: float) -> redis.Redis:
+    """A client of the same server whose connections wait at most `timeout` seconds and never retry.
+
+    A client with a pool of another kind (Sentinel's, for one) is returned as it is: its owner chose the waits.
+    """
+    pool = client.connection_pool
+    if type(pool) not in (redis.ConnectionPool, redis.BlockingConnectionPool):
+        return client
+    settings = dict(pool.connection_kwargs)
+    settings.update(
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        retry=Retry(NoBackoff(), 0),
+        retry_on_error=[],
+        retry_on_timeout=False,
+        health_check_interval=0,
+    )
+    return redis.Redis(connection_pool=redis.ConnectionPool(connection_class=pool.connection_class, **settings))
 
 
 def connect_async(url: str, *, timeout: float, connections: int = 32) -> AsyncRedis:

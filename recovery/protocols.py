@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Protocol
 
 
@@ -25,6 +25,13 @@ class BreakerProtocol(Protocol):
         Entering raises an error with `retry_after` (seconds) while the breaker is open: `CircuitOpenError`.
         An exception that leaves the context counts as a failure if the breaker's own predicate says so.
         """
+
+
+class AsyncBreakerProtocol(Protocol):
+    """A `BreakerProtocol` for an event loop."""
+
+    def permit(self) -> AbstractAsyncContextManager[Any]:
+        """As `BreakerProtocol.permit`, without blocking the event loop."""
 
 
 class RetryBudgetProtocol(Protocol):

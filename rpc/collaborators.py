@@ -17,9 +17,8 @@ from config.settings import Settings
 from recovery.breaker import CircuitBreaker, CircuitBreakerConfig
 from recovery.breaker.events import BreakerEvent
 from recovery.connections import connect
-from recovery.protocols import GateProtocol
+from recovery.protocols import AsyncBreakerProtocol, GateProtocol
 from rpc.context import HealthProtocol
-from rpc.jsonrpc.fault_tolerance import AsyncBreakerProtocol
 from rpc.ledger_access.archived_blocks import ArchivedBlocks
 from rpc.ledger_access.blocks import BlockSource
 from tasks.modes import open_modes

@@ -21,28 +21,28 @@ _ARCHIVE_ERROR_SECONDS = 5
 @app.task(name=SEAL, throws=LEDGER_AWAY)
 def seal() -> int | None:
     """Seal the open slot; its number, or None when it is too early, another sealer was first, or it was restored."""
-    here = runtime()
+    parts = runtime()
     try:
-        return _seal(here)
+        return _seal(parts)
     except (Diverged, LedgerMissing, LedgerRestoring) as error:
         # This task runs all the time, so it is the first to see a ledger that was emptied or rolled back.
         logger.warning("Cannot seal: %s", error)
-        here.ledger_recovery.ensure_consistent(keep_waiting=lambda _: False)
+        parts.ledger_recovery.ensure_consistent(keep_waiting=lambda _: False)
         return None
     except ArchiveUnavailable:
-        here.ledger.client.set(here.ledger.keys.archive_error, "1", ex=_ARCHIVE_ERROR_SECONDS)
+        parts.ledger.client.set(parts.ledger.keys.archive_error, "1", ex=_ARCHIVE_ERROR_SECONDS)
         raise
 
 
-def _seal(here: Runtime) -> int | None:
+def _seal(parts: Runtime) -> int | None:
     # Read before: a server that starts in between was not verified by this seal.
-    run = server_run(here.ledger) if here.attester.due() else ""
+    run = server_run(parts.ledger) if parts.attester.due() else ""
     # Beat's own jitter must not skip every second slot: accept a slot that is nearly over.
-    sealed = here.sealer.seal(interval=0.8 * here.settings.slot_interval)
+    sealed = parts.sealer.seal(interval=0.8 * parts.settings.slot_interval)
     if sealed is None:
         return None
     logger.debug("Sealed slot %d", sealed.slot, extra={"slot": sealed.slot})
     if run:
-        here.attester.attest(run)
-    here.sealer.prune()
+        parts.attester.attest(run)
+    parts.sealer.prune()
     return sealed.slot

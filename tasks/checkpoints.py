@@ -22,48 +22,48 @@ _CLEAN_UP_EVERY = 5
 @app.task(name=CREATE_CHECKPOINT, throws=LEDGER_AWAY)
 def create(*, force: bool = False, full: bool = False) -> str | None:
     """Write a checkpoint if one is due (or `force`); its id. One at a time in the whole fleet."""
-    here = runtime()
-    state = here.ledger.state()
-    newest = _newest(here)
-    if not force and not _is_due(here, newest, state.finalized, state.finalized_seq):
+    parts = runtime()
+    state = parts.ledger.state()
+    newest = _newest(parts)
+    if not force and not _is_due(parts, newest, state.finalized, state.finalized_seq):
         return None
-    lease = f"{here.ledger.prefix}:checkpointing"
-    if not here.ledger.client.set(lease, here.pid, nx=True, ex=_LEASE_SECONDS):
+    lease = f"{parts.ledger.prefix}:checkpointing"
+    if not parts.ledger.client.set(lease, parts.pid, nx=True, ex=_LEASE_SECONDS):
         # A clock set back would keep the lease of a dead holder for as long as it was set back.
-        rest: Any = here.ledger.client.ttl(lease)
+        rest: Any = parts.ledger.client.ttl(lease)
         if rest > _LEASE_SECONDS:
-            here.ledger.client.expire(lease, _LEASE_SECONDS)
+            parts.ledger.client.expire(lease, _LEASE_SECONDS)
         return None
     try:
-        made = here.ledger_recovery.create_checkpoint(full=full)
-        _clean_up(here)
+        made = parts.ledger_recovery.create_checkpoint(full=full)
+        _clean_up(parts)
     finally:
-        here.ledger.client.delete(lease)
+        parts.ledger.client.delete(lease)
     return made.id
 
 
-def _newest(here: Runtime) -> Manifest | None:
-    newest = next(reversed(here.ledger_recovery.store.ids()), None)
-    return here.ledger_recovery.store.manifest(newest) if newest else None
+def _newest(parts: Runtime) -> Manifest | None:
+    newest = next(reversed(parts.ledger_recovery.store.ids()), None)
+    return parts.ledger_recovery.store.manifest(newest) if newest else None
 
 
-def _is_due(here: Runtime, newest: Manifest | None, slot: int, seq: int) -> bool:
+def _is_due(parts: Runtime, newest: Manifest | None, slot: int, seq: int) -> bool:
     if newest is None:
         return True
     facts = newest.facts
     if int(facts["slot"]) >= slot:
         return False
     # In slots, the clock that all hosts share: their own may tell different times.
-    age = (slot - int(facts["slot"])) * here.settings.slot_interval
+    age = (slot - int(facts["slot"])) * parts.settings.slot_interval
     grown = seq - int(facts["seq"])
-    return age >= here.settings.checkpoint_interval or grown >= here.settings.checkpoint_transactions
+    return age >= parts.settings.checkpoint_interval or grown >= parts.settings.checkpoint_transactions
 
 
-def _clean_up(here: Runtime) -> None:
-    settings, store = here.settings, here.ledger_recovery.store
+def _clean_up(parts: Runtime) -> None:
+    settings, store = parts.settings, parts.ledger_recovery.store
     if len(store.ids()) < settings.checkpoints_kept + _CLEAN_UP_EVERY:
         return
-    dropped = here.ledger_recovery.clean_up(keep=settings.checkpoints_kept, history_slots=settings.history_slots)
+    dropped = parts.ledger_recovery.clean_up(keep=settings.checkpoints_kept, history_slots=settings.history_slots)
     logger.info("Cleaned the archive up: %d blocks dropped", dropped)
 
 

@@ -70,7 +70,7 @@ class ModesComponent(_SmallComponent):
 
 
 class OverridesComponent(_SmallComponent):
-    """What operators told the breakers; states of breakers are not kept, they find out anew."""
+    """The overrides that operators gave the breakers; their states are not kept: each breaker measures anew."""
 
     def __init__(
         self,
@@ -87,10 +87,10 @@ class OverridesComponent(_SmallComponent):
         self._clock = clock
 
     def dump(self) -> Any:
-        return [self._row(each) for each in list_breakers(self._client, self._namespace) if each.override]
+        return [self._row(status) for status in list_breakers(self._client, self._namespace) if status.override]
 
     def load(self, dumped: Any) -> None:
-        overruled = {each.name for each in list_breakers(self._client, self._namespace) if each.override}
+        overruled = {status.name for status in list_breakers(self._client, self._namespace) if status.override}
         for row in dumped:
             left = None if row["until"] is None else row["until"] - self._clock.time()
             if left is not None:
@@ -106,13 +106,13 @@ class OverridesComponent(_SmallComponent):
             }[Override(row["override"])]
             again(row["reason"], for_=left, by=row["by"])
 
-    def _row(self, each: BreakerStatus) -> dict[str, Any]:
-        ends = each.override_ends_in
+    def _row(self, status: BreakerStatus) -> dict[str, Any]:
+        ends = status.override_ends_in
         return {
-            "name": each.name,
-            "override": str(each.override),
-            "reason": each.override_reason,
-            "by": each.override_by,
+            "name": status.name,
+            "override": str(status.override),
+            "reason": status.override_reason,
+            "by": status.override_by,
             "until": None if ends is None else self._clock.time() + ends,
             "left": ends,
         }

@@ -5,8 +5,8 @@ from __future__ import annotations
 from recovery.degradation.rules import RulePreset
 
 #: A span of more seconds than this is a broken clock, not a measurement; a ratio is seldom above 1, never far.
-LONGEST_SPAN = 30 * 86_400.0
-HIGHEST_RATIO = 100.0
+MAX_SPAN = 30 * 86_400.0
+MAX_RATIO = 100.0
 
 
 def _rule(
@@ -27,7 +27,7 @@ def _rule(
         leave=leave,
         mode=mode,
         dwell=dwell,
-        highest=LONGEST_SPAN if signal.endswith("_s") else HIGHEST_RATIO,
+        highest=MAX_SPAN if signal.endswith("_s") else MAX_RATIO,
     )
 
 

@@ -164,24 +164,24 @@ class Submitter:
             if not waiting or self._clock.monotonic() >= deadline:
                 break
             self._clock.sleep(_POLL_SECONDS)
-        return [_with_end(receipt, seen.get(receipt.signature or ""), refused) for receipt in receipts]
+        return [_with_outcome(receipt, seen.get(receipt.signature or ""), refused) for receipt in receipts]
 
     def _settled(self, names: Sequence[str]) -> dict[str, tuple[Outcome, bool]]:
         found: dict[str, tuple[Outcome, bool]] = {}
         for first in range(0, len(names), 1000):
-            some = names[first : first + 1000]
-            signatures = [bytes(Signature.from_string(name)) for name in some]
-            answers = self._patiently(partial(self.ledger.settled, signatures))
-            found |= {name: pair for name, pair in zip(some, answers, strict=True) if pair}
+            page = names[first : first + 1000]
+            signatures = [bytes(Signature.from_string(name)) for name in page]
+            answers = self._retry_while_restoring(partial(self.ledger.settled, signatures))
+            found |= {name: pair for name, pair in zip(page, answers, strict=True) if pair}
         return found
 
     def _refused(self, names: Sequence[str]) -> dict[str, str]:
         found: dict[str, str] = {}
         for first in range(0, len(names), 1000):
-            some = names[first : first + 1000]
-            signatures = [bytes(Signature.from_string(name)) for name in some]
-            answers = self._patiently(partial(self.ledger.refusals, signatures))
-            found |= {name: err for name, err in zip(some, answers, strict=True) if err}
+            page = names[first : first + 1000]
+            signatures = [bytes(Signature.from_string(name)) for name in page]
+            answers = self._retry_while_restoring(partial(self.ledger.refusals, signatures))
+            found |= {name: err for name, err in zip(page, answers, strict=True) if err}
         return found
 
     def _refusal(self) -> str:
@@ -233,16 +233,16 @@ class Submitter:
                 # Restored meanwhile; the ledger has looked the new epoch up.
                 return self._intake.accept(pairs)
 
-        accepted: Accepted = self._patiently(accept)
+        accepted: Accepted = self._retry_while_restoring(accept)
         self._knew_ledger = True
         return accepted
 
-    def _patiently(self, ask: Callable[[], Any]) -> Any:
-        """`ask()`, again for some seconds while the ledger is being restored: that is over soon, or not for long."""
+    def _retry_while_restoring(self, call: Callable[[], Any]) -> Any:
+        """`call()`, again for some seconds while the ledger is being restored: that is over soon, or not for long."""
         deadline = self._clock.monotonic() + _RESTORE_PATIENCE
         while True:
             try:
-                return ask()
+                return call()
             except (LedgerRestoring, LedgerMissing) as error:
                 lost = isinstance(error, LedgerRestoring) or self._knew_ledger
                 if not lost or self._clock.monotonic() >= deadline:
@@ -275,7 +275,7 @@ def _name(transaction: VerifiedTransaction) -> str:
     return str(transaction.parsed.signatures[0])
 
 
-def _with_end(receipt: Receipt, found: tuple[Outcome, bool] | None, refused: dict[str, str]) -> Receipt:
+def _with_outcome(receipt: Receipt, found: tuple[Outcome, bool] | None, refused: dict[str, str]) -> Receipt:
     if receipt.verdict is Verdict.REJECTED:
         return receipt
     if found is None:

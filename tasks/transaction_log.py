@@ -45,7 +45,7 @@ def began(transactions: Sequence[SignedTransaction]) -> None:
 
 def ended(
     transactions: Sequence[SignedTransaction],
-    words: str,
+    summary: str,
     settled: Callable[[Sequence[bytes]], Settled],
     refusals: Callable[[Sequence[bytes]], Sequence[str | None]] = lambda signatures: [None] * len(signatures),
 ) -> None:
@@ -57,7 +57,7 @@ def ended(
         answers, refused = settled(signatures), refusals(signatures)
     except (TransientError, LedgerMissing) as error:
         # The batch is done; only the telling suffers.
-        logger.debug("Worker: %s (outcomes unknown: %s)", words, error, extra={"signatures": _names(transactions)})
+        logger.debug("Worker: %s (outcomes unknown: %s)", summary, error, extra={"signatures": _names(transactions)})
         return
     fates: dict[tuple[int | None, str], list[str]] = {}
     for name, answer, refusal in zip(_names(transactions), answers, refused, strict=True):
@@ -66,7 +66,7 @@ def ended(
         fates.setdefault((slot, result), []).append(name)
     for (slot, result), names in fates.items():
         extra = {"slot": slot, "outcome": result, "signatures": names}
-        logger.debug("Worker: %s; %d with this outcome", words, len(names), extra=extra)
+        logger.debug("Worker: %s; %d with this outcome", summary, len(names), extra=extra)
 
 
 def parked(transactions: Sequence[SignedTransaction], delay: float, why: object) -> None:

@@ -35,9 +35,9 @@ def process_batch(self: TransactionTask, transactions: list[str], enqueued_at: i
 @app.task(name=SWEEP, throws=LEDGER_AWAY)
 def sweep() -> dict[str, int]:
     """Re-enqueue accepted transactions that no message speaks for, and parked ones whose time has come."""
-    here = runtime()
-    settings = here.settings
-    found = here.intake.sweep(grace=settings.sweep_grace, queue_empty=_queue_is_empty(), limit=settings.sweep_limit)
+    parts = runtime()
+    settings = parts.settings
+    found = parts.intake.sweep(grace=settings.sweep_grace, queue_empty=_queue_is_empty(), limit=settings.sweep_limit)
     for raws, why in ((found.released, "released"), (found.lost, "lost"), (found.suspects, "suspect")):
         transaction_log.brought_back(raws, why)
         enqueue(app, raws, batch_size=settings.batch_size, enqueued_at=found.at, isolate=why == "suspect")

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 #: Maintenance messages that may wait in the queue. Each does whatever is due, so more of them would do no more; and
 #: since their number is bounded here none needs an expiry, which would compare the clocks of two hosts.
-MOST_WAITING = 50
+MAX_WAITING = 50
 
 _STARTED = datetime.fromtimestamp(SYSTEM_CLOCK.time(), UTC)
 _STARTED_MONOTONIC = SYSTEM_CLOCK.monotonic()
@@ -39,7 +39,7 @@ class SteadyEntry(ScheduleEntry):
 
 
 class BoundedScheduler(Scheduler):
-    """Sends nothing while `MOST_WAITING` messages wait for a worker."""
+    """Sends nothing while `MAX_WAITING` messages wait for a worker."""
 
     Entry = SteadyEntry
 
@@ -50,11 +50,11 @@ class BoundedScheduler(Scheduler):
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
         """Send the entry's task, unless too many wait."""
-        full = self._waiting() >= MOST_WAITING
+        full = self._waiting() >= MAX_WAITING
         if full != self._full:
             self._full = full
-            said = "no worker takes maintenance; sending no more" if full else "maintenance is taken again"
-            logger.warning("beat: %s (%d messages wait)", said, self._waiting())
+            state = "no worker takes maintenance; sending no more" if full else "maintenance is taken again"
+            logger.warning("beat: %s (%d messages wait)", state, self._waiting())
         if not full:
             super().apply_entry(entry, producer)
 

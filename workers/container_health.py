@@ -53,13 +53,13 @@ def page_problem(name: str, url: str) -> str | None:
         return f"{name} does not answer at {url}: {error}"
 
 
-def worker_problem(everybody: Sequence[WorkerStatus], name: str, queue: str, *, held: bool) -> str | None:
+def worker_problem(workers: Sequence[WorkerStatus], name: str, queue: str, *, held: bool) -> str | None:
     """None when worker `name` consumes `queue`, else why it does not, as far as the registry of all workers tells.
 
     `held` says that the gate of the queue is closed for the whole fleet: then taking nothing is what a healthy worker
     does. An answer to `inspect ping` says none of this: a worker that waits for its ledger gives it, too.
     """
-    mine = next((one for one in everybody if one.name == name), None)
+    mine = next((worker for worker in workers if worker.name == name), None)
     if mine is None:
         return f"{name} has given no sign of life for {MAX_AGE:g} s: it is starting, has lost Redis, or hangs"
     if mine.waits:
@@ -74,10 +74,10 @@ def ask_worker(name: str, queue: str) -> str | None:
     settings = get_settings()
     try:
         with connect(settings.ledger_url(), timeout=settings.redis_timeout) as client:
-            everybody = WorkerRegistry(client, settings.ledger).live()
+            workers = WorkerRegistry(client, settings.ledger).live()
     except redis.RedisError as error:
         return f"the ledger's Redis does not answer: {error}"
-    return worker_problem(everybody, name, queue, held=queue == TRANSACTIONS and not runtime().may_process())
+    return worker_problem(workers, name, queue, held=queue == TRANSACTIONS and not runtime().may_process())
 
 
 def main(arguments: list[str]) -> int:

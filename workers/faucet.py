@@ -12,11 +12,11 @@ from solders.pubkey import Pubkey
 from banking.admin.genesis import create_ledger, genesis_accounts
 from banking.errors import LedgerExists
 from banking.from_settings import open_blocks
+from banking.keypairs import read_keypair, write_keypair
 from banking.ledger.ledger import Ledger
 from config.errors import TrunklineError
 from config.settings import Profile, Settings
 from recovery.connections import connect
-from workers.keypairs import read_keypair, write_keypair
 
 FILE_NAME = "faucet.json"
 
@@ -86,8 +86,8 @@ def initialise(
 def _found(settings: Settings, ledger: Ledger) -> Initialised:
     path = faucet_path(settings)
     faucet = read_keypair(path).pubkey() if path.exists() else None
-    known = faucet is not None and ledger.account(bytes(faucet))
-    return Initialised(ledger.state().ledger_id, False, faucet if known else None)
+    funded = faucet is not None and ledger.account(bytes(faucet))
+    return Initialised(ledger.state().ledger_id, False, faucet if funded else None)
 
 
 def _keypair(settings: Settings) -> Keypair:

@@ -21,8 +21,8 @@ PATIENCE = 2.0
 
 def readable(task: Any) -> Any:
     """A copy of a task for Flower's tables: what it came to, or why it failed, in the column of results."""
-    said = task.exception if task.state == "FAILURE" else task.result
-    task.result = said.strip("'\"") if isinstance(said, str) else said
+    outcome = task.exception if task.state == "FAILURE" else task.result
+    task.result = outcome.strip("'\"") if isinstance(outcome, str) else outcome
     return task
 
 

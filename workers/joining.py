@@ -155,22 +155,22 @@ class JoinedHost:
         while not self._stopped.wait(3600):
             pass
 
-    def consuming(self, tell: Callable[[str], None], *, slow: float) -> bool:
-        """Return True once all workers of this host consume; every `slow` seconds `tell` why they do not."""
-        began = told = time.monotonic()
+    def consuming(self, notify: Callable[[str], None], *, slow: float) -> bool:
+        """Return True once all workers of this host consume; every `slow` seconds `notify` why they do not."""
+        began = notified = time.monotonic()
         while True:
             mine = self._mine()
-            if sum(not one.waits for one in mine) == len(self._commands):
+            if sum(not worker.waits for worker in mine) == len(self._commands):
                 return True
-            if time.monotonic() - told >= slow:
-                told = time.monotonic()
-                why = next((one.waits for one in mine if one.waits), f"see the logs in {self.log_folder}")
-                tell(f"Waiting for {told - began:.0f} s: {why}")
+            if time.monotonic() - notified >= slow:
+                notified = time.monotonic()
+                why = next((worker.waits for worker in mine if worker.waits), f"see the logs in {self.log_folder}")
+                notify(f"Waiting for {notified - began:.0f} s: {why}")
             time.sleep(0.2)
 
     def _mine(self) -> list[WorkerStatus]:
         try:
-            return [one for one in self._registry.live() if f"-{self._token}@" in one.name]
+            return [worker for worker in self._registry.live() if f"-{self._token}@" in worker.name]
         except redis.RedisError:
             return []
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from recovery.guarded import Guard
 from recovery.protocols import BreakerProtocol, GateProtocol
 from recovery.retry.policy import RetryPolicy
 
@@ -25,12 +26,4 @@ class Protection:
         """`work()` under all three. Raises OperationRefused and CircuitOpenError (nothing was begun, no attempt is
         used up), and the last error when the policy has enough.
         """
-        return self.policy.call(self._attempt, work)
-
-    def _attempt(self, work: Callable[[], T]) -> T:
-        if self.gate is not None:
-            self.gate.check(COMPONENT, OPERATION)
-        if self.breaker is None:
-            return work()
-        with self.breaker.permit():
-            return work()
+        return Guard(self.gate, COMPONENT, OPERATION, self.breaker, self.policy.using(name=COMPONENT)).call(work)

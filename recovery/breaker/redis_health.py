@@ -6,10 +6,9 @@ import logging
 from weakref import WeakKeyDictionary
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from recovery.clock import Clock
+from recovery.connections import fail_fast
 
 logger = logging.getLogger(__name__)
 
@@ -70,25 +69,10 @@ def link_to(target: redis.Redis | str, clock: Clock) -> RedisLink:
     if isinstance(target, str):
         if target not in _pools:
             _pools[target] = redis.ConnectionPool.from_url(target)
-        pool = _pools[target]
-    else:
-        pool = target.connection_pool
+        target = redis.Redis(connection_pool=_pools[target])
+    pool = target.connection_pool
     link = _links.get(pool)
     if link is None or link._clock is not clock:
-        link = RedisLink(_impatient_client(pool, target), clock)
+        link = RedisLink(fail_fast(target, TIMEOUT), clock)
         _links[pool] = link
     return link
-
-
-def _impatient_client(pool: redis.ConnectionPool, target: redis.Redis | str) -> redis.Redis:
-    if type(pool) not in (redis.ConnectionPool, redis.BlockingConnectionPool) and not isinstance(target, str):
-        return target
-    settings = dict(pool.connection_kwargs)
-    settings.update(
-        socket_timeout=TIMEOUT,
-        socket_connect_timeout=TIMEOUT,
-        retry=Retry(NoBackoff(), 0),
-        retry_on_error=[],
-        health_check_interval=0,
-    )
-    return redis.Redis(connection_pool=redis.ConnectionPool(connection_class=pool.connection_class, **settings))

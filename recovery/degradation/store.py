@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from recovery.connections import fail_fast
 from recovery.scripts import LuaScript
 
 ANY = "*"
@@ -83,7 +82,7 @@ class RedisStore:
         server_time: Callable[[], float] | None = None,
     ) -> None:
         self._client = client
-        self._poller = impatient(client, poll_timeout)
+        self._poller = fail_fast(client, poll_timeout)
         self._keys = (f"{{{namespace}}}:modes", f"{{{namespace}}}:audit")
         self._audit_limit = audit_limit
         self._server_time = server_time
@@ -112,25 +111,6 @@ class RedisStore:
 
     def _now(self) -> str:
         return "" if self._server_time is None else str(round(self._server_time() * 1000))
-
-
-def impatient(client: redis.Redis, timeout: float) -> redis.Redis:
-    """A client of the same server whose connections wait at most `timeout` seconds and never retry.
-
-    Clients with a pool of another kind (Sentinel's, for one) are returned as they are: their owner chose the waits.
-    """
-    pool = client.connection_pool
-    if type(pool) not in (redis.ConnectionPool, redis.BlockingConnectionPool):
-        return client
-    options = dict(pool.connection_kwargs)
-    options.update(
-        socket_timeout=timeout,
-        socket_connect_timeout=timeout,
-        retry=Retry(NoBackoff(), 0),
-        retry_on_error=[],
-        retry_on_timeout=False,
-    )
-    return redis.Redis(connection_pool=redis.ConnectionPool(connection_class=pool.connection_class, **options))
 
 
 def _new_id() -> str:

@@ -26,6 +26,7 @@ from celery import Celery
 from celery.exceptions import Retry, TaskPredicate
 
 from recovery.errors import ConfigurationError, RecoveryError, Refused, TerminalError
+from recovery.guarded import Guard
 from recovery.protocols import BreakerProtocol, GateProtocol, RetryBudgetProtocol
 from recovery.retry.backoff import retry_after_seconds
 from recovery.retry.events import RetryEvent, Verdict, get_retry_hooks, notify
@@ -123,10 +124,7 @@ class FaultTolerantTask(RepublishingTask):
 
     def _ask_permission(self, stack: ExitStack, state: TaskState) -> None:
         try:
-            if self.gate is not None:
-                self.gate.check(self.component, self.operation)
-            if self.breaker is not None:
-                stack.enter_context(self.breaker.permit())
+            stack.enter_context(Guard(self.gate, self.component, self.operation, self.breaker).permit())
         except Exception as error:
             delay = retry_after_seconds(error)
             if delay is None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable, StaleEpoch
 from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.degradation import OperationType
 from recovery.errors import Refused
-from recovery.protocols import GateProtocol
+from recovery.guarded import AsyncGuard
+from recovery.protocols import AsyncBreakerProtocol, GateProtocol
 from recovery.retry.classification import retry_on
 from recovery.retry.policy import RetryPolicy
 from rpc.jsonrpc.errors import RpcError
@@ -25,13 +25,6 @@ T = TypeVar("T")
 COMPONENTS = {"WRITE": ("rpc", "intake")}
 #: A verdict is looked up again after this long, and not used after twice that (seconds).
 _GATE_AGE = 0.1
-
-
-class AsyncBreakerProtocol(Protocol):
-    """A circuit breaker for an event loop."""
-
-    def permit(self) -> AbstractAsyncContextManager[Any]:
-        """The context in which to use what the breaker guards; entering raises `Refused` while it is open."""
 
 
 class RedisAway(RpcError):
@@ -104,9 +97,9 @@ class FaultTolerance:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._gate = _PolledGate(gate, clock) if gate is not None else None
-        self._breaker = breaker
         policy = retry or RetryPolicy.preset("rpc", retryable=retry_on(LedgerUnavailable, StaleEpoch))
-        self._reads = policy.using(name="rpc")
+        self._reads = AsyncGuard(breaker, policy.using(name="rpc"))
+        self._writes = AsyncGuard(breaker)
         self._timeouts = {OperationType.WRITE: write_timeout}
         self._read_timeout = read_timeout
 
@@ -164,19 +157,16 @@ class FaultTolerance:
 
     async def _guarded(self, operation: Callable[[], Awaitable[T]], kind: OperationType) -> T:
         # Sends are not repeated here: the client holds the signature and knows that it may ask again.
-        if kind is OperationType.WRITE:
-            answer = await self._permitted(operation)
-        else:
-            answer = await self._reads.acall(self._permitted, operation)
+        guard = self._writes if kind is OperationType.WRITE else self._reads
+        answer = await guard.call(lambda: _answer_of(operation))
         if isinstance(answer, RpcError):
             raise answer
         return answer
 
-    async def _permitted(self, operation: Callable[[], Awaitable[T]]) -> T | RpcError:
-        context: AbstractAsyncContextManager[Any] = nullcontext() if self._breaker is None else self._breaker.permit()
-        async with context:
-            try:
-                return await operation()
-            except RpcError as error:
-                # The client's mistake says nothing about the ledger.
-                return error
+
+async def _answer_of(operation: Callable[[], Awaitable[T]]) -> T | RpcError:
+    try:
+        return await operation()
+    except RpcError as error:
+        # Returned, so that the breaker takes it for a success: a client's mistake says nothing about the ledger.
+        return error

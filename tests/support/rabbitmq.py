@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from kombu import Connection
 
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
-from workers.supervisor.ports import free_port
 
 #: The script itself; the one on the PATH wants to be run by a user of its own.
 _SCRIPT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")

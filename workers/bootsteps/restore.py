@@ -44,8 +44,8 @@ class EnsureLedger(bootsteps.StartStopStep):
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
         self._registry = RegistryWriter()
-        self._told = ""
-        self._told_at = float("-inf")
+        self._notified = ""
+        self._notified_at = float("-inf")
         self._consumer: Any = None
 
     def start(self, c: Any) -> None:
@@ -56,17 +56,17 @@ class EnsureLedger(bootsteps.StartStopStep):
             logger.critical(_NO_KEY, runtime().settings.identity_path())
             raise WorkerShutdown(1)
         while problem := self._problem() if keeps else self._problem_without_archive():
-            self._stop_if_told()
-            self._tell(problem)
+            self._stop_if_notified()
+            self._notify(problem)
             SYSTEM_CLOCK.sleep(_PAUSE)
 
     def _problem(self) -> str:
         """What keeps this host, which has the key, from serving the ledger; "" when nothing does."""
-        here = runtime()
+        parts = runtime()
         try:
-            run = server_run(here.ledger)
-            here.ledger_recovery.ensure_consistent(self._keep_waiting)
-            here.attester.attest(run)
+            run = server_run(parts.ledger)
+            parts.ledger_recovery.ensure_consistent(self._keep_waiting)
+            parts.attester.attest(run)
         except (BadBlock, CheckpointError, RestoreFailed) as error:
             logger.error(  # noqa: TRY400 - the message is the answer; a traceback would hide it
                 "This worker takes no transactions: the ledger cannot be restored (%s). Put the missing or damaged "
@@ -80,10 +80,10 @@ class EnsureLedger(bootsteps.StartStopStep):
         return ""
 
     def _problem_without_archive(self) -> str:
-        here = runtime()
-        trusted = trusted_keys(here.settings)
+        parts = runtime()
+        trusted = trusted_keys(parts.settings)
         try:
-            found = standing(here.ledger, trusted)
+            found = standing(parts.ledger, trusted)
         except LedgerUnavailable as error:
             found_problem = f"waits for the ledger: {error}"
         else:
@@ -91,25 +91,25 @@ class EnsureLedger(bootsteps.StartStopStep):
             if not found_problem:
                 pin = "" if trusted else f"; set TRUNKLINE_TRUSTED_KEYS={found.signer} to believe no other"
                 logger.info("Executing without the archive, on the word of %s%s", found.signer, pin)
-        if found_problem and found_problem != self._told:
+        if found_problem and found_problem != self._notified:
             logger.warning("This worker takes no transactions yet: %s", found_problem)
         return found_problem
 
     def _keep_waiting(self, report: ConsistencyReport) -> bool:
-        self._stop_if_told()
-        self._tell(report.detail)
+        self._stop_if_notified()
+        self._notify(report.detail)
         return True
 
-    def _tell(self, problem: str) -> None:
+    def _notify(self, problem: str) -> None:
         """Show in the registry why this worker waits, when it is new or a second has passed."""
         now = SYSTEM_CLOCK.monotonic()
-        if problem == self._told and now - self._told_at < INTERVAL:
+        if problem == self._notified and now - self._notified_at < INTERVAL:
             return
-        self._told, self._told_at = problem, now
+        self._notified, self._notified_at = problem, now
         name = self._consumer.hostname
         self._registry.write(lambda registry: registry.report_waiting(name, os.getpid(), problem))
 
-    def _stop_if_told(self) -> None:
+    def _stop_if_notified(self) -> None:
         if worker_state.should_stop is not None and worker_state.should_stop is not False:
             raise WorkerShutdown(worker_state.should_stop)
 

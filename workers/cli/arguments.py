@@ -11,7 +11,7 @@ LAMPORTS_PER_SOL = 10**9
 #: Digits after the point of one SOL.
 _PLACES = 9
 #: More lamports than this no ledger can hold.
-_MOST = 2**63 - 1
+_MAX_LAMPORTS = 2**63 - 1
 _AMOUNT = re.compile(r"(?P<whole>[0-9_]*)(?P<point>\.?)(?P<part>[0-9]*)\s*(?P<unit>sol|lamports?|)", re.IGNORECASE)
 
 
@@ -53,8 +53,8 @@ def _lamports(text: str) -> int:
         raise ValueError("a lamport is 0.000000001 SOL, and nothing is smaller")
     digits = (whole + part.ljust(_PLACES, "0") if sol else whole).lstrip("0")
     # By length first: Python refuses to make a number of thousands of digits.
-    if len(digits) > len(str(_MOST)) or int(digits or 0) > _MOST:
-        raise ValueError(f"no ledger holds more than {in_sol(_MOST)} SOL")
+    if len(digits) > len(str(_MAX_LAMPORTS)) or int(digits or 0) > _MAX_LAMPORTS:
+        raise ValueError(f"no ledger holds more than {in_sol(_MAX_LAMPORTS)} SOL")
     if not digits:
         raise ValueError("it must be more than nothing")
     return int(digits)

@@ -107,7 +107,7 @@ class Program(Group):
     def _answer(self, args: Sequence[str] | None, name: str | None, variable: str | None, extra: dict[str, Any]) -> Any:
         try:
             return super().main(args, name, variable, standalone_mode=False, **extra)
-        except click.exceptions.NoArgsIsHelpError as asked:
+        except click.exceptions.NoArgsIsHelpError as error:
             # Nothing asked for is somebody's first look, no mistake: exit code 0, on standard output.
-            click.echo(asked.format_message())
+            click.echo(error.format_message())
             return 0

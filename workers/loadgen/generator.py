@@ -19,13 +19,13 @@ from tasks.submission import Submitter
 from workers.loadgen.report import LoadReport
 from workers.loadgen.signing import Signers, TransferPlan
 from workers.loadgen.tracking import OutcomeTracker
-from workers.loadgen.transfers import MOST_IN_ONE, fan_out
+from workers.loadgen.transfers import MAX_TRANSFERS, fan_out
 
 #: Lamports for one account beyond what its share of the transfers will cost.
 _RESERVE = 10**9
 _FEE = 5000
 #: Unresolved transactions at which submission waits: they must be executed before their blockhash expires.
-_MOST_OUTSTANDING = 20_000
+_MAX_OUTSTANDING = 20_000
 #: Below this many transfers signing processes would take longer to start than to sign.
 _WORTH_PROCESSES = 2_000
 #: Seconds between two looks at the outcomes, and that a blockhash is used.
@@ -93,8 +93,8 @@ class LoadGenerator:
         keypairs = [Keypair() for _ in range(self._order.accounts)]
         targets = [keypair.pubkey() for keypair in keypairs]
         transactions = [
-            fan_out(self._faucet, targets[first : first + MOST_IN_ONE], self._order.funds, self._recent())
-            for first in range(0, len(targets), MOST_IN_ONE)
+            fan_out(self._faucet, targets[first : first + MAX_TRANSFERS], self._order.funds, self._recent())
+            for first in range(0, len(targets), MAX_TRANSFERS)
         ]
         for receipt in self._submitter.submit(transactions, wait="processed"):
             if receipt.outcome is None or not receipt.outcome.ok:
@@ -118,7 +118,7 @@ class LoadGenerator:
                 self._pace(begun)
                 self._submit(chunk)
                 self._look(begun)
-                self._hold_back(begun, _MOST_OUTSTANDING)
+                self._hold_back(begun, _MAX_OUTSTANDING)
         self._hold_back(begun, 0)
         report.missing = self._tracker.outstanding
         self._tick(report)

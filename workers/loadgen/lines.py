@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 #: Longer than any transaction in base64 or base58.
-LONGEST_LINE = 4096
+MAX_LINE_BYTES = 4096
 
 
 def transaction_lines(stream: BinaryIO) -> Iterator[tuple[int, str]]:
@@ -15,10 +15,10 @@ def transaction_lines(stream: BinaryIO) -> Iterator[tuple[int, str]]:
     A line that is too long to be a transaction is cut, so that it is judged, and refused, all the same.
     """
     number = 0
-    while line := stream.readline(LONGEST_LINE):
+    while line := stream.readline(MAX_LINE_BYTES):
         number += 1
         piece = line
-        while not piece.endswith(b"\n") and (piece := stream.readline(LONGEST_LINE)):
+        while not piece.endswith(b"\n") and (piece := stream.readline(MAX_LINE_BYTES)):
             pass
         text = line.decode("ascii", errors="replace").strip()
         if text and not text.startswith("#"):

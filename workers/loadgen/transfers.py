@@ -14,9 +14,9 @@ from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 from solders.transaction import Transaction
 
-_LEAST_UNITS, _MOST_UNITS = 10_000, 1_400_000
+_MIN_UNITS, _MAX_UNITS = 10_000, 1_400_000
 #: So many fit into one packet: 49 bytes each, beside signature, payer, blockhash and program.
-MOST_IN_ONE = 20
+MAX_TRANSFERS = 20
 
 
 def unique_transfer(source: Keypair, target: Pubkey, lamports: int, blockhash: bytes) -> bytes:
@@ -25,7 +25,7 @@ def unique_transfer(source: Keypair, target: Pubkey, lamports: int, blockhash: b
     Two equal transfers would be one transaction, and the second of them a duplicate without effect. The limit of
     compute units, of which a transfer needs 300, is where they differ.
     """
-    limit = _LEAST_UNITS + secrets.randbelow(_MOST_UNITS - _LEAST_UNITS)
+    limit = _MIN_UNITS + secrets.randbelow(_MAX_UNITS - _MIN_UNITS)
     return signed([set_compute_unit_limit(limit), _transfer(source.pubkey(), target, lamports)], source, blockhash)
 
 

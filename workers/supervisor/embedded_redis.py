@@ -25,7 +25,7 @@ from workers.supervisor.redis_binary import redis_binaries
 from workers.supervisor.redis_data import prepare
 
 #: A Unix socket's path fits 104 bytes on macOS and 108 on Linux, with the closing zero.
-LONGEST_SOCKET_PATH = 100
+MAX_SOCKET_PATH_BYTES = 100
 LOG_TAIL_LINES = 12
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class EmbeddedRedis:
     limit Redis refuses writes (`noeviction`): losing a key of a ledger silently is worse than an error.
 
     The folder is opened by the series of server that wrote it; `move` lets a newer one take it over, which is told to
-    `say` before it happens.
+    `notify` before it happens.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class EmbeddedRedis:
         guard: Guard | None = None,
         log: Path | None = None,
         move: bool = False,
-        say: Callable[[str], None] = logger.warning,
+        notify: Callable[[str], None] = logger.warning,
     ) -> None:
         self.folder = folder.resolve()
         self.log = log or self.folder / "redis.log"
         self._fsync = fsync
         self._move = move
-        self._say = say
+        self._notify = notify
         self._port = tcp_port
         self._maxmemory = maxmemory
         self._password = secrets.token_urlsafe(24) if tcp_port is not None else ""
@@ -103,7 +103,7 @@ class EmbeddedRedis:
             raise TrunklineError(f"The embedded Redis in {self.folder} runs already (pid {self.pid}).")
         self.reap()
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        binary = prepare(self.folder, redis_binaries(), move=self._move, say=self._say)
+        binary = prepare(self.folder, redis_binaries(), move=self._move, notify=self._notify)
         if self._guard is None:
             self._guard = Guard()
         self._choose_address(self._guard)
@@ -169,7 +169,7 @@ class EmbeddedRedis:
             return
         if self._socket is None or not self._socket.parent.is_dir():
             self._socket = self.folder / "redis.sock"
-            if len(os.fsencode(self._socket)) > LONGEST_SOCKET_PATH:
+            if len(os.fsencode(self._socket)) > MAX_SOCKET_PATH_BYTES:
                 self._temporary = Path(tempfile.mkdtemp(prefix="trunkline-", dir="/tmp"))
                 self._socket = self._temporary / "redis.sock"
         guard.watch_path(self._socket)

@@ -44,11 +44,11 @@ class InstanceLock:
 
         When the process named in the file is dead, its guard is still at work: that is waited for.
         """
-        asked = time.monotonic()
+        requested_at = time.monotonic()
         while not self._try():
             pid = self._holder()
             patience = DYING_WAIT if pid is not None and _runs(pid) else SUCCESSION_WAIT
-            if time.monotonic() - asked > patience:
+            if time.monotonic() - requested_at > patience:
                 raise InstanceRunning(self.path.parent, pid)
             time.sleep(0.05)
         os.ftruncate(self._descriptor, 0)

@@ -38,7 +38,7 @@ class Launcher:
     instead of a Unix socket; `flower_port` None means 5555 or, when that is busy, some free one. With `rpc` the Solana
     RPC server runs, too: `rpc_port` is for HTTP (None: 8899 or some free one), the next one for websockets.
     `prepare(redis_url)` is called once Redis answers and before any worker starts: the place to initialise a
-    ledger. `move_redis` lets a newer Redis take the data over, which is told to `say`.
+    ledger. `move_redis` lets a newer Redis take the data over, which is given to `notify`.
     `app` is Celery's `--app`.
 
     A child that dies is restarted after a growing delay. Children run in sessions of their own, so Ctrl-C at the
@@ -57,7 +57,7 @@ class Launcher:
         rpc_port: int | None = None,
         prepare: Callable[[str], None] | None = None,
         move_redis: bool = False,
-        say: Callable[[str], None] = print,
+        notify: Callable[[str], None] = print,
         app: str = commands.APP,
     ) -> None:
         if workers < 0:
@@ -72,7 +72,7 @@ class Launcher:
         self._rpc_port = rpc_port
         self._prepare = prepare
         self._move_redis = move_redis
-        self._say = say
+        self._notify = notify
         self._app = app
         self._lock = InstanceLock(self._data)
         self._hurry = threading.Event()
@@ -235,7 +235,7 @@ class Launcher:
             tcp_port=choose_port(port, 0, "Redis") if port is not None else None,
             log=log,
             move=self._move_redis,
-            say=self._say,
+            notify=self._notify,
         )
         supervisor.keep_redis(server)
         self.redis_url = server.url

@@ -11,7 +11,7 @@ _LAST_PORT = 65535
 
 
 class PortInUse(TrunklineError):
-    """A port that was asked for is taken."""
+    """The requested port is taken."""
 
     def __init__(self, port: int, purpose: str) -> None:
         super().__init__(
@@ -40,26 +40,26 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def choose_port(asked: int | None, preferred: int, purpose: str) -> int:
-    """`asked` if given (0: any free one), else `preferred` when free, else some free one.
+def choose_port(requested: int | None, preferred: int, purpose: str) -> int:
+    """`requested` if given (0: any free one), else `preferred` when free, else some free one.
 
-    Raises PortInUse when the port that was asked for is taken.
+    Raises PortInUse when the port that was requested for is taken.
     """
-    if asked:
-        if not is_free(asked):
-            raise PortInUse(asked, purpose)
-        return asked
-    return preferred if asked is None and is_free(preferred) else free_port()
+    if requested:
+        if not is_free(requested):
+            raise PortInUse(requested, purpose)
+        return requested
+    return preferred if requested is None and is_free(preferred) else free_port()
 
 
-def choose_pair(asked: int | None, preferred: int, purpose: str) -> int:
+def choose_pair(requested: int | None, preferred: int, purpose: str) -> int:
     """As `choose_port`, for a port whose successor must be free as well. Raises PortInUse naming the one taken."""
-    if asked:
-        for port in (asked, asked + 1):
+    if requested:
+        for port in (requested, requested + 1):
             if not is_free(port):
                 raise PortInUse(port, purpose)
-        return asked
-    port = preferred if asked is None else free_port()
+        return requested
+    port = preferred if requested is None else free_port()
     while not (port < _LAST_PORT and is_free(port) and is_free(port + 1)):
         port = free_port()
     return port

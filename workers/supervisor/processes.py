@@ -14,7 +14,7 @@ from pathlib import Path
 from workers.supervisor.guard import Guard
 
 #: Bytes after which a log file is set aside (as `<name>.log.1`) when its process next starts.
-LONGEST_LOG = 16 * 2**20
+MAX_LOG_BYTES = 16 * 2**20
 
 
 @dataclass
@@ -117,5 +117,5 @@ def signal_group(group: int, number: int) -> None:
 
 def set_aside(log: Path) -> None:
     """Rename a log file that has grown too long, replacing the one renamed before."""
-    if log.exists() and log.stat().st_size > LONGEST_LOG:
+    if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
         log.replace(log.with_name(log.name + ".1"))

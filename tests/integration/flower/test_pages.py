@@ -20,9 +20,9 @@ from tests.support.cli.program import PROGRAM, Instance, environment
 from tests.support.flower.plain import END, PlainFlower
 from tests.support.ledgers import SOL
 from tests.support.paths import ROOT
+from tests.support.ports import free_port
 from tests.support.tools import needs
 from tests.support.waiting import gone, wait_until
-from workers.supervisor.ports import free_port
 
 pytestmark = [pytest.mark.processes, pytest.mark.real_redis]
 

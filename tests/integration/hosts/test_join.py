@@ -21,9 +21,9 @@ from config.instance import read_instance
 from recovery.connections import connect
 from tests.support.cli.program import PROGRAM, environment
 from tests.support.paths import ROOT
+from tests.support.ports import free_port
 from tests.support.redis_servers import MakeRedis
 from tests.support.waiting import wait_until
-from workers.supervisor.ports import free_port
 from workers.supervisor.redis_binary import redis_binaries
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]

@@ -83,7 +83,7 @@ def test_command_that_does_not_exist_says_so_in_the_log(tmp_path: Path, guard: G
 
 
 def test_long_log_is_set_aside_at_a_start(tmp_path: Path, guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "LONGEST_LOG", 10)
+    monkeypatch.setattr(processes, "MAX_LOG_BYTES", 10)
     (tmp_path / "shell.log").write_text("more than ten bytes\n")
     child = _child(tmp_path, "echo new")
     child.start(guard)

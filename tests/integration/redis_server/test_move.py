@@ -81,7 +81,7 @@ def test_a_move_is_said_and_a_copy_leads_back(
 ) -> None:
     folder = tmp_path / "data" / "redis"
     said: list[str] = []
-    moved = make_redis(folder, move=True, say=said.append)
+    moved = make_redis(folder, move=True, notify=said.append)
     assert old.exists()
     assert value(moved) == b"value"
     with connect(moved.url) as client:

@@ -10,8 +10,8 @@ from banking.execution.account_access import program_data_key
 from recovery.breaker import CircuitBreaker, CircuitBreakerConfig
 from recovery.breaker.errors import CircuitOpenError
 from rpc.sandbox.cloning import UpstreamRefused, UpstreamUnavailable, clone_accounts, upstream_breaker
+from tests.support.ports import free_port
 from tests.support.rpc.served import Served
-from tests.support.rpc.stack import free_port
 
 _TOKEN = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
 _MEMO = Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr")

@@ -21,9 +21,9 @@ from solders.pubkey import Pubkey
 
 from banking.ledger.records import pack_account
 from tests.support.ledgers import World, new_world
+from tests.support.ports import free_port
 from tests.support.rpc.served import Subscriber
 from tests.support.waiting import wait_until
-from workers.supervisor.ports import free_port
 
 pytestmark = pytest.mark.processes
 

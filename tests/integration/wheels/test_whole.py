@@ -16,9 +16,9 @@ from solders.keypair import Keypair
 
 from tests.support.packaging import ROOMS
 from tests.support.paths import ROOT
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 from tests.support.wheels import Environment, foreign_folder
-from workers.supervisor.ports import free_port
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes, pytest.mark.timeout(400)]
 

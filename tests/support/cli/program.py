@@ -17,6 +17,7 @@ from solders.keypair import Keypair
 from solders.transaction import VersionedTransaction
 
 from tests.support.ledgers import transfer_transaction
+from tests.support.ports import free_port
 from tests.support.waiting import gone, wait_until
 
 PROGRAM = str(Path(sys.executable).parent / "trunkline")
@@ -47,9 +48,15 @@ class Instance:
     family: set[int] = field(default_factory=set)
 
     def start(self, *options: str) -> None:
-        """Start it and return once workers consume."""
+        """Start it, on ports of its own unless `options` say which, and return once workers consume."""
+        ports = [
+            word
+            for server in ("flower", "rpc")
+            if not {f"--no-{server}", f"--{server}-port"} & set(options)
+            for word in (f"--{server}-port", str(free_port()))
+        ]
         self.process = subprocess.Popen(
-            [PROGRAM, "up", "--data", str(self.folder), *options],
+            [PROGRAM, "up", "--data", str(self.folder), *ports, *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

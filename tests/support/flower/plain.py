@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tests.support.cli.program import environment
 from tests.support.paths import ROOT
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
-from workers.supervisor.ports import free_port
 
 #: Seconds that Flower may take to end.
 END = 5.0

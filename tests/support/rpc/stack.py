@@ -19,8 +19,8 @@ from solders.keypair import Keypair
 from banking.ledger.ledger import Ledger
 from config.settings import Settings
 from recovery.connections import connect
-from rpc.runner import listen
 from tests.support.paths import ROOT
+from tests.support.ports import free_port
 from workers.faucet import initialise, read_faucet
 from workers.supervisor.embedded_redis import EmbeddedRedis
 
@@ -107,11 +107,6 @@ class Stack:
         for name in list(self.processes):
             self.stop(name)
         self.redis.stop()
-
-
-def free_port() -> int:
-    with contextlib.closing(listen("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def make_stack(folder: Path, **settings: object) -> Stack:

@@ -71,7 +71,7 @@ def test_a_second_move_is_none(tmp_path: Path) -> None:
     said: list[str] = []
     folder = data(tmp_path, OLD.release)
     for _ in range(2):
-        assert prepare(folder, [NEW, OLD], move=True, say=said.append) == NEW
+        assert prepare(folder, [NEW, OLD], move=True, notify=said.append) == NEW
     assert len(said) == 1
     assert written_by(folder) == NEW.release
 
@@ -105,6 +105,6 @@ def test_data_that_cannot_be_copied_are_not_moved(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr("workers.supervisor.redis_data.shutil.copy2", full)
     with pytest.raises(Exception, match="No space left"):
-        prepare(folder, [NEW], move=True, say=print)
+        prepare(folder, [NEW], move=True, notify=print)
     assert written_by(folder) == OLD.release
     assert not list(folder.glob("kept-*"))

@@ -34,13 +34,12 @@ def audit(replay: bool, as_json: bool) -> None:
 
 
 def _with_replay(report: AuditReport) -> AuditReport:
-    said = replay_archive(read_blocks(get_settings()))
-    detail = f"{said.transactions} transactions executed again, {said.accounts} account states compared"
-    if not said.ok:
-        detail = (
-            f"{said.count} divergences from the oracle: {said.divergences[0]}; see `trunkline archive replay --check`"
-        )
-    return replace(report, ok=report.ok and said.ok, checks=[*report.checks, Check("I9", said.ok, detail)])
+    replayed = replay_archive(read_blocks(get_settings()))
+    detail = f"{replayed.transactions} transactions executed again, {replayed.accounts} account states compared"
+    if not replayed.ok:
+        first = replayed.divergences[0]
+        detail = f"{replayed.count} divergences from the oracle: {first}; see `trunkline archive replay --check`"
+    return replace(report, ok=report.ok and replayed.ok, checks=[*report.checks, Check("I9", replayed.ok, detail)])
 
 
 def audit_lines(report: AuditReport) -> list[str]:

@@ -37,8 +37,9 @@ def show(slot: int, as_json: bool) -> None:
     for name, value in facts.items():
         if name != "transactions":
             click.echo(f"{name:<12} {value}")
-    for one in facts["transactions"]:
-        click.echo(f"  {one['seq']:<10} {'ok' if one['err'] is None else one['err']:<4} {one['signature']}")
+    for transaction in facts["transactions"]:
+        outcome = "ok" if transaction["err"] is None else transaction["err"]
+        click.echo(f"  {transaction['seq']:<10} {outcome:<4} {transaction['signature']}")
 
 
 def _facts(block: Block) -> dict[str, Any]:

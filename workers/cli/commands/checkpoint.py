@@ -39,7 +39,8 @@ def list_all(as_json: bool) -> None:
     """List checkpoints, oldest first; only their manifests are verified."""
     found = Checkpoint(read_recovery(get_settings()).store, {}).list_checkpoints()
     rows = [
-        _facts(one.manifest) if one.manifest else {"id": one.checkpoint_id, "problem": one.problem} for one in found
+        _facts(entry.manifest) if entry.manifest else {"id": entry.checkpoint_id, "problem": entry.problem}
+        for entry in found
     ]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
@@ -72,7 +73,7 @@ def verify(checkpoint_id: str | None, every: bool, set_aside: bool, as_json: boo
     store = (open_recovery if set_aside else read_recovery)(get_settings()).store
     if (checkpoint_id is None) != every:
         raise click.UsageError("Give an ID or --all.")
-    reports = [store.verify(one) for one in ([checkpoint_id] if checkpoint_id else store.ids())]
+    reports = [store.verify(name) for name in ([checkpoint_id] if checkpoint_id else store.ids())]
     rows = [
         {"id": report.checkpoint_id, "ok": report.ok, "problems": [p.message for p in report.problems]}
         for report in reports

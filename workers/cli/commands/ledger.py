@@ -64,12 +64,12 @@ def list_all(as_json: bool) -> None:
         click.echo(f"{row['name']:<20} {where:<24}{kept}")
 
 
-def _row(one: Ledger, blocks: BlockStore | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": one.keys.name, "archived": None, "epoch": None, "slot": None, "checkpoints": None}
+def _row(ledger: Ledger, blocks: BlockStore | None) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": ledger.keys.name, "archived": None, "epoch": None, "slot": None, "checkpoints": None}
     if blocks is not None:
         row |= {"archived": blocks.newest(), "checkpoints": len(checkpoint_store(blocks).ids())}
     try:
-        state = one.state()
+        state = ledger.state()
     except LedgerMissing:
         return row | {"state": "not in Redis"}
     except LedgerRestoring:
@@ -141,8 +141,8 @@ def import_file(file: Any, name: str, max_bytes: int, as_json: bool) -> None:
 def drop(name: str, archive: bool, yes: bool, as_json: bool) -> None:
     """Delete ledger NAME from Redis; from its archive a worker would restore it."""
     settings = get_settings()
-    one = Ledger(ledger_client(settings), name)
-    if one.call(open_registry(one).consuming):
+    target = Ledger(ledger_client(settings), name)
+    if target.call(open_registry(target).consuming):
         raise CommandFailed(f"Workers serve {name!r}; stop them first.")
     if not yes:
         what = "and its archive, for good" if archive else "(its archive stays)"
@@ -153,12 +153,12 @@ def drop(name: str, archive: bool, yes: bool, as_json: bool) -> None:
         for found in sorted(blocks.archive.list(ledger_folder(name)), reverse=True):
             blocks.archive.delete(found)
             objects += 1
-    keys = list(one.call(lambda: list(one.client.scan_iter(match=f"{key_prefix(name)}:*", count=1000))))
+    keys = list(target.call(lambda: list(target.client.scan_iter(match=f"{key_prefix(name)}:*", count=1000))))
     for first in range(0, len(keys), 500):
-        one.call(lambda some=keys[first : first + 500]: one.client.unlink(*some))
+        target.call(lambda page=keys[first : first + 500]: target.client.unlink(*page))
     facts = {"name": name, "keys": len(keys), "objects": objects}
-    told = f"Dropped {name!r}: {len(keys)} keys of Redis, {objects} objects of the archive."
-    click.echo(json.dumps(facts, indent=2) if as_json else told)
+    message = f"Dropped {name!r}: {len(keys)} keys of Redis, {objects} objects of the archive."
+    click.echo(json.dumps(facts, indent=2) if as_json else message)
 
 
 def _refuse_existing(name: str) -> None:

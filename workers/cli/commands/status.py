@@ -42,7 +42,7 @@ def status(as_json: bool, wait: float | None) -> None:
     try:
         facts = gather()
     except LedgerRestoring:
-        _tell_restore(as_json)
+        _show_restore(as_json)
         return
     if as_json:
         click.echo(json.dumps(facts, indent=2))
@@ -72,8 +72,8 @@ def gather() -> dict[str, Any]:
 
     backlog, parked, dead, dead_bytes = ledger.call(sizes)
     pulse = last_pulse(ledger)
-    everybody = ledger.call(open_registry(ledger).live)
-    workers = [one for one in everybody if not one.waits]
+    live = ledger.call(open_registry(ledger).live)
+    workers = [worker for worker in live if not worker.waits]
     # With servers of one's own there may be no instance on this machine, and so no Flower to name.
     note = read_instance(settings.data_dir) or {}
     return {
@@ -96,9 +96,10 @@ def gather() -> dict[str, Any]:
         "unsealable": is_unsealable(state),
         "burned": state.burned,
         "workers": [
-            {"name": one.name, "pid": one.pid, "queues": list(one.queues), "epoch": one.epoch} for one in workers
+            {"name": worker.name, "pid": worker.pid, "queues": list(worker.queues), "epoch": worker.epoch}
+            for worker in workers
         ],
-        "waiting": [{"name": one.name, "why": one.waits} for one in everybody if one.waits],
+        "waiting": [{"name": worker.name, "why": worker.waits} for worker in live if worker.waits],
         "redis_url": settings.ledger_url(),
         "broker_url": settings.celery_url(),
         "flower_url": note.get("flower_url"),
@@ -109,12 +110,12 @@ def gather() -> dict[str, Any]:
     }
 
 
-def _tell_restore(as_json: bool) -> None:
-    """How far the restore is, as its holder of the lease told last."""
+def _show_restore(as_json: bool) -> None:
+    """How far the restore is, as the holder of its lease reported last."""
     ledger = open_ledger()
     found: dict[bytes, bytes] = ledger.call(lambda: ledger.client.hgetall(ledger.keys.progress))
     facts = {name.decode(): value.decode() for name, value in found.items()}
-    told = {
+    progress = {
         "ledger": ledger.name,
         "restoring": True,
         "phase": facts.get("phase"),
@@ -123,13 +124,13 @@ def _tell_restore(as_json: bool) -> None:
         "seconds_left": float(facts["seconds_left"]) if "seconds_left" in facts else None,
     }
     if as_json:
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json.dumps(progress, indent=2))
     elif not facts:
         click.echo(f"Ledger {ledger.name!r} waits to be restored; a worker begins within seconds.")
     else:
         click.echo(
-            f"Ledger {ledger.name!r} is being restored: {told['done']:,} of {told['total']:,} {told['phase']}, "
-            f"about {told['seconds_left']:.0f} s left."
+            f"Ledger {ledger.name!r} is being restored: {progress['done']:,} of {progress['total']:,} "
+            f"{progress['phase']}, about {progress['seconds_left']:.0f} s left."
         )
 
 
@@ -179,8 +180,8 @@ def _show(facts: dict[str, Any]) -> None:
             f"{'Clock':<13} Redis' clock went back: {facts['clock_back']:,.0f} s behind the latest time seen on it. "
             "Nothing waits for it; check the server's time synchronisation."
         )
-    for one in facts["waiting"]:
-        click.echo(f"{'Waiting':<13} {one['name']}: {one['why']}")
+    for worker in facts["waiting"]:
+        click.echo(f"{'Waiting':<13} {worker['name']}: {worker['why']}")
     if not facts["workers"]:
         click.echo("No worker consumes. Start them with `trunkline up`, or see their logs.")
     for worker in facts["workers"]:

@@ -24,7 +24,7 @@ from workers.loadgen.tracking import OutcomeTracker, Resolved
 
 _POLL_SECONDS = 0.05
 #: Transactions that may wait for their outcome while further lines are read.
-_MOST_OUTSTANDING = 20_000
+_MAX_OUTSTANDING = 20_000
 
 
 @dataclass
@@ -80,8 +80,8 @@ class _Submission:
         for (number, _), receipt in zip(chunk, receipts, strict=True):
             self._count(number, receipt)
         while self._tracker is not None:
-            self._look(self._tracker)
-            if self._tracker.outstanding <= _MOST_OUTSTANDING or self._late(self._tracker):
+            self._poll(self._tracker)
+            if self._tracker.outstanding <= _MAX_OUTSTANDING or self._late(self._tracker):
                 break
             time.sleep(_POLL_SECONDS)
 
@@ -89,7 +89,7 @@ class _Submission:
         """Wait for what has no outcome yet."""
         tracker = self._tracker
         while tracker is not None and tracker.outstanding and not self._late(tracker):
-            self._look(tracker)
+            self._poll(tracker)
             tick()
             if tracker.outstanding:
                 time.sleep(_POLL_SECONDS)
@@ -125,11 +125,11 @@ class _Submission:
         if self._tracker is not None and receipt.verdict is not Verdict.REJECTED and receipt.signature:
             self._tracker.add(receipt.signature, number)
 
-    def _look(self, tracker: OutcomeTracker) -> None:
+    def _poll(self, tracker: OutcomeTracker) -> None:
         for resolved in tracker.poll():
-            self._tell(resolved)
+            self._report(resolved)
 
-    def _tell(self, resolved: Resolved) -> None:
+    def _report(self, resolved: Resolved) -> None:
         if resolved.refusal is not None:
             self.tally.failed += 1
             click.echo(f"line {resolved.tag}: refused without a fee {resolved.signature}: {resolved.refusal}")

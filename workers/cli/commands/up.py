@@ -76,7 +76,7 @@ def up(
         rpc_port=rpc_port,
         prepare=lambda url: click.echo(create_if_missing(settings, url, dict)),
         move_redis=move_redis,
-        say=click.echo,
+        notify=click.echo,
     )
     with launcher.run():
         configure_command(settings, "up", server=True, file=launcher.log_folder / "up.log")

@@ -7,7 +7,7 @@ import io
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.loadgen.lines import LONGEST_LINE, transaction_lines
+from workers.loadgen.lines import MAX_LINE_BYTES, transaction_lines
 
 
 def read(text: bytes) -> list[tuple[int, str]]:
@@ -19,8 +19,8 @@ def test_blank_lines_and_comments_are_counted_and_skipped() -> None:
 
 
 def test_a_line_that_is_too_long_is_one_line() -> None:
-    [first, second] = read(b"A" * (3 * LONGEST_LINE + 5) + b"\nB\n")
-    assert first == (1, "A" * LONGEST_LINE)
+    [first, second] = read(b"A" * (3 * MAX_LINE_BYTES + 5) + b"\nB\n")
+    assert first == (1, "A" * MAX_LINE_BYTES)
     assert second == (2, "B")
 
 
@@ -28,7 +28,7 @@ class Endless(io.RawIOBase):
     """A file of one endless line that refuses to be read whole."""
 
     def __init__(self) -> None:
-        self.left = 100 * LONGEST_LINE
+        self.left = 100 * MAX_LINE_BYTES
 
     def readable(self) -> bool:
         return True
@@ -36,18 +36,18 @@ class Endless(io.RawIOBase):
     def readinto(self, buffer: object) -> int:
         view = memoryview(buffer)  # type: ignore[arg-type]
         size = min(len(view), self.left)
-        assert size <= 10 * LONGEST_LINE
+        assert size <= 10 * MAX_LINE_BYTES
         view[:size] = b"A" * size
         self.left -= size
         return size
 
 
 def test_no_line_is_ever_in_memory_whole() -> None:
-    assert read_stream(Endless()) == [(1, "A" * LONGEST_LINE)]
+    assert read_stream(Endless()) == [(1, "A" * MAX_LINE_BYTES)]
 
 
 def read_stream(raw: io.RawIOBase) -> list[tuple[int, str]]:
-    return list(transaction_lines(io.BufferedReader(raw, LONGEST_LINE)))
+    return list(transaction_lines(io.BufferedReader(raw, MAX_LINE_BYTES)))
 
 
 @given(st.lists(st.text(st.characters(codec="ascii", exclude_characters="\r\n"), max_size=40)))

@@ -8,7 +8,7 @@ from solders.keypair import Keypair
 from banking.transaction import PACKET_BYTES, verify
 from tests.support.waiting import gone, wait_until
 from workers.loadgen.signing import Signers, TransferPlan
-from workers.loadgen.transfers import MOST_IN_ONE, fan_out, unique_transfer
+from workers.loadgen.transfers import MAX_TRANSFERS, fan_out, unique_transfer
 
 BLOCKHASH = bytes(range(32))
 
@@ -52,7 +52,7 @@ def test_processes_end_when_the_pipe_does(plan: TransferPlan) -> None:
 
 
 def test_a_fan_out_fits_a_packet() -> None:
-    raw = fan_out(Keypair(), [Keypair().pubkey() for _ in range(MOST_IN_ONE)], 1, BLOCKHASH)
+    raw = fan_out(Keypair(), [Keypair().pubkey() for _ in range(MAX_TRANSFERS)], 1, BLOCKHASH)
     assert len(raw) <= PACKET_BYTES
     assert verify(raw)
 
