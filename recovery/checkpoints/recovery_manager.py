@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
-
-import structlog
 
 from recovery.archive import ArchiveReadError, ArchiveUnavailable
 from recovery.checkpoints.components import Component
@@ -19,7 +18,7 @@ from recovery.checkpoints.store import CheckpointStore
 from recovery.clock import SYSTEM_CLOCK, Clock
 
 _COMPONENT_NAME = re.compile(r"[a-z0-9-]{1,32}")
-_log = structlog.get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class RecoveryState(StrEnum):
@@ -128,7 +127,8 @@ class RecoveryManager:
         self._expect(manifest, readings=1)
         self.checkpoints.restore_reading(checkpoint_id, self._progress)
         self._status = replace(self._status, last_restored=checkpoint_id)
-        _log.warning("recovery.restored", checkpoint=checkpoint_id, sequence=manifest.sequence)
+        fields = {"checkpoint": checkpoint_id, "sequence": manifest.sequence}
+        logger.warning("recovery.restored: %(checkpoint)s, sequence %(sequence)d", fields, extra=fields)
         return manifest
 
     def _expect(self, manifest: Manifest, readings: int) -> None:
@@ -155,7 +155,8 @@ class RecoveryManager:
 
 
 def _told(checkpoint_id: str, error: Exception) -> str:
-    _log.error("recovery.checkpoint-refused", checkpoint=checkpoint_id, error=str(error))
+    fields = {"checkpoint": checkpoint_id, "error": str(error)}
+    logger.error("recovery.checkpoint-refused: %(checkpoint)s: %(error)s", fields, extra=fields)
     return f"{checkpoint_id}: {error}"
 
 
