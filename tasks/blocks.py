@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from banking.errors import Diverged, LedgerMissing, LedgerRestoring
-from banking.restore.attestation import server_run
+from banking.ledger.maintenance import server_run
 from config.app import app
 from config.queues import SEAL
 from recovery.archive import ArchiveUnavailable
