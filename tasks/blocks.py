@@ -1,4 +1,4 @@
-"""Sealing slots into blocks, and noticing when Redis and the archive no longer tell one story."""
+"""Sealing slots into blocks, and detecting when Redis and the archive disagree."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class RecoveryManager:
         """Restore the newest checkpoint that verifies completely and that every component accepts.
 
         It is read once: every byte is verified while it is loaded, and nothing is activated before the last one was.
-        None when there are no checkpoints at all. Bad ones are passed over, told and never deleted. Raises
+        None when there are no checkpoints at all. Bad ones are passed over, logged and never deleted. Raises
         NoUsableCheckpoint when all are bad, ArchiveUnavailable when that cannot be known now.
         """
         with self._doing(RecoveryState.RESTORING):
@@ -102,9 +102,9 @@ class RecoveryManager:
                 except UnknownCheckpoint:  # deleted since the listing
                     continue
                 except ArchiveReadError as error:
-                    unreadable.append(_told(checkpoint_id, error))
+                    unreadable.append(_log_refused(checkpoint_id, error))
                 except (BadCheckpoint, RestoreRefused) as error:
-                    refused.append(_told(checkpoint_id, error))
+                    refused.append(_log_refused(checkpoint_id, error))
                 else:
                     return restored
                 finally:
@@ -154,7 +154,7 @@ class RecoveryManager:
             self._status = replace(self._status, state=RecoveryState.IDLE, restoring=None)
 
 
-def _told(checkpoint_id: str, error: Exception) -> str:
+def _log_refused(checkpoint_id: str, error: Exception) -> str:
     fields = {"checkpoint": checkpoint_id, "error": str(error)}
     logger.error("recovery.checkpoint-refused: %(checkpoint)s: %(error)s", fields, extra=fields)
     return f"{checkpoint_id}: {error}"

@@ -114,7 +114,7 @@ class CheckpointStore:
     def verified_newest_first(self, on_bad: Callable[[VerificationReport], None] | None = None) -> Iterator[Manifest]:
         """Checkpoints that verify completely, the newest first; each is verified when it is asked for.
 
-        Bad ones are told to the log and to `on_bad`, never deleted. Raises ArchiveReadError from the listing.
+        Bad ones are logged and passed to `on_bad`, never deleted. Raises ArchiveReadError from the listing.
         """
         verifier = Verifier(self._reader)
         for checkpoint_id in reversed(self.ids()):
