@@ -53,7 +53,7 @@ class Command(click.Command):
 
 
 class StartingCommand(Command):
-    """One that starts something; it refuses to with a misspelt setting, which would start what was not meant."""
+    """One that starts something; it refuses to with a setting misspelt, for that would start something else."""
 
     server = True
 
