@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import random
 import tempfile
 import time
@@ -12,7 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import structlog
 import zstandard
 
 from recovery.archive import LocalArchive
@@ -25,7 +23,6 @@ CHANGED = 1_000
 
 def run(records: int = RECORDS, changed: int = CHANGED) -> dict[str, Any]:
     """Seconds for each step. `floor_seconds` is zstd, SHA-256 and the disk alone, in one thread."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     batches = list(pack_records(_records(records)))
     with tempfile.TemporaryDirectory() as folder:
         floor, _ = _timed(lambda: _floor(batches, Path(folder)))

@@ -42,7 +42,7 @@ def masked(url: str) -> str:
 
 
 def refusal(error: BaseException) -> str | None:
-    """Why a Redis refuses whoever asks, in words that say what to do; None when `error` is something else."""
+    """Why a Redis refuses whoever asks, as a sentence that says what to do; None when `error` is something else."""
     text = str(error)
     if isinstance(error, redis.AuthenticationError):
         if "HELLO must be called" in text or "Authentication required" in text:

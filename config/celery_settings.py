@@ -70,7 +70,7 @@ def _broker(settings: Settings) -> dict[str, Any]:
             # acknowledgement for good. It must exceed BRPOP's own wait, which is 1 s in kombu.
             "socket_timeout": 3,
             "socket_connect_timeout": 2,
-            # Notice a peer that vanished without a word; dropped by kombu where the broker is a Unix socket.
+            # Notice a peer that vanished without closing the connection; dropped by kombu for a Unix socket.
             "socket_keepalive": True,
             # PING before a connection that was idle this long is used again; a BRPOP overdue by this is dropped.
             "health_check_interval": 15,

@@ -144,7 +144,7 @@ def _formatter(form: LogFormat, process: str, *, colors: bool) -> logging.Format
 
 
 class _Origin:
-    """Which process says it."""
+    """Adds the process that logged the record."""
 
     def __init__(self, process: str) -> None:
         self._process = process

@@ -1,4 +1,4 @@
-"""Queues, task names and routes: the words that producers and workers share."""
+"""Queues, task names and routes: the names that producers and workers share."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def _row(name: str, field: FieldInfo) -> str:
 
 
 def _kind(field: FieldInfo) -> str:
-    """The type in words, with its bounds."""
+    """The type as text, with its bounds."""
     known: Any = field.annotation
     if get_origin(known) in (Union, types.UnionType):
         [known] = [each for each in get_args(known) if each is not type(None)]

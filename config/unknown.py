@@ -1,4 +1,4 @@
-"""Environment variables that look like settings and are none: a typing error must not be ignored without a word."""
+"""Environment variables that look like settings and are none: a typing error must not be ignored silently."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OTHER_VARIABLES = {
 
 
 def unknown_variables(fields: Iterable[str], environment: Mapping[str, str]) -> list[str]:
-    """A sentence for each `TRUNKLINE_` variable that nobody reads, with the nearest name that there is."""
+    """A sentence for each `TRUNKLINE_` variable that is not a setting, with the nearest name that there is."""
     known = {f"{PREFIX}{field.upper()}" for field in fields} | set(OTHER_VARIABLES)
     # Upper case, as settings are read: their names ignore case.
     strange = sorted({name for name in environment if name.upper().startswith(PREFIX)} - known)

@@ -50,7 +50,7 @@ class Identity:
     def load(cls, path: Path) -> Identity:
         """The key in `path`. Raises ConfigurationError when it is missing, not private or not a key."""
         try:
-            return _parse(_read_private(path))
+            return cls(parse_key_file(_read_private(path))[:32])
         except NotFound:
             raise ConfigurationError(f"There is no identity key {path}") from None
         except (ValueError, ArchiveError) as error:
@@ -119,12 +119,12 @@ def _read_private(path: Path) -> bytes:
     return content
 
 
-def _parse(content: bytes) -> Identity:
+def parse_key_file(content: bytes) -> bytes:
+    """The 64 bytes (seed, then public key) of a key file's content. Raises ValueError."""
     numbers = json.loads(content)
     if not isinstance(numbers, list) or len(numbers) != 64 or not all(type(number) is int for number in numbers):
         raise ValueError("it must be a JSON array of 64 bytes")
     key = bytes(numbers)
-    identity = Identity(key[:32])
-    if identity.public_key != key[32:]:
+    if Identity(key[:32]).public_key != key[32:]:
         raise ValueError("its two halves do not belong together")
-    return identity
+    return key

@@ -53,7 +53,7 @@ class Batcher(Generic[Request, Answer]):
         return await waiting.future
 
     async def close(self) -> None:
-        """Whoever still waits is cancelled."""
+        """Stop, and cancel the requests that still wait."""
         await cancel_and_wait(self._task)
 
     async def _run(self) -> None:
@@ -63,7 +63,7 @@ class Batcher(Generic[Request, Answer]):
                 await asyncio.sleep(self._window)
             while self._queue:
                 taken = [self._queue.popleft() for _ in range(min(len(self._queue), self._max_group))]
-                # Whoever gave up waiting needs no answer.
+                # A request that was given up needs no answer.
                 group = [waiting for waiting in taken if not waiting.future.done()]
                 if group:
                     _settle(group, await self._answers(group))
@@ -75,7 +75,7 @@ class Batcher(Generic[Request, Answer]):
     async def _answers(self, group: Sequence[_Waiting[Request, Answer]]) -> Sequence[Answer | BaseException]:
         try:
             return await self._serve([waiting.request for waiting in group])
-        except Exception as error:  # noqa: BLE001 - handed to those who asked
+        except Exception as error:  # noqa: BLE001 - handed to each request
             return [error] * len(group)
 
 

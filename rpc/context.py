@@ -1,4 +1,4 @@
-"""What a method's handler may use. `rpc.node` makes it; nothing here starts or stops anything."""
+"""The parts of the server that a method's handler may use. `rpc.node` makes, starts and stops them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class LedgerAccess:
 
 @dataclass(slots=True)
 class Indexes:
-    """What is found by other things than its key, as far as `follower` has come."""
+    """Accounts and transactions by other values than their keys, as far as `follower` has come."""
 
     follower: Follower
     accounts: AccountIndex

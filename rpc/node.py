@@ -1,4 +1,4 @@
-"""The composition root: makes the parts of one RPC server and ends them. Only who starts a server imports it."""
+"""The composition root: makes the parts of one RPC server and ends them. Only the runner and tests import it."""
 
 from __future__ import annotations
 

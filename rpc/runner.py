@@ -26,7 +26,7 @@ _SWITCH_SECONDS = 0.0005
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves the signals to whoever runs several of them."""
+    """A server that leaves the signals to `serve`."""
 
     def install_signal_handlers(self) -> None:
         """Nothing: see `serve`."""

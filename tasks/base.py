@@ -59,7 +59,7 @@ class TransactionTask(FaultTolerantTask):
         try:
             return _summary(self._process(message))
         except LedgerMissing as error:
-            # Emptied or not restored yet: no attempt can help until somebody acts, and nothing may be lost.
+            # Emptied or not restored yet: no attempt can help until the ledger is restored, and nothing may be lost.
             raise PutOff(str(error), retry_after=self.park_delay) from error
         except Exception as error:
             if is_retryable(error) and self.request.retries + 1 >= self.retry_policy.max_attempts:

@@ -1,11 +1,11 @@
-"""Sealing slots into blocks, and noticing when Redis and the archive no longer tell one story."""
+"""Sealing slots into blocks, and detecting when Redis and the archive disagree."""
 
 from __future__ import annotations
 
 import logging
 
 from banking.errors import Diverged, LedgerMissing, LedgerRestoring
-from banking.restore.attestation import server_run
+from banking.ledger.maintenance import server_run
 from config.app import app
 from config.queues import SEAL
 from recovery.archive import ArchiveUnavailable

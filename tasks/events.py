@@ -37,7 +37,7 @@ def send_mode_event(scope: Scope, old: DegradationMode, new: DegradationMode) ->
 def _send(kind: str, **fields: Any) -> None:
     try:
         with app.events.default_dispatcher() as dispatcher:
-            # No retry: an event is news, and whoever changes state must not wait for the broker.
+            # No retry: an event is optional, and a change of state must not wait for the broker.
             dispatcher.send(kind, retry=False, **fields)
     except (OperationalError, OSError) as error:
         logger.warning("Event %s not sent: %s", kind, error)

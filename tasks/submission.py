@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from functools import lru_cache, partial
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import islice
-from typing import Any, Literal
 
 from celery import Celery
-from solders.signature import Signature
 
 from banking.errors import InvalidTransaction, LedgerMissing, LedgerRestoring, LedgerUnavailable, StaleEpoch
 from banking.from_settings import letter_limits
@@ -18,7 +15,6 @@ from banking.intake.intake import MAX_AT_ONCE, Acceptance, Accepted, Intake
 from banking.intake.reasons import Reason
 from banking.ledger.connections import ledger_client
 from banking.ledger.ledger import Ledger
-from banking.ledger.records import Outcome
 from banking.transaction import TransactionInput, VerifiedTransaction, decode, verify
 from config.app import app as default_app
 from config.settings import Settings, get_settings
@@ -26,42 +22,15 @@ from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.degradation import DegradationManager
 from recovery.degradation.errors import OperationRefused
 from tasks import transaction_log
+from tasks.acceptance_receipts import receipt_of
 from tasks.enqueue import BrokerUnavailable, enqueue
 from tasks.modes import open_modes
+from tasks.outcomes import OutcomeWaiter, Wait
 from tasks.receipts import Receipt, Verdict
+from tasks.restore_patience import RestorePatience
 
 logger = logging.getLogger(__name__)
 
-Wait = Literal["processed", "finalized"]
-
-#: What a receipt says of each answer of intake but ACCEPTED.
-_ANSWERS = {
-    Acceptance.DUPLICATE_PENDING: (Verdict.DUPLICATE, Reason.PENDING, "accepted before, not yet processed"),
-    Acceptance.DUPLICATE_RESOLVED: (Verdict.DUPLICATE, Reason.PROCESSED, "processed before"),
-    Acceptance.DUPLICATE_DEAD: (
-        Verdict.DUPLICATE,
-        Reason.DEAD_LETTER,
-        "in the dead letters; `trunkline deadletter replay` runs it again",
-    ),
-    Acceptance.FULL: (
-        Verdict.REJECTED,
-        Reason.INTAKE_FULL,
-        "intake is full: too many unresolved transactions; submit again later",
-    ),
-    Acceptance.UNSEALED: (
-        Verdict.REJECTED,
-        Reason.ARCHIVE_BEHIND,
-        "the archive cannot keep up: too many outcomes are not in it yet; submit again later",
-    ),
-    Acceptance.LETTERS_FULL: (
-        Verdict.REJECTED,
-        Reason.DEAD_LETTERS_FULL,
-        "the dead letters are full; an operator must replay or drop some (`trunkline deadletter`)",
-    ),
-}
-_POLL_SECONDS = 0.05
-#: Seconds for which `submit` and `wait_for` wait for a ledger that is being restored.
-_RESTORE_PATIENCE = 5.0
 #: Seconds without another try once the broker did not take messages: each try may last as long as its timeouts.
 _BROKER_PAUSE = 5.0
 
@@ -99,11 +68,12 @@ class Submitter:
         )
         self._settings = settings
         self._modes = modes
-        self._knew_ledger = False
         self._app = app
         self._batch_size = settings.batch_size
         self._clock = clock
         self._broker_again_at = 0.0
+        self._patience = RestorePatience(clock)
+        self._outcomes = OutcomeWaiter(ledger, self._patience, clock)
 
     def submit(
         self, transactions: Iterable[TransactionInput], *, wait: Wait | None = None, timeout: float = 60.0
@@ -121,7 +91,7 @@ class Submitter:
             try:
                 receipts += self._submit_chunk(chunk)
             except (LedgerUnavailable, LedgerRestoring, LedgerMissing) as error:
-                if isinstance(error, LedgerMissing) and not self._knew_ledger:
+                if isinstance(error, LedgerMissing) and not self._patience.ledger_seen:
                     raise
                 message = (
                     f"{_explain(error)}. {sum(r.accepted for r in receipts)} transactions were accepted before that."
@@ -142,7 +112,7 @@ class Submitter:
             ]
         else:
             receipts = [
-                _receipt(transaction, answer)
+                receipt_of(_name(transaction), answer)
                 for transaction, answer in zip(transactions, self._accept(transactions), strict=True)
             ]
         transaction_log.received(receipts)
@@ -150,39 +120,7 @@ class Submitter:
 
     def wait_for(self, receipts: Sequence[Receipt], *, timeout: float, level: Wait = "processed") -> list[Receipt]:
         """The receipts with the outcomes that are known within `timeout` seconds, waiting for `level`."""
-        deadline = self._clock.monotonic() + timeout
-        seen: dict[str, tuple[Outcome, bool]] = {}
-        refused: dict[str, str] = {}
-        waiting = list(dict.fromkeys(r.signature for r in receipts if _has_outcome(r)))
-        while waiting:
-            found = self._settled([name for name in waiting if name])
-            # What was seen and is no more (Redis was lost before its block was written) is waited for again.
-            seen = {name: pair for name, pair in seen.items() if name not in waiting} | found
-            waiting = [name for name in waiting if name not in found or (level == "finalized" and not found[name][1])]
-            refused |= self._refused([name for name in waiting if name and name not in found])
-            waiting = [name for name in waiting if name not in refused]
-            if not waiting or self._clock.monotonic() >= deadline:
-                break
-            self._clock.sleep(_POLL_SECONDS)
-        return [_with_outcome(receipt, seen.get(receipt.signature or ""), refused) for receipt in receipts]
-
-    def _settled(self, names: Sequence[str]) -> dict[str, tuple[Outcome, bool]]:
-        found: dict[str, tuple[Outcome, bool]] = {}
-        for first in range(0, len(names), 1000):
-            page = names[first : first + 1000]
-            signatures = [bytes(Signature.from_string(name)) for name in page]
-            answers = self._retry_while_restoring(partial(self.ledger.settled, signatures))
-            found |= {name: pair for name, pair in zip(page, answers, strict=True) if pair}
-        return found
-
-    def _refused(self, names: Sequence[str]) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for first in range(0, len(names), 1000):
-            page = names[first : first + 1000]
-            signatures = [bytes(Signature.from_string(name)) for name in page]
-            answers = self._retry_while_restoring(partial(self.ledger.refusals, signatures))
-            found |= {name: err for name, err in zip(page, answers, strict=True) if err}
-        return found
+        return self._outcomes.wait_for(receipts, timeout=timeout, level=level)
 
     def _refusal(self) -> str:
         """Why the intake takes nothing now, "" when it does."""
@@ -233,21 +171,9 @@ class Submitter:
                 # Restored meanwhile; the ledger has looked the new epoch up.
                 return self._intake.accept(pairs)
 
-        accepted: Accepted = self._retry_while_restoring(accept)
-        self._knew_ledger = True
+        accepted = self._patience.call(accept)
+        self._patience.ledger_seen = True
         return accepted
-
-    def _retry_while_restoring(self, call: Callable[[], Any]) -> Any:
-        """`call()`, again for some seconds while the ledger is being restored: that is over soon, or not for long."""
-        deadline = self._clock.monotonic() + _RESTORE_PATIENCE
-        while True:
-            try:
-                return call()
-            except (LedgerRestoring, LedgerMissing) as error:
-                lost = isinstance(error, LedgerRestoring) or self._knew_ledger
-                if not lost or self._clock.monotonic() >= deadline:
-                    raise
-            self._clock.sleep(_POLL_SECONDS)
 
 
 def _check(transaction: TransactionInput) -> VerifiedTransaction | Receipt:
@@ -255,14 +181,6 @@ def _check(transaction: TransactionInput) -> VerifiedTransaction | Receipt:
         return verify(decode(transaction))
     except InvalidTransaction as error:
         return Receipt(Verdict.REJECTED, None, error.reason, code=error.code)
-
-
-def _receipt(transaction: VerifiedTransaction, answer: Acceptance) -> Receipt:
-    signature = _name(transaction)
-    if answer is Acceptance.ACCEPTED:
-        return Receipt(Verdict.ACCEPTED, signature)
-    verdict, code, text = _ANSWERS[answer]
-    return Receipt(verdict, signature, text, code=code)
 
 
 def _explain(error: Exception) -> str:
@@ -273,19 +191,6 @@ def _explain(error: Exception) -> str:
 
 def _name(transaction: VerifiedTransaction) -> str:
     return str(transaction.parsed.signatures[0])
-
-
-def _with_outcome(receipt: Receipt, found: tuple[Outcome, bool] | None, refused: dict[str, str]) -> Receipt:
-    if receipt.verdict is Verdict.REJECTED:
-        return receipt
-    if found is None:
-        err = refused.get(receipt.signature or "")
-        return receipt if err is None else replace(receipt, code=Reason.REFUSED, reason=err)
-    return replace(receipt, outcome=found[0], finalized=found[1])
-
-
-def _has_outcome(receipt: Receipt) -> bool:
-    return receipt.verdict is not Verdict.REJECTED and receipt.signature is not None
 
 
 @lru_cache(maxsize=1)

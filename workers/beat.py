@@ -25,7 +25,7 @@ _STARTED_MONOTONIC = SYSTEM_CLOCK.monotonic()
 
 
 def steady_now() -> datetime:
-    """The time as it would be had nobody set this host's clock since the process started."""
+    """The time by the clock of this host as it ran when the process started, whatever it was set to since."""
     return _STARTED + timedelta(seconds=SYSTEM_CLOCK.monotonic() - _STARTED_MONOTONIC)
 
 

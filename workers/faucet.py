@@ -12,11 +12,11 @@ from solders.pubkey import Pubkey
 from banking.admin.genesis import create_ledger, genesis_accounts
 from banking.errors import LedgerExists
 from banking.from_settings import open_blocks
+from banking.keypairs import read_keypair, write_keypair
 from banking.ledger.ledger import Ledger
 from config.errors import TrunklineError
 from config.settings import Profile, Settings
 from recovery.connections import connect
-from workers.keypairs import read_keypair, write_keypair
 
 FILE_NAME = "faucet.json"
 

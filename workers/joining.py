@@ -1,4 +1,4 @@
-"""A host that joins a running instance: its workers, kept running until somebody stops them."""
+"""A host that joins a running instance: its workers, kept running until they are stopped."""
 
 from __future__ import annotations
 

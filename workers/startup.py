@@ -38,7 +38,7 @@ def install() -> None:
 
 
 def check_settings() -> None:
-    """Raises ConfigurationError for a variable that nobody knows, a wrong value, or a Redis that refuses us.
+    """Raises ConfigurationError for an unknown variable, a wrong value, or a Redis that refuses us.
 
     A Redis that is away is waited for later, as by every worker.
     """
@@ -69,7 +69,7 @@ def _configure_logs(context: click.Context, settings: Settings) -> None:
     given = context.params.get("logfile")
     file = Path(host_format(given)) if given else None
     configure_process(settings, name, level=_given_level(context), file=file)
-    # With somebody listening, Celery sets up no logging of its own; it asks once the process is about to start.
+    # With a receiver connected, Celery sets up no logging of its own; it asks once the process is about to start.
     setup_logging.connect(_keep_logs, weak=False, dispatch_uid="trunkline")
     if log_format(settings) is LogFormat.JSON:
         # Celery draws its banner and says goodbye past all logging; every line is to be an object.

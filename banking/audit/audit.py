@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from banking.audit.accounts import Scanned
 from banking.audit.checkpoints import CheckpointAudit, Start
@@ -14,6 +13,7 @@ from banking.blocks.store import BlockStore
 from banking.errors import BadBlock, InvalidTransaction
 from banking.ledger.journal import JournalEntry, read_journal
 from banking.ledger.ledger import Ledger, State
+from banking.ledger.maintenance import older_epoch_keys, stored_outcomes
 from banking.ledger.scan import scan_accounts
 from banking.restore.replay import Replay
 from banking.transaction import verify
@@ -199,10 +199,8 @@ class _Audit:
     def _compare_status_page(self, page: list[JournalEntry]) -> None:
         if not page:
             return
-        names: list[Any] = [entry.signature for entry in page]
-        values = self._ledger.call(lambda: self._ledger.client.hmget(self._ledger.epoch_keys.status, names))
-        waiting = self._ledger.call(lambda: self._ledger.client.hmget(self._ledger.keys.intake, names))
-        for entry, value, held in zip(page, values, waiting, strict=True):
+        stored = stored_outcomes(self._ledger, [entry.signature for entry in page])
+        for entry, (value, held) in zip(page, stored, strict=True):
             if value is not None and value != entry.value:
                 self._findings.add("I4", f"seq {entry.seq}: Redis tells another outcome than the journal")
             if value is None:
@@ -217,15 +215,8 @@ class _Audit:
         if newest is not None and newest > known + 1:
             text = f"the archive has slot {newest}, Redis knows only {known}: it fell behind"
             self._findings.add("I7", text)
-        own = self._ledger.keys.epoch(end.epoch).prefix
-        pattern = f"{self._ledger.prefix}:e[0-9]*:state"
-        for key in self._ledger.call(lambda: list(self._ledger.client.scan_iter(match=pattern, count=1000))):
-            if not key.decode().startswith(f"{own}:") and self._is_older(key.decode(), end.epoch):
-                self._findings.add("I8", f"{key.decode()} of a fenced epoch is still written or was left behind")
-
-    def _is_older(self, key: str, epoch: int) -> bool:
-        number = key.removeprefix(f"{self._ledger.prefix}:e").partition(":")[0]
-        return number.isdecimal() and int(number) < epoch
+        for key in older_epoch_keys(self._ledger, end.epoch):
+            self._findings.add("I8", f"{key} of a fenced epoch is still written or was left behind")
 
     def _report(self, end: State, pending: dict[str, int]) -> AuditReport:
         replay, find = self._replay, self._findings

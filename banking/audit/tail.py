@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any
 
 from banking.blocks.block import Block, most_body_bytes
 from banking.ledger.journal import JournalEntry, image_record, read_journal, written_by
-from banking.ledger.keys import EpochKeys
 from banking.ledger.ledger import Ledger, State
 from banking.ledger.limits import entry_bytes, image_bytes
+from banking.ledger.maintenance import read_moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +35,9 @@ class Tail:
     @classmethod
     def read(cls, ledger: Ledger) -> Tail:
         """Raises LedgerMissing, LedgerUnavailable."""
-        keys = ledger.keys
         while True:
             state = ledger.state()
-            epoch = keys.epoch(state.epoch)
-
-            def read(epoch: EpochKeys = epoch) -> Any:
-                pipe = ledger.client.pipeline(transaction=True)
-                pipe.hmget(epoch.state, "seq", "accepted", "refused", "dropped", "slot", "finalized", "bytes")
-                pipe.hlen(keys.intake)
-                pipe.hkeys(keys.dead)
-                pipe.hgetall(epoch.images_even)
-                pipe.hgetall(epoch.images_odd)
-                return pipe.execute()
-
-            counters, waiting, dead, even, odd = ledger.call(read)
-            now = [int(value or 0) for value in counters]
+            now, waiting, dead, images = read_moment(ledger, state.epoch)
             if now[:6] == [state.seq, state.accepted, state.refused, state.dropped, state.slot, state.finalized]:
                 break
         # Letters of what never was a transaction have other ids than signatures.
@@ -61,7 +47,7 @@ class Tail:
             if entry.seq > state.seq:
                 break
             entries.append(entry)
-        return cls(replace(state, slot_bytes=now[6]), pending, entries, (even, odd))
+        return cls(replace(state, slot_bytes=now[6]), pending, entries, images)
 
     def slots(self) -> Iterator[Slot]:
         """The slots that have no block yet and have outcomes."""

@@ -11,6 +11,7 @@ from banking.blocks.store import BlockStore
 from banking.errors import ArchiveBehind, BlockTooLarge, JournalGap
 from banking.ledger.journal import read_images, read_journal, written_by
 from banking.ledger.ledger import BLOCKHASH_HISTORY, Ledger
+from banking.ledger.maintenance import set_closing_bytes
 from banking.ledger.scripts import CLOSE, FINALIZE, PRUNE
 from banking.ledger.slot_context import SLOT_HASHES
 from banking.transaction import message_hash
@@ -85,9 +86,8 @@ class Sealer:
     def _note_too_large(self, slot: int, error: BlockTooLarge) -> None:
         """Let `consistency` see it, whatever the slot's count of its bytes says."""
         logger.critical("Closed slot %d cannot be archived: %s", slot, error)
-        keys = self._ledger.epoch_keys
         if self._ledger.state().finalized < slot:
-            self._ledger.call(lambda: self._ledger.client.hset(keys.state, "closing_bytes", error.bytes))
+            set_closing_bytes(self._ledger, error.bytes)
 
     def prune(self) -> int:
         """Drop from Redis what is final and older than 300 slots; returns how many slots were dropped."""

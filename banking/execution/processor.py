@@ -243,7 +243,7 @@ class Processor:
             self._overdue_ends.pop()
 
     def _genuine(self, transactions: Sequence[SignedTransaction], done: BatchSummary) -> list[VerifiedTransaction]:
-        """Those whose signatures are right; the others are buried."""
+        """Those whose signatures are right; the others become dead letters."""
         genuine = []
         for transaction in transactions:
             try:

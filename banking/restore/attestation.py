@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
 from banking.errors import LedgerMissing, LedgerRestoring
 from banking.ledger.ledger import Ledger, State
+from banking.ledger.maintenance import read_attestation, server_run, write_attestation
 from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.identity import Identity, encode_key, verify_signature
 
@@ -46,12 +46,6 @@ class Standing:
     signer: str = ""
 
 
-def server_run(ledger: Ledger) -> str:
-    """The id of this run of the Redis server; another one after a restart or a failover. Raises LedgerUnavailable."""
-    info: Any = ledger.call(lambda: ledger.client.info("server"))
-    return str(info.get("run_id", ""))
-
-
 class Attester:
     """Says that a ledger was verified, with the node's key."""
 
@@ -70,8 +64,7 @@ class Attester:
         state = self._ledger.state()
         words = msgspec.msgpack.encode(Attestation(state.ledger_id, state.epoch, state.finalized, run))
         signed = _Signed(words, self._identity.public_key, self._identity.sign(_WORDS + words))
-        key = self._ledger.keys.attested
-        self._ledger.call(lambda: self._ledger.client.set(key, msgspec.msgpack.encode(signed)))
+        write_attestation(self._ledger, msgspec.msgpack.encode(signed))
         self._next = self._clock.monotonic() + _EVERY
 
 
@@ -88,7 +81,7 @@ def standing(ledger: Ledger, trusted: Collection[bytes]) -> Standing:
         return Standing(f"this Redis has no ledger {name!r}; start its instance (`trunkline up`) where its archive is")
     except LedgerRestoring:
         return Standing(f"ledger {name!r} is being restored from its archive")
-    raw: bytes | None = ledger.call(lambda: ledger.client.get(ledger.keys.attested))
+    raw = read_attestation(ledger)
     if raw is None:
         return Standing(f"no host with the archive has vouched for ledger {name!r} yet; is a maintenance worker up?")
     try:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import cast
 
 from banking.blocks.store import BlockStore
 from banking.errors import LeaseLost, RestoreInterrupted
 from banking.intake.intake import MAX_AT_ONCE, Intake
 from banking.ledger.journal import read_journal
 from banking.ledger.ledger import BLOCKHASH_HISTORY, Ledger
+from banking.ledger.maintenance import drop_epoch, drop_loaded, epoch_counters, epoch_view, forget_leftover, leftovers
 from banking.restore.checkpointing import COMPONENT, LedgerSnapshot, checkpoint_store, newest_chain
 from banking.restore.consistency import ConsistencyReport, ConsistencyState, compare
 from banking.restore.restoring import LedgerRestore
@@ -218,23 +218,19 @@ class LedgerRecovery:
 
     def collect_old_epochs(self) -> None:
         """Drop what fenced epochs and cut-off restores left; what was processed there and never final runs again."""
-        current, client, keys = self.ledger.epoch, self.ledger.client, self.ledger.keys
-        names = cast("set[bytes]", self.ledger.call(lambda: client.smembers(keys.leftovers)))
-        # Read behind the names: a restore whose name is among them took the lease before.
-        holder = cast("bytes", self.ledger.call(lambda: client.get(keys.restorer)) or b"")
-        for name in sorted(name.decode() for name in names - {b"load-" + holder}):
+        current = self.ledger.epoch
+        for name in leftovers(self.ledger):
             if name.startswith("load-"):
-                old = keys.staging(name.removeprefix("load-"))
-                self.ledger.call(lambda gone=old: client.unlink(*gone.all()))
+                drop_loaded(self.ledger, name.removeprefix("load-"))
             elif int(name.removeprefix("e")) < current:
                 self._drop_epoch(int(name.removeprefix("e")))
             else:
                 continue
-            self.ledger.call(lambda gone=name: client.srem(keys.leftovers, gone))
+            forget_leftover(self.ledger, name)
 
     def _drop_epoch(self, number: int) -> None:
-        old = Ledger(self.ledger.client, self.ledger.name, epoch=number)
-        state = cast("dict[bytes, bytes]", old.call(lambda: old.client.hgetall(old.epoch_keys.state)))
+        old = epoch_view(self.ledger, number)
+        state = epoch_counters(old)
         pairs: dict[bytes, bytes] = {}
         if state:
             entries = read_journal(old, after_seq=int(state[b"finalized_seq"]))
@@ -243,7 +239,7 @@ class LedgerRecovery:
             self._leave_out_final(pairs, int(state[b"finalized"]))
         again = self._accept_again(list(pairs.items()))
         crash_points.reach("restore.accepted-again")
-        old.call(lambda: old.client.unlink(*old.epoch_keys.all()))
+        drop_epoch(old)
         logger.warning("Dropped epoch %d; %d of its transactions were not final and run again", number, again)
 
     def _leave_out_final(self, pairs: dict[bytes, bytes], slot: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
-from typing import cast
 
 from banking.blocks.block import Block, BlockHeader, encode_body
 from banking.blocks.store import BlockStore
@@ -13,6 +12,7 @@ from banking.errors import BadBlock, Diverged, LeaseLost, LedgerUnavailable, Res
 from banking.ledger.keys import EpochKeys
 from banking.ledger.layout import LAYOUT
 from banking.ledger.ledger import BLOCKHASH_HISTORY, Ledger
+from banking.ledger.maintenance import drop_loaded, fenced_slot, loaded_outcomes, unresolved_signatures
 from banking.ledger.scripts import FORGET, SWITCH
 from banking.restore.block_hashes import fill_hashes
 from banking.restore.lease import RestoreLease
@@ -123,7 +123,7 @@ class LedgerRestore:
         """Drop what was loaded; what cannot be dropped now goes by itself later."""
         self._fold = self._loader = None
         try:
-            self._ledger.call(lambda: self._ledger.client.unlink(*self._staging.all()))
+            drop_loaded(self._ledger, self._lease.token)
         except LedgerUnavailable as error:
             logger.warning("The partly loaded state stays for the next tidying: %s", error)
 
@@ -187,20 +187,18 @@ class LedgerRestore:
 
     def _forget_resolved(self, slot: int) -> None:
         """Take out of intake, and out of the dead letters, what has its outcome in the restored state."""
-        keys, client = self._ledger.keys, self._ledger.client
-        waiting = cast("list[bytes]", self._ledger.call(lambda: client.hkeys(keys.intake)))
-        waiting += [name for name in self._ledger.call(lambda: client.hkeys(keys.dead)) if len(name) == 64]
+        waiting = unresolved_signatures(self._ledger)
         open_ones: set[bytes] = set()
         for first in range(0, len(waiting), 1_000):
             some = waiting[first : first + 1_000]
-            values = self._ledger.call(lambda names=some: client.hmget(self._staging.status, names))
+            values = loaded_outcomes(self._ledger, self._lease.token, some)
             self._drop([name for name, value in zip(some, values, strict=True) if value is not None])
             open_ones.update(name for name, value in zip(some, values, strict=True) if value is None)
         self._drop(self._resolved_long_ago(open_ones, slot))
 
     def _resolved_long_ago(self, signatures: set[bytes], slot: int) -> list[bytes]:
         """Those with an outcome that is too old for the statuses: after a roll-back of more than 300 slots."""
-        fenced = self._fenced_slot()
+        fenced = fenced_slot(self._ledger)
         if not signatures or fenced is None or fenced >= slot - BLOCKHASH_HISTORY:
             return []
         found: list[bytes] = []
@@ -209,16 +207,6 @@ class LedgerRestore:
             self._folded(block, first, slot)
             found += [entry.signature for entry in block.entries if entry.signature in signatures]
         return found
-
-    def _fenced_slot(self) -> int | None:
-        """Up to which slot the ledger was final that this restore replaces."""
-        keys, client = self._ledger.keys, self._ledger.client
-        fenced = cast("bytes | None", self._ledger.call(lambda: client.hget(keys.meta, "fenced")))
-        if fenced is None:
-            return None
-        state = keys.epoch(int(fenced)).state
-        value = cast("bytes | None", self._ledger.call(lambda: client.hget(state, "finalized")))
-        return int(value) if value else None
 
     def _drop(self, signatures: Sequence[bytes]) -> None:
         for first in range(0, len(signatures), 1_000):

@@ -1,4 +1,4 @@
-"""Admits calls and takes their outcomes: the part of a breaker that every call passes."""
+"""Admits calls and takes their outcomes: the part of a breaker that every call passes, with all that it needs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from math import inf
 from recovery.breaker.config import CircuitBreakerConfig
 from recovery.breaker.errors import CircuitOpenError
 from recovery.breaker.state import CircuitState, Override, Request, Snapshot, Store, Verdict
-from recovery.breaker.tally import Tally
-from recovery.breaker.view import View
 from recovery.clock import Clock
 
 
@@ -31,10 +29,81 @@ class Admission:
 Announce = Callable[[Snapshot, Snapshot], None]
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """A snapshot with its deadlines; all are readings of the monotonic clock, in seconds."""
+
+    snapshot: Snapshot
+    config: CircuitBreakerConfig
+    taken_at: float
+
+    @property
+    def fresh_until(self) -> float:
+        return self.taken_at + self.config.snapshot_age
+
+    @property
+    def open_until(self) -> float:
+        return self.taken_at + self.snapshot.remaining / 1000
+
+    @property
+    def fast_until(self) -> float:
+        """Until when calls pass without a second look; in the past unless the breaker is plainly closed."""
+        if self.snapshot.state is not CircuitState.CLOSED or self.share(self.taken_at) < 1:
+            return -inf
+        return self.fresh_until
+
+    def wants_probe(self, now: float) -> bool:
+        """True when it may be worth asking for a probe before the view is old."""
+        if self.snapshot.state is CircuitState.OPEN:
+            return now >= self.open_until and self.snapshot.override is not Override.OPEN
+        return self.snapshot.state is CircuitState.HALF_OPEN and self.snapshot.probes < self.config.half_open_probes
+
+    def share(self, now: float) -> float:
+        """The share (0..1) of calls that may pass a closed breaker, below 1 only while it ramps up."""
+        if self.config.ramp <= 0 or self.snapshot.trips == 0 or self.snapshot.override is not None:
+            return 1.0
+        # What tripped has an age: it has changed.
+        age = (self.snapshot.age or 0) / 1000 + now - self.taken_at
+        start = self.config.ramp_start
+        return min(1.0, start + (1 - start) * age / self.config.ramp)
+
+    @property
+    def why(self) -> str:
+        """The reason given to a caller that is refused."""
+        if self.snapshot.override is not None:
+            return self.snapshot.override_reason
+        if self.snapshot.state is CircuitState.HALF_OPEN:
+            return "all probes are out"
+        return "ramping up" if self.snapshot.state is CircuitState.CLOSED else self.snapshot.reason
+
+    def retry_after(self, now: float) -> float:
+        """Seconds after which asking again may help."""
+        if self.snapshot.state is CircuitState.OPEN and self.open_until > now:
+            return self.open_until - now
+        return self.config.snapshot_age
+
+
+class Tally:
+    """A counter that many threads may add to: `add()` is one step of a C iterator, so no addition is ever lost."""
+
+    __slots__ = ("_taken", "add")
+
+    def __init__(self) -> None:
+        self.add = count().__next__
+        self._taken = 0
+
+    def take(self) -> int:
+        """How many were added since the last `take` (which one thread at a time may call)."""
+        position = self.add()
+        added = position - self._taken
+        self._taken = position + 1
+        return added
+
+
 class AdmissionControl:
     """Answers from the view while that is fresh; otherwise one caller exchanges with the store.
 
-    Successes and refusals are tallied and go along with the next exchange; failures and probes are told at once.
+    Successes and refusals are tallied and go along with the next exchange; failures and probes are reported at once.
     """
 
     def __init__(self, name: str, config: CircuitBreakerConfig, store: Store, clock: Clock, announce: Announce) -> None:
@@ -108,7 +177,7 @@ class AdmissionControl:
             self._successes.add()
 
     def failed(self, admission: Admission, started: float) -> None:
-        """A call failed: told at once, unless it was admitted under an earlier state."""
+        """A call failed: reported at once, unless it was admitted under an earlier state."""
         self._settle(admission, Verdict.FAIL, self.now() - started >= self._slow_after, failed=True)
 
     def voided(self, admission: Admission) -> None:
@@ -117,14 +186,14 @@ class AdmissionControl:
             self._settle(admission, Verdict.VOID, False)
 
     def exchange(self) -> View:
-        """Tell what is pending and fetch the state now."""
+        """Report what is pending and fetch the state now."""
         with self._lock:
             before, view = self.view, self._sync()
         self._notify(before, view)
         return view
 
     def override(self, action: str, *, for_ms: int, reason: str, by: str) -> None:
-        """Pass on an operator's word (see `Store.override`)."""
+        """Pass on an operator's override (see `Store.override`)."""
         with self._lock:
             before, sent = self.view, self.now()
             view = self._adopt(self.store.override(action, for_ms=for_ms, reason=reason, by=by), sent)

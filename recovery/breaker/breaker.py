@@ -12,10 +12,10 @@ import redis
 
 from recovery.breaker.admission_control import AdmissionControl
 from recovery.breaker.config import CircuitBreakerConfig
+from recovery.breaker.core import LocalStore
 from recovery.breaker.errors import CircuitOpenError
 from recovery.breaker.events import Announcer, BreakerListener
 from recovery.breaker.fallback import NO_FALLBACK, LastGood
-from recovery.breaker.local_store import LocalStore
 from recovery.breaker.permit import Permit
 from recovery.breaker.predicates import FailurePredicate, is_failure
 from recovery.breaker.redis_health import RedisLink, link_to
@@ -39,7 +39,7 @@ class CircuitBreaker:
 
     `failure` says which exceptions count, `failure_result` which returned values do. `fallback` is what refused
     calls return instead of raising CircuitOpenError: a value, a function of that error, or a `LastGood()`.
-    `listeners` are told of every change. Safe for threads, asyncio and forked processes.
+    `listeners` are notified of every change. Safe for threads, asyncio and forked processes.
     """
 
     def __init__(
@@ -174,7 +174,7 @@ class CircuitBreaker:
         """Report the successes that wait for the next exchange (before a process ends, say)."""
         self._control.exchange()
 
-    # -- an operator's word ----------------------------------------------------------------------------------
+    # -- an operator's override ------------------------------------------------------------------------------
 
     def force_open(self, reason: str, *, for_: float | None = None, by: str = "") -> None:
         """Refuse every call for `for_` seconds (None: until cleared). Raises BreakerStoreError if Redis is away."""

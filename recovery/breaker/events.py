@@ -1,4 +1,4 @@
-"""What observers of a breaker are told."""
+"""Events of a breaker, and how its listeners are notified."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def log_event(event: BreakerEvent) -> None:
 
 
 class Announcer:
-    """Tells the listeners of one breaker what changed. A listener that fails is logged and harms nobody."""
+    """Notifies the listeners of one breaker of changes. A listener that fails is logged; the call goes on."""
 
     def __init__(self, name: str, clock: Clock, listeners: Iterable[BreakerListener]) -> None:
         self.listeners: list[BreakerListener] = [log_event, *listeners]

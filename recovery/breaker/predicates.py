@@ -1,4 +1,4 @@
-"""Which errors say that the dependency is ill."""
+"""Which errors count as failures of the dependency."""
 
 from __future__ import annotations
 

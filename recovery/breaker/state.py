@@ -1,4 +1,4 @@
-"""What a breaker's state is, and what a process and the place that keeps the state say to each other."""
+"""A breaker's state, and the messages between a process and the store that keeps the state."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The state as the store told it. Times are milliseconds of the store's clock, so only spans are compared.
+    """The state as the store returned it. Times are milliseconds of the store's clock, so only spans are compared.
 
     `remaining` is the rest of the open time; `age` is how long ago the rules changed the state (that under an
     override), None when they never did. `granted` answers `Request.acquire`.

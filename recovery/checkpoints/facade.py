@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
-
-import structlog
 
 from recovery.archive import ArchiveReadError
 from recovery.checkpoints.components import Component, ComponentLayer
@@ -21,7 +20,7 @@ from recovery.crash_points import reach
 
 CRASH_POINTS = ("recovery.before-restore", "recovery.before-activate", "recovery.after-activate")
 Kind = Literal["auto", "full"]
-_log = structlog.get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,8 @@ class Checkpoint:
         ]
         if unknown:
             names = sorted({name for _, name in unknown})
-            _log.warning("checkpoint.parts-of-no-component", checkpoint=checkpoint_id, parts=names)
+            fields = {"checkpoint": checkpoint_id, "parts": names}
+            logger.warning("checkpoint.parts-of-no-component: %(checkpoint)s, %(parts)s", fields, extra=fields)
         for layer, name in unknown:
             for _ in layer.read(name):
                 pass

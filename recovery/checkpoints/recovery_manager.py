@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
-
-import structlog
 
 from recovery.archive import ArchiveReadError, ArchiveUnavailable
 from recovery.checkpoints.components import Component
@@ -19,7 +18,7 @@ from recovery.checkpoints.store import CheckpointStore
 from recovery.clock import SYSTEM_CLOCK, Clock
 
 _COMPONENT_NAME = re.compile(r"[a-z0-9-]{1,32}")
-_log = structlog.get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class RecoveryState(StrEnum):
@@ -90,7 +89,7 @@ class RecoveryManager:
         """Restore the newest checkpoint that verifies completely and that every component accepts.
 
         It is read once: every byte is verified while it is loaded, and nothing is activated before the last one was.
-        None when there are no checkpoints at all. Bad ones are passed over, told and never deleted. Raises
+        None when there are no checkpoints at all. Bad ones are passed over, logged and never deleted. Raises
         NoUsableCheckpoint when all are bad, ArchiveUnavailable when that cannot be known now.
         """
         with self._doing(RecoveryState.RESTORING):
@@ -103,9 +102,9 @@ class RecoveryManager:
                 except UnknownCheckpoint:  # deleted since the listing
                     continue
                 except ArchiveReadError as error:
-                    unreadable.append(_told(checkpoint_id, error))
+                    unreadable.append(_log_refused(checkpoint_id, error))
                 except (BadCheckpoint, RestoreRefused) as error:
-                    refused.append(_told(checkpoint_id, error))
+                    refused.append(_log_refused(checkpoint_id, error))
                 else:
                     return restored
                 finally:
@@ -128,7 +127,8 @@ class RecoveryManager:
         self._expect(manifest, readings=1)
         self.checkpoints.restore_reading(checkpoint_id, self._progress)
         self._status = replace(self._status, last_restored=checkpoint_id)
-        _log.warning("recovery.restored", checkpoint=checkpoint_id, sequence=manifest.sequence)
+        fields = {"checkpoint": checkpoint_id, "sequence": manifest.sequence}
+        logger.warning("recovery.restored: %(checkpoint)s, sequence %(sequence)d", fields, extra=fields)
         return manifest
 
     def _expect(self, manifest: Manifest, readings: int) -> None:
@@ -154,8 +154,9 @@ class RecoveryManager:
             self._status = replace(self._status, state=RecoveryState.IDLE, restoring=None)
 
 
-def _told(checkpoint_id: str, error: Exception) -> str:
-    _log.error("recovery.checkpoint-refused", checkpoint=checkpoint_id, error=str(error))
+def _log_refused(checkpoint_id: str, error: Exception) -> str:
+    fields = {"checkpoint": checkpoint_id, "error": str(error)}
+    logger.error("recovery.checkpoint-refused: %(checkpoint)s: %(error)s", fields, extra=fields)
     return f"{checkpoint_id}: {error}"
 
 

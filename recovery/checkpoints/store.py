@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-
-import structlog
 
 from recovery.archive import Archive, ArchiveUnavailable
 from recovery.checkpoints import ids, retention
@@ -26,7 +25,7 @@ CRASH_POINTS = (
     "checkpoint.before-aside-manifest",
     "checkpoint.before-aside-chunk",
 )
-_log = structlog.get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,8 @@ class CheckpointStore:
         base_manifest = self._usable_base(base, sequence) if base else None
         writer = CheckpointWriter(self._target, sequence, base_manifest)
         made = writer.write(parts, facts if callable(facts) else lambda: facts)
-        _log.info("checkpoint.created", checkpoint=made.id, kind=made.kind, records=made.records)
+        fields = {"checkpoint": made.id, "kind": made.kind, "records": made.records}
+        logger.info("checkpoint.created: %(checkpoint)s, %(kind)s, %(records)d records", fields, extra=fields)
         return made
 
     def ids(self) -> Sequence[str]:
@@ -114,7 +114,7 @@ class CheckpointStore:
     def verified_newest_first(self, on_bad: Callable[[VerificationReport], None] | None = None) -> Iterator[Manifest]:
         """Checkpoints that verify completely, the newest first; each is verified when it is asked for.
 
-        Bad ones are told to the log and to `on_bad`, never deleted. Raises ArchiveReadError from the listing.
+        Bad ones are logged and passed to `on_bad`, never deleted. Raises ArchiveReadError from the listing.
         """
         verifier = Verifier(self._reader)
         for checkpoint_id in reversed(self.ids()):
@@ -125,7 +125,7 @@ class CheckpointStore:
             if report.ok and report.manifest is not None:
                 yield report.manifest
             else:
-                _log.error("checkpoint.bad", checkpoint=checkpoint_id, problems=report.explain())
+                _log_bad(report)
                 if on_bad:
                     on_bad(report)
 
@@ -153,7 +153,7 @@ class CheckpointStore:
         complete, incomplete = self._scan()
         plan = retention.plan(complete[::-1], Verifier(self._reader), keep)
         for report in plan.bad:
-            _log.error("checkpoint.bad", checkpoint=report.checkpoint_id, problems=report.explain())
+            _log_bad(report)
         for checkpoint_id in plan.delete:
             self.delete(checkpoint_id)
         limit = self._clock.time() - incomplete_seconds
@@ -172,7 +172,7 @@ class CheckpointStore:
     def quarantine(self, checkpoint_id: str) -> None:
         """Move a bad checkpoint aside, where no listing finds it and nothing overwrites it."""
         self._each_object(checkpoint_id, "checkpoint.before-aside-manifest", self.archive.set_aside)
-        _log.warning("checkpoint.set-aside", checkpoint=checkpoint_id)
+        logger.warning("checkpoint.set-aside: %s", checkpoint_id, extra={"checkpoint": checkpoint_id})
 
     def _each_object(self, checkpoint_id: str, point: str, act: Callable[[str], object]) -> None:
         manifest_name = ids.manifest_name(self.folder, checkpoint_id)
@@ -220,5 +220,11 @@ def _chain_or_nothing(store: CheckpointStore, checkpoint_id: str) -> Sequence[La
     try:
         return store.layers(checkpoint_id)
     except CheckpointError as error:
-        _log.error("checkpoint.not-a-base", checkpoint=checkpoint_id, error=str(error))
+        fields = {"checkpoint": checkpoint_id, "error": str(error)}
+        logger.error("checkpoint.not-a-base: %(checkpoint)s: %(error)s", fields, extra=fields)  # noqa: TRY400 - the text says it all
         return ()
+
+
+def _log_bad(report: VerificationReport) -> None:
+    fields = {"checkpoint": report.checkpoint_id, "problems": report.explain()}
+    logger.error("checkpoint.bad: %(checkpoint)s: %(problems)s", fields, extra=fields)

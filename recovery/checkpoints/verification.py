@@ -1,4 +1,4 @@
-"""Verification: every byte of a checkpoint and of its bases is read and checked, and every problem is told."""
+"""Verification: every byte of a checkpoint and of its bases is read and checked, and every problem is reported."""
 
 from __future__ import annotations
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-
-import structlog
 
 from recovery.archive import Archive, ArchiveUnavailable, put_same
 from recovery.checkpoints import chunks, ids, manifest
@@ -25,7 +24,7 @@ CRASH_POINTS = (
     "checkpoint.before-manifest",
     "checkpoint.after-manifest",
 )
-_log = structlog.get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -146,4 +145,5 @@ class CheckpointWriter:
             for name in self._written:
                 self._archive.delete(name)
         except ArchiveUnavailable as error:
-            _log.warning("checkpoint.remains-not-removed", checkpoint=self.id, error=str(error))
+            fields = {"checkpoint": self.id, "error": str(error)}
+            logger.warning("checkpoint.remains-not-removed: %(checkpoint)s: %(error)s", fields, extra=fields)

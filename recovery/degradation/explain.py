@@ -44,7 +44,7 @@ class Explanation:
 
 
 def describe(entry: Entry) -> str:
-    """An entry in words: its origin, scope, mode and reason."""
+    """An entry described in a sentence: its origin, scope, mode and reason."""
     notes = entry.notes
     origin = f"the override by {notes.get('actor') or 'somebody'}" if entry.manual else f"rule {entry.rule}"
     reason = f" ({notes['reason']})" if notes.get("reason") else ""

@@ -1,4 +1,4 @@
-"""What observers of retries are told."""
+"""Events of retries, and how observers are notified."""
 
 from __future__ import annotations
 

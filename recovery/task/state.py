@@ -13,7 +13,7 @@ HEADER = "x-recovery"
 
 @dataclass(frozen=True, slots=True)
 class TaskState:
-    """The history that Celery's own `retries` does not tell. Times are seconds since the Unix epoch."""
+    """The history that Celery's own `retries` does not hold. Times are seconds since the Unix epoch."""
 
     #: When the first attempt began, moved on by the time spent parked; None before it.
     first_at: float | None = None
@@ -29,7 +29,7 @@ class TaskState:
     dead: str | None = None
     #: Attempts made, once given up.
     attempts: int | None = None
-    #: The last error in words.
+    #: The last error, described in one line.
     error: str | None = None
 
     @classmethod

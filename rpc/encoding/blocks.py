@@ -29,7 +29,7 @@ _DETAILS = ("full", "signatures", "none", "accounts")
 
 @dataclass(frozen=True)
 class BlockShape:
-    """What a client wants of a block."""
+    """The parts and the encoding of a block that a client asks for."""
 
     encoding: str
     details: str

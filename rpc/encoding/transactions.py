@@ -246,7 +246,7 @@ def inner_instructions(detail: TransactionMeta) -> list[dict[str, Any]]:
 
 
 def return_data(detail: TransactionMeta) -> dict[str, Any] | None:
-    """What a program returned, None when nothing was."""
+    """The return data of a program, None when there is none."""
     if not detail.return_data:
         return None
     return {

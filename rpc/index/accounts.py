@@ -14,7 +14,7 @@ _NONE = b""
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What an account is indexed by."""
+    """The values that an account is indexed by."""
 
     program: bytes
     mint: bytes = _NONE

@@ -72,7 +72,7 @@ class History:
         return self._by_signature.get(signature)
 
     def newest_first(self, address: bytes) -> Iterator[Past]:
-        """What touched `address`."""
+        """The transactions that name `address`."""
         return reversed(self._by_address.get(address, ()))
 
     def clear(self) -> None:

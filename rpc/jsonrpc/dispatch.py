@@ -71,7 +71,7 @@ class Reply:
 
 @dataclass(slots=True)
 class _Request:
-    """Who asks in one request, what its answers may take, and what its calls said beside their answers."""
+    """One request while it is answered: its sender, its budget, and what the HTTP layer must know of its calls."""
 
     dispatcher: Dispatcher
     address: str

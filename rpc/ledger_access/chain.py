@@ -1,4 +1,4 @@
-"""Where the chain stands, followed by a short poll: what is finalized, and who waits for it."""
+"""The end of the chain, followed by a short poll: the open slot, and what is finalized."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ _AFTER_FAILURE_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """One journal entry with its transaction, parsed once for everybody (None for a genesis).
+    """One journal entry with its transaction, parsed once for all listeners (None for a genesis).
 
     `writes` maps the accounts that it changed to the newest records of its slot, as far as that had come.
     """
@@ -153,7 +153,7 @@ class Follower:
     async def _records(
         self, snapshot: Snapshot, slot: int, keys: Sequence[bytes], images: Sequence[bytes | None]
     ) -> dict[bytes, bytes]:
-        """What `slot` left in the accounts `keys`: from Redis, as long as it keeps that, else from the archive."""
+        """The records of the accounts `keys` at the end of `slot`: from Redis while it has them, else the archive."""
         if slot >= snapshot.slot - 1:
             return {key: image_record(image) for key, image in zip(keys, images, strict=True) if image is not None}
         block = await asyncio.to_thread(self._read_block, slot) if self._read_block is not None else None

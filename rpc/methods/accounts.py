@@ -69,7 +69,7 @@ async def encode_all(
             call.budget.make(len(value))
         values.append(value)
         if not len(values) % _ENCODED_TOGETHER:
-            # A long list must not hold up everybody else.
+            # A long list must not hold up other requests.
             await asyncio.sleep(0)
     return values
 

@@ -1,4 +1,4 @@
-"""What became of transactions."""
+"""Transactions that are processed: their statuses, their contents, and lists of them by address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the chain stands, and whether all is well."""
+"""Slots, heights and epochs of the chain, and the health of the node."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The supply of lamports, and who holds the most."""
+"""The supply of lamports, and the accounts with the most."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from banking.admin.fixtures import BadAccount, account_from_json
 from banking.execution.account_access import program_data_key
 from recovery.breaker import CircuitBreaker, CircuitBreakerConfig
 from recovery.errors import TerminalError, TransientError
+from recovery.guarded import Guard
 from recovery.retry.policy import RetryPolicy
 
 _PAGE = 100
@@ -46,13 +48,14 @@ def clone_accounts(url: str, keys: Iterable[Pubkey], *, breaker: CircuitBreaker 
     Raises UpstreamUnavailable after the attempts of the policy `network`, CircuitOpenError, UpstreamRefused (also for
     an account that is not there), BadAccount.
     """
-    guard = breaker or upstream_breaker(url)
-    retrying = RetryPolicy.preset("network").using(name=f"clone from {guard.name}")
+    upstream = breaker or upstream_breaker(url)
+    retrying = RetryPolicy.preset("network").using(name=f"clone from {upstream.name}")
+    guard = Guard(breaker=upstream, retrying=retrying)
     wanted = list(dict.fromkeys(keys))
     cloned: dict[bytes, bytes] = {}
     while wanted:
         page, wanted = wanted[:_PAGE], wanted[_PAGE:]
-        fetched = retrying.call(lambda batch=page: guard.call(_fetch, url, batch))  # type: ignore[misc]
+        fetched = guard.call(partial(_fetch, url, page))
         cloned |= fetched
         data = (program_data_key(record) for record in fetched.values())
         wanted += [Pubkey(key) for key in data if key is not None and key not in cloned]

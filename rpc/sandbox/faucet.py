@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
+from banking.keypairs import KeypairError, read_keypair
 from rpc.jsonrpc.errors import RpcError, invalid_params, invalid_request
 
 #: Blockhashes are valid for 150 slots; an airdrop remembered longer cannot clash any more.
@@ -53,11 +53,10 @@ class Faucet:
 
     def _load(self) -> Keypair:
         if self._keypair is None:
+            if not self._path.exists():
+                raise invalid_request("Airdrops are off: this instance has no faucet keypair")
             try:
-                values = json.loads(self._path.read_text())
-                self._keypair = Keypair.from_bytes(bytes(values))
-            except FileNotFoundError:
-                raise invalid_request("Airdrops are off: this instance has no faucet keypair") from None
-            except (ValueError, TypeError, OSError) as error:
-                raise RpcError(-32603, f"The faucet keypair cannot be read: {error}") from error
+                self._keypair = read_keypair(self._path)
+            except KeypairError as error:
+                raise RpcError(-32603, str(error)) from error
         return self._keypair

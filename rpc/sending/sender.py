@@ -21,7 +21,7 @@ class Sender:
         self._make_submitter = make_submitter
         self._submitter: Submitter | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rpc-send")
-        # Those who come at the same moment share a message; whoever comes later waits for the round trip anyway.
+        # Transactions that come at the same moment share a message; later ones wait for the round trip anyway.
         self._batcher: Batcher[VerifiedTransaction, Receipt] = Batcher(
             self._serve, max_group=MAX_AT_ONCE, queue_limit=queue_limit, window=window
         )

@@ -84,6 +84,6 @@ def unverified(raw: bytes) -> SignedTransaction:
         parsed.sanitize()
     except SanitizeError as error:
         raise invalid_params(f"invalid transaction: {error}") from None
-    # Nobody vouches for its signature, which may be another's: it goes by its message alone.
+    # Its signature is not verified and may be another transaction's: the message alone identifies it.
     message_hash = bytes(message.hash())
     return SignedTransaction(raw, parsed, 2 * message_hash, message_hash, bytes(message.recent_blockhash))

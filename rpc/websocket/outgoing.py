@@ -1,4 +1,4 @@
-"""What waits to be sent to one websocket, bounded, and counted among the server's answers."""
+"""The send queue of one websocket, bounded, and counted among the server's answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rpc.jsonrpc.answer_budget import AnswerBudget
 
 #: Answers of so many bytes may wait before no more calls are read.
 _MAX_ANSWERS = 64 * 1024
-#: Seconds after which a sent message has left the server's memory: by then who does not read has missed a ping.
+#: Seconds after which a sent message has left the server's memory: a client that reads nothing misses a ping by then.
 _READ_SECONDS = 45.0
 
 

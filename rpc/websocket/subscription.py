@@ -1,4 +1,4 @@
-"""What clients subscribe to, read from their parameters."""
+"""Subscriptions, read from the parameters of the calls that make them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rpc.jsonrpc.params import Commitment, Params, to_pubkey, wrong_type
 
 
 class Outbox(Protocol):
-    """Where notifications go: the connection that subscribed."""
+    """The receiver of notifications: the connection that subscribed."""
 
     def post(self, text: str) -> None:
         """Queue a message; a connection that is too slow is closed."""

@@ -31,7 +31,7 @@ class SubscriptionTable:
             del topics[subscription.topic]
 
     def any(self, kind: str) -> bool:
-        """Whether anybody subscribed to `kind`."""
+        """Whether there are subscriptions to `kind`."""
         return bool(self._by.get(kind))
 
     def find(self, kind: str, topic: bytes = b"", *, settled: bool | None = None) -> list[Subscription]:

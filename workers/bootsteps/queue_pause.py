@@ -82,7 +82,7 @@ class QueuePause:
             consumer.task_consumer.cancel_by_queue(queue.name)
 
     def _resume(self, consumer: Any) -> None:
-        """Take up again what this gate stopped, unless somebody has told the worker to leave that queue since."""
+        """Resume the queues that were paused here, except those that the worker was told to leave since."""
         if not self._paused:
             return
         tasks = consumer.task_consumer

@@ -12,8 +12,9 @@ from celery.worker import state as worker_state
 
 from banking.errors import BadBlock, LedgerUnavailable, RestoreFailed
 from banking.from_settings import keeps_archive, trusted_keys
+from banking.ledger.maintenance import server_run
 from banking.ledger.worker_registry import INTERVAL
-from banking.restore.attestation import server_run, standing
+from banking.restore.attestation import standing
 from banking.restore.consistency import ConsistencyReport
 from config import queues
 from recovery.archive import ArchiveError

@@ -1,4 +1,4 @@
-"""click, with the two habits that every command shares: `--data` anywhere, and errors in words."""
+"""What every command shares: `--data` anywhere, and errors as one line of text."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Command(click.Command):
         super().__init__(*args, **options)
         self.params.append(data_option())
 
-    #: Whether its log is that of a process that stays, in the format for such, and not for whoever typed it.
+    #: Whether it logs as a lasting process does, and not for the terminal that it was typed in.
     server = False
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -53,7 +53,7 @@ class Command(click.Command):
 
 
 class StartingCommand(Command):
-    """One that starts something, and refuses to with a setting misspelt: it would start what nobody meant."""
+    """One that starts something; it refuses to with a setting misspelt, for that would start something else."""
 
     server = True
 
@@ -108,6 +108,6 @@ class Program(Group):
         try:
             return super().main(args, name, variable, standalone_mode=False, **extra)
         except click.exceptions.NoArgsIsHelpError as error:
-            # Nothing asked for is somebody's first look, no mistake: exit code 0, on standard output.
+            # A call without a command is a first look, no mistake: exit code 0, on standard output.
             click.echo(error.format_message())
             return 0

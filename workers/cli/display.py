@@ -1,4 +1,4 @@
-"""Live progress for people who watch, plain lines now and then for everybody else."""
+"""Live progress on a terminal, plain lines now and then elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From whatever went wrong to words, and to the exit code of the process."""
+"""From an error to its message and to the exit code of the process."""
 
 from __future__ import annotations
 
@@ -105,5 +105,5 @@ def _bug(error: BaseException) -> str:
 
 
 def leave_quietly() -> None:
-    """Keep the interpreter from complaining at exit that nobody reads its output any more."""
+    """Keep the interpreter from complaining at exit that its output is read no more."""
     sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - open to the end

@@ -23,7 +23,7 @@ _AHEAD = 2
 
 
 class TransferPlan:
-    """Transfer number i (from 0) among the accounts: the same for everybody who makes it with the same `seed`."""
+    """Transfer number i (from 0) among the accounts: the same in every process that makes it with the same `seed`."""
 
     def __init__(self, keypairs: Sequence[Keypair], seed: int) -> None:
         if len(keypairs) < 2:

@@ -223,7 +223,7 @@ def _answers(client: redis.Redis) -> bool:
     try:
         return bool(client.ping())
     except (redis.BusyLoadingError, redis.ConnectionError, redis.TimeoutError):
-        # Also a refused password: somebody else has the port, and our server is about to end and say so.
+        # Also a refused password: another server has the port, and ours is about to end with an error in its log.
         return False
 
 

@@ -86,7 +86,7 @@ class Guard:
         return successor
 
     def release(self, pid: int) -> None:
-        """`pid` and its group have ended: the number may soon belong to somebody else."""
+        """`pid` and its group have ended: the number may soon be that of another process."""
         self._groups.discard(pid)
         self._note(f"-{pid}")
 

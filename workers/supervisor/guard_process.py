@@ -61,7 +61,7 @@ def _end(groups: set[int]) -> None:
 
 
 def _signal(group: int, number: int) -> bool:
-    """Signal a whole group; False when nobody is left in it."""
+    """Signal a whole group; False when it has no process left."""
     try:
         os.killpg(group, number)
     except ProcessLookupError:
@@ -72,7 +72,7 @@ def _signal(group: int, number: int) -> bool:
 
 
 def _remove(path: str) -> None:
-    with contextlib.suppress(OSError):  # the guard has nobody left to tell
+    with contextlib.suppress(OSError):  # no process is left to be notified
         if os.path.isdir(path):  # noqa: PTH112 - pathlib would double the start-up time
             os.rmdir(path)  # noqa: PTH106
         else:

@@ -75,7 +75,7 @@ class InstanceLock:
         return mine
 
     def _is_current(self, descriptor: int) -> bool:
-        """False when the former holder has removed the file since: a lock that nobody else would see."""
+        """False when the former holder has removed the file since: a lock that no other process would see."""
         try:
             return os.path.samestat(os.fstat(descriptor), self.path.stat())
         except FileNotFoundError:

@@ -34,7 +34,7 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Some port that nobody uses at this moment."""
+    """A port that is free at this moment."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])

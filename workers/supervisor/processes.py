@@ -108,7 +108,7 @@ def stop_children(children: Sequence[Child], guard: Guard, *, patience: float, h
 
 
 def signal_group(group: int, number: int) -> None:
-    """Signal a process group; fine when nobody is left in it."""
+    """Signal a process group; does nothing when it has no process left."""
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies

@@ -10,11 +10,11 @@ if epoch ~= ARGV[1] then
   return redis.error_reply('STALE_EPOCH ' .. (epoch or 'none'))
 end
 local signature = ARGV[2]
-local buried = 0
+local moved = 0
 if redis.call('HEXISTS', KEYS[3], signature) == 0 and redis.call('HEXISTS', KEYS[8], signature) == 0 then
   local bytes = tonumber(redis.call('GET', KEYS[9]) or '0')
   if redis.call('HLEN', KEYS[8]) >= tonumber(ARGV[4]) or bytes >= tonumber(ARGV[5]) then return -1 end
-  buried = 1
+  moved = 1
   redis.call('HSET', KEYS[8], signature, ARGV[3])
   redis.call('INCRBY', KEYS[9], #signature + #ARGV[3])
   if redis.call('HEXISTS', KEYS[4], signature) == 0 then redis.call('HINCRBY', KEYS[2], 'accepted', 1) end
@@ -24,4 +24,4 @@ redis.call('HDEL', KEYS[4], signature)
 redis.call('ZREM', KEYS[5], signature)
 redis.call('ZREM', KEYS[6], signature)
 redis.call('HDEL', KEYS[7], signature)
-return buried
+return moved

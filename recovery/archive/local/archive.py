@@ -8,12 +8,11 @@ USENIX ATC 2020); a new attempt starts with a new file.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-
-import structlog
 
 from recovery.archive import names
 from recovery.archive.base import MAX_OBJECT_BYTES
@@ -31,7 +30,7 @@ CRASH_POINTS = (
 )
 _TEMPORARY = ".tmp"
 _ATTEMPTS = 8
-_log = structlog.get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class LocalArchive:
@@ -246,7 +245,8 @@ def _discard(folder: int, name: str) -> None:
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=folder)
     except OSError as error:
-        _log.warning("archive.temporary-not-removed", file=name, error=str(error))
+        fields = {"file": name, "error": str(error)}
+        logger.warning("archive.temporary-not-removed: %(file)s: %(error)s", fields, extra=fields)
 
 
 def _remove_empty(chain: Sequence[int], folder: str) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import secrets
 from contextlib import suppress
 
 import psutil
-import structlog
 
 from recovery.clock import Clock
 
 _NAME = re.compile(r"([0-9]{1,10})-[0-9a-f]{16}\.tmp")
-_log = structlog.get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def new_temporary_name() -> str:
@@ -35,7 +35,8 @@ def clean(folder: int, clock: Clock, orphan_seconds: float, any_seconds: float) 
             if age >= any_seconds or (age >= orphan_seconds and not _owner_lives(name)):
                 os.unlink(name, dir_fd=folder)
                 removed += 1
-                _log.warning("archive.leftover-removed", file=name, age_seconds=round(age))
+                fields = {"file": name, "age_seconds": round(age)}
+                logger.warning("archive.leftover-removed: %(file)s, %(age_seconds)d s old", fields, extra=fields)
     return removed
 
 

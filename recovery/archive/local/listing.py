@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
-
-import structlog
 
 from recovery.archive import names
 from recovery.archive.errors import UnsafeArchive
 from recovery.archive.local import files
 
-_log = structlog.get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def walk(folder: int, prefix: str, start_after: str | None) -> Iterator[str]:
@@ -62,4 +61,5 @@ def _segments(folder: int, prefix: str) -> Iterator[str]:
             elif entry.is_symlink() and names.is_folder_segment(entry.name):
                 raise UnsafeArchive(f"{prefix}{entry.name} is a symbolic link")
             elif not entry.name.startswith("."):
-                _log.warning("archive.foreign-file-ignored", folder=prefix, file=entry.name)
+                fields = {"folder": prefix, "file": entry.name}
+                logger.warning("archive.foreign-file-ignored: %(folder)s%(file)s", fields, extra=fields)

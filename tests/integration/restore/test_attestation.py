@@ -8,7 +8,8 @@ import pytest
 import redis
 
 from banking.ledger.ledger import Ledger
-from banking.restore.attestation import Attester, server_run, standing
+from banking.ledger.maintenance import server_run
+from banking.restore.attestation import Attester, standing
 from recovery.identity import Identity
 from tests.support.ledgers import World, new_world
 from tests.support.redis_servers import MakeRedis

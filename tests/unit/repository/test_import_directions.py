@@ -171,3 +171,91 @@ def test_the_rpc_servers_composition_root_is_imported_by_its_runner_alone() -> N
         if any(module == "rpc.node" for _, module in imported(ast.parse(path.read_text())))
     }
     assert importers == {"rpc/runner.py"}
+
+
+#: Foreign packages to the only files that may import them; a new file is listed here on purpose, or uses one of these.
+IMPORTED_ONLY_IN: dict[tuple[str, ...], set[str]] = {
+    ("redis",): {
+        "banking/ledger/connections.py",
+        "banking/ledger/ledger.py",
+        "banking/ledger/redis_errors.py",
+        "banking/ledger/worker_registry.py",
+        "config/addresses.py",
+        "config/kombu_redis.py",
+        "recovery/breaker/breaker.py",
+        "recovery/breaker/redis_health.py",
+        "recovery/breaker/redis_store.py",
+        "recovery/breaker/registry.py",
+        "recovery/connections.py",
+        "recovery/dead_letters.py",
+        "recovery/degradation/manager.py",
+        "recovery/degradation/reader.py",
+        "recovery/degradation/signals.py",
+        "recovery/degradation/store.py",
+        "recovery/retry/budget.py",
+        "recovery/retry/classification.py",
+        "recovery/scripts.py",
+        "recovery/task/publishing.py",
+        "rpc/collaborators.py",
+        "rpc/ledger_access/follower.py",
+        "rpc/ledger_access/reader.py",
+        "rpc/sandbox/cloning.py",
+        "tasks/components.py",
+        "tasks/enqueue.py",
+        "workers/answering.py",
+        "workers/bootsteps/heartbeat.py",
+        "workers/cli/errors.py",
+        "workers/cli/readiness.py",
+        "workers/cli/worker_count.py",
+        "workers/container_health.py",
+        "workers/joining.py",
+        "workers/startup.py",
+        "workers/supervisor/embedded_redis.py",
+    },
+    ("celery", "kombu"): {
+        "config/app.py",
+        "config/control.py",
+        "config/kombu_redis.py",
+        "config/logs.py",
+        "config/queues.py",
+        "config/serialization.py",
+        "recovery/task/dead_letters.py",
+        "recovery/task/fault_tolerant_task.py",
+        "recovery/task/publishing.py",
+        "rpc/node.py",
+        "tasks/enqueue.py",
+        "tasks/events.py",
+        "tasks/submission.py",
+        "tasks/transactions.py",
+        "workers/answering.py",
+        "workers/beat.py",
+        "workers/bootsteps/heartbeat.py",
+        "workers/bootsteps/queue_pause.py",
+        "workers/bootsteps/restore.py",
+        "workers/cli/commands/deadletter.py",
+        "workers/cli/errors.py",
+        "workers/flower_process.py",
+        "workers/joining.py",
+        "workers/startup.py",
+    },
+}
+
+
+def importers(packages: tuple[str, ...], sources: Mapping[str, str]) -> set[str]:
+    """The files whose source imports one of `packages`."""
+    return {
+        name
+        for name, source in sources.items()
+        if any(module.partition(".")[0] in packages for _, module in imported(ast.parse(source)))
+    }
+
+
+@pytest.mark.parametrize("packages", IMPORTED_ONLY_IN)
+def test_redis_and_celery_are_imported_only_in_listed_files(packages: tuple[str, ...]) -> None:
+    sources = {path.relative_to(ROOT).as_posix(): path.read_text() for room in MAY_IMPORT for path in modules(room)}
+    assert sorted(importers(packages, sources) - IMPORTED_ONLY_IN[packages]) == []
+
+
+def test_an_import_in_a_file_that_is_not_listed_is_found() -> None:
+    sources = {"banking/intake/made_up.py": "def late():\n    from kombu.pools import producers", "x.py": "import json"}
+    assert importers(("celery", "kombu"), sources) == {"banking/intake/made_up.py"}

@@ -10,12 +10,12 @@ import redis
 from solders.keypair import Keypair
 
 from banking.errors import LedgerExists, LedgerUnavailable
+from banking.keypairs import KeypairError, read_keypair, write_keypair
 from banking.ledger.ledger import Ledger
 from banking.ledger.records import lamports_of
 from config.settings import Profile, Settings
 from workers import faucet
 from workers.faucet import NoFaucet, faucet_path, initialise, read_faucet
-from workers.keypairs import KeypairError, read_keypair, write_keypair
 
 LAMPORTS = 10**12
 

@@ -67,14 +67,14 @@ def replay_archive(blocks: BlockStore, *, first: int = 0, last: int | None = Non
     trusted = {blocks.identity.public_key, *blocks.trusted_keys}
     try:
         return oracle.replay(
-            LedgerObjects(blocks), trusted, first=first, last=last, execute=check, progress=_tell_progress
+            LedgerObjects(blocks), trusted, first=first, last=last, execute=check, progress=_show_progress
         )
     except OracleError as error:
         raise CommandFailed(f"The archive cannot be replayed: {error}.") from error
 
 
-def _tell_progress(slot: int, last: int) -> None:
-    """For whoever watches; a script that reads standard error is spared."""
+def _show_progress(slot: int, last: int) -> None:
+    """Show progress on a terminal, not to a script that reads standard error."""
     if sys.stderr.isatty() and (slot % 100 == 0 or slot == last):
         click.echo(f"\rslot {slot:,} of {last:,}", nl=slot == last, err=True)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 from solders.keypair import Keypair
 
+from banking.keypairs import write_keypair
 from workers.cli.errors import CommandFailed
 from workers.cli.root import trunkline
-from workers.keypairs import write_keypair
 
 
 @trunkline.command()

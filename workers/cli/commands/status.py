@@ -53,7 +53,7 @@ def status(as_json: bool, wait: float | None) -> None:
 def gather() -> dict[str, Any]:
     """Everything that `status` tells, ready for JSON. Amounts are lamports, `slot_time` is Unix seconds.
 
-    `last_block` is how many seconds ago the newest block was seen first (None: nobody evaluates health), `clock_back`
+    `last_block` is how many seconds ago the newest block was seen first (None: health is not evaluated), `clock_back`
     how many Redis' clock is behind the latest time that was seen on it.
     """
     settings = get_settings()

@@ -148,7 +148,7 @@ class _Submission:
 
 @contextmanager
 def _progress(file: BinaryIO) -> Iterator[Callable[[Tally], None]]:
-    """A progress bar on standard error, by bytes read; only where somebody watches."""
+    """A progress bar on standard error, by bytes read; only on a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 

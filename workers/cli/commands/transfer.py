@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 from solders.pubkey import Pubkey
 
+from banking.keypairs import read_keypair
 from workers.cli.arguments import AMOUNT_HELP, LAMPORTS, PUBKEY
 from workers.cli.root import trunkline
 from workers.cli.sending import no_wait, send_transfer, timeout
-from workers.keypairs import read_keypair
 
 
 @trunkline.command()

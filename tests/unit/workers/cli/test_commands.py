@@ -14,13 +14,13 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from banking.intake.dead_letters import TransactionDeadLetters
+from banking.keypairs import read_keypair
 from banking.ledger.worker_registry import WorkerRegistry
 from config import queues
 from config.settings import get_settings
 from recovery.dead_letters import DeadLetter
 from tests.support.cli.shell import Shell
 from tests.support.ledgers import SOL, transfer_transaction
-from workers.keypairs import read_keypair
 
 
 def keypair_file(folder: Path, keypair: Keypair) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from solders.keypair import Keypair
 
 from config.errors import TrunklineError
+from recovery.identity import parse_key_file
 
 
 class KeypairError(TrunklineError):
@@ -20,14 +21,14 @@ class KeypairError(TrunklineError):
 def read_keypair(path: Path) -> Keypair:
     """The keypair in `path`. Raises KeypairError."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text file"
-        raise KeypairError(f"The keypair file {path} cannot be read: {why}. `trunkline keygen` makes one.") from None
+        content = path.read_bytes()
+    except OSError as error:
+        raise KeypairError(
+            f"The keypair file {path} cannot be read: {error.strerror}. `trunkline keygen` makes one."
+        ) from None
     try:
-        values = json.loads(text)
-        return Keypair.from_bytes(bytes(values))
-    except (ValueError, TypeError):
+        return Keypair.from_bytes(parse_key_file(content))
+    except ValueError:
         # Never show what was in the file: it may be somebody's secret.
         raise KeypairError(
             f"{path} holds no keypair. Expected a JSON array of 64 numbers, as the Solana tools write it."
