@@ -185,11 +185,15 @@ def test_a_client_that_does_not_read_is_cut_off_and_the_others_are_served(make_s
     served = make_served(rpc_write_limit=20_000)
     senders = served.world.fund(8)
     with Subscriber(served.ws_url) as slow, Subscriber(served.ws_url) as good:
+        good.call("logsSubscribe", "all", _PROCESSED)
+        first = served.world.transfer(senders[0], Keypair().pubkey(), 10**6)
+        served.world.stage.process([first])
+        while good.notification()["result"]["value"]["signature"] != str(first.parsed.signatures[0]):
+            pass  # The transfers that funded the senders: nothing of them is on its way any more after this.
         # It takes nothing off its socket, so the buffers fill up, and then what waits in the server does.
         for _ in range(200):
             slow.call("logsSubscribe", "all", _PROCESSED)
-        good.call("logsSubscribe", "all", _PROCESSED)
-        told, deadline = 0, time.monotonic() + 60
+        told, deadline = 1, time.monotonic() + 60
         while len(served.rpc.hub.table) > 1:
             assert time.monotonic() < deadline, "the slow client is still served"
             transactions = [served.world.transfer(sender, Keypair().pubkey(), 10**6 + told) for sender in senders]
