@@ -12,6 +12,7 @@ import pytest
 from celery import Celery
 from kombu.common import ignore_errors
 
+from config import kombu_redis
 from config.settings import Fsync
 from recovery.connections import connect
 from tests.support.pipelines import MakePipeline, Pipeline
@@ -40,6 +41,7 @@ def test_redis_killed_and_restarted_mid_load(make_redis: MakeRedis, make_pipelin
 
 def test_lost_connection_with_messages_in_hand_is_no_programming_error(make_redis: MakeRedis) -> None:
     """What Celery does after a lost connection; with kombu's own transport the worker ends by AttributeError."""
+    kombu_redis.install()
     server = make_redis()
     app = Celery(broker=server.url.replace("unix://", "redis+socket://"), set_as_current=False)
     app.send_task("any", queue="jobs")

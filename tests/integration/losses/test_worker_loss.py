@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,16 @@ from tests.support.pipelines import MakePipeline, Pipeline
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes]
+
+
+@contextmanager
+def submitting(pipeline: Pipeline, transactions: Sequence[SignedTransaction]) -> Iterator[None]:
+    """Submits all of them, and lets the test go on in the middle of it: workers keep pace with a single producer."""
+    with ThreadPoolExecutor(1) as pool:
+        submitted = pool.submit(pipeline.submit, transactions)
+        wait_until(lambda: pipeline.resolved() > 100, "the first transactions are processed", interval=0.005)
+        yield
+        submitted.result()
 
 
 @pytest.mark.parametrize("point", ["execute", "processor.committed"])
@@ -36,15 +48,14 @@ def test_killed_worker_under_load_holds_nothing_back(make_pipeline: MakePipeline
     """What it had fetched comes back by the sweeper, long before the broker's visibility timeout."""
     pipeline = make_pipeline(visibility_timeout=3600)
     victim, _ = pipeline.start(2)
-    transactions = pipeline.transfers(9000)
-    pipeline.submit(transactions)
-    wait_until(lambda: pipeline.resolved() > 100, "the first transactions are processed", interval=0.005)
-    # Stopped first, so that it dies with messages in hand.
-    victim.pause()
-    held = pipeline.client.hlen("unacked")
-    victim.kill()
-    assert held > 0
-    assert pipeline.resolved() < len(transactions)
+    transactions = pipeline.transfers(3000)
+    with submitting(pipeline, transactions):
+        # Stopped first, so that it dies with messages in hand.
+        victim.pause()
+        held = pipeline.client.hlen("unacked")
+        victim.kill()
+        assert held > 0
+        assert pipeline.resolved() < len(transactions)
     pipeline.assert_sound(transactions)
     # Nobody has restored the dead worker's messages: it was the sweeper.
     assert pipeline.client.hlen("unacked") > 0
@@ -53,12 +64,11 @@ def test_killed_worker_under_load_holds_nothing_back(make_pipeline: MakePipeline
 def test_killed_pool_child_under_load(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline()
     workers = pipeline.start(2)
-    transactions = pipeline.transfers(9000)
-    pipeline.submit(transactions)
-    wait_until(lambda: pipeline.resolved() > 100, "the first transactions are processed", interval=0.005)
-    for worker in workers:
-        worker.children()[0].kill()
-    assert pipeline.resolved() < len(transactions)
+    transactions = pipeline.transfers(3000)
+    with submitting(pipeline, transactions):
+        for worker in workers:
+            worker.children()[0].kill()
+        assert pipeline.resolved() < len(transactions)
     pipeline.assert_sound(transactions)
     pipeline.assert_alive(workers)
 
