@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import redis
+from kombu import transport as transports
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as kombu_redis
 
@@ -52,3 +53,7 @@ def install() -> None:
     """Use this transport in this process. (`broker_transport` would not do: a URL's own scheme goes before it.)"""
     for scheme in ("redis", "rediss"):
         TRANSPORT_ALIASES[scheme] = f"{__name__}:Transport"
+    # What somebody else's app in this process looked up before would be found again instead.
+    looked_up: dict[str, object] = vars(transports)["_transport_cache"]
+    for name in [name for name, transport in looked_up.items() if transport is kombu_redis.Transport]:
+        del looked_up[name]

@@ -109,3 +109,13 @@ def test_msgpack_is_understood() -> None:
     serialization.install()  # as the first use of our app does
     content_type, encoding, data = dumps([["text"], {"a": 1}, None], serializer="msgpack")
     assert loads(data, content_type, encoding, accept=prepare_accept_content(["msgpack"])) == [["text"], {"a": 1}, None]
+
+
+def test_our_transport_is_used_although_another_app_looked_kombus_up_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kombu import transport as transports
+
+    from config.kombu_redis import Transport, install
+
+    monkeypatch.setitem(vars(transports)["_transport_cache"], "redis", kombu_redis.Transport)
+    install()
+    assert transports.get_transport_cls("redis") is Transport
