@@ -118,4 +118,5 @@ def test_our_transport_is_used_although_another_app_looked_kombus_up_before(monk
 
     monkeypatch.setitem(vars(transports)["_transport_cache"], "redis", kombu_redis.Transport)
     install()
-    assert transports.get_transport_cls("redis") is Transport
+    found: Any = transports.get_transport_cls("redis")
+    assert found is Transport
