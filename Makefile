@@ -61,7 +61,7 @@ bench-full: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks --full
 
 chaos: $(STAMP)
-	@$(BIN)/python -m pytest tests/chaos --chaos
+	@$(BIN)/python -m pytest tests/chaos tests/integration/clocks tests/integration/breaker/test_opened_by_hand.py --chaos
 	@$(BIN)/python -m tests.chaos.rpc_fuzz
 
 # The Python client's own suite, and the JavaScript clients (these need node): see docs/rpc.md.
