@@ -120,7 +120,7 @@ def _seq_of(call: Call, before: bytes | None) -> int | None:
     if past is None:
         raise history_not_available(
             "Transaction history is not available: this node remembers the addresses of the newest "
-            f"{call.context.settings.rpc_history} transactions, and the one in `before` is not among them"
+            f"{call.context.settings.rpc.history} transactions, and the one in `before` is not among them"
         )
     return past.seq
 
