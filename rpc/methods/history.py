@@ -6,7 +6,8 @@ from typing import Any
 
 from solders.signature import Signature
 
-from banking.ledger.records import Outcome, unpack_outcome
+from banking.ledger import reads
+from banking.ledger.records import Outcome
 from rpc.encoding.transactions import ENCODINGS, encode_with_meta, error_value, executed
 from rpc.index.history import Past
 from rpc.jsonrpc.errors import history_not_available, invalid_params, node_unhealthy
@@ -27,12 +28,12 @@ async def get_signature_statuses(call: Call) -> Any:
     if not signatures:
         snapshot = await call.context.ledger.reader.read()
         return with_context([], snapshot.slot)
-    snapshot = await call.context.ledger.reader.read(("HMGET", "status", *signatures))
+    recorded = reads.outcomes(signatures)
+    snapshot = await call.context.ledger.reader.read(recorded)
     values: list[dict[str, Any] | None] = []
-    for signature, status in zip(signatures, snapshot.answers[0], strict=True):
-        past = call.context.indexes.history.find(signature) if status is None and search else None
-        if status is not None:
-            outcome = unpack_outcome(status)
+    for signature, outcome in zip(signatures, snapshot.answer(recorded), strict=True):
+        past = call.context.indexes.history.find(signature) if outcome is None and search else None
+        if outcome is not None:
             values.append(status_of(outcome.slot, outcome.err, snapshot.finalized))
         else:
             values.append(status_of(past.slot, past.err, snapshot.finalized) if past is not None else None)
@@ -61,9 +62,9 @@ async def get_transaction(call: Call) -> Any:
     encoding = config.choice("encoding", ENCODINGS, "json")
     most_version = config.uint("maxSupportedTransactionVersion", maximum=255)
     context = call.context
-    snapshot = await context.ledger.reader.read(("HGET", "status", signature))
-    status = snapshot.answers[0]
-    place: Outcome | Past | None = unpack_outcome(status) if status else context.indexes.history.find(signature)
+    recorded = reads.outcome(signature)
+    snapshot = await context.ledger.reader.read(recorded)
+    place: Outcome | Past | None = snapshot.answer(recorded) or context.indexes.history.find(signature)
     if place is None or place.slot > snapshot.finalized:
         return None
     entry = await context.ledger.blocks.find_entry(place.slot, place.seq)
