@@ -20,7 +20,8 @@ def response_context(slot: int) -> dict[str, Any]:
     return {"apiVersion": API_VERSION, "slot": slot}
 
 
-API_VERSION = "3.1.0"
+#: The version of Agave whose answers these are.
+API_VERSION = "4.0.0"
 #: Accounts of so many bytes together are read in a shared round trip, without taking a budget.
 _SMALL_BYTES = 128 * 1024
 
