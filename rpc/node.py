@@ -130,7 +130,9 @@ def _read_timeout(settings: Settings) -> float:
 
 
 def _async_ledger(settings: Settings, *, timeout: float, connections: int = 32) -> AsyncLedger:
-    return AsyncLedger(connect_async(settings.ledger_url(), timeout=timeout, connections=connections), settings.ledger)
+    return AsyncLedger(
+        connect_async(settings.ledger_url(), timeout=timeout, connections=connections), settings.ledger.name
+    )
 
 
 def _ledger_access(settings: Settings, archive: BlockSource | None, clock: Clock) -> LedgerAccess:
@@ -145,7 +147,7 @@ def _indexes(settings: Settings, reader: LedgerReader, archive: BlockSource | No
     # A blocking read and a scan of large records may take longer than an answer to a client.
     ledger = _async_ledger(settings, timeout=max(5.0, _read_timeout(settings)), connections=2)
     read_block = archive.read if archive is not None else None
-    backfill = Backfill(read_block, history, slots=settings.history_slots) if read_block is not None else None
+    backfill = Backfill(read_block, history, slots=settings.blocks.history_slots) if read_block is not None else None
     follower = Follower(ledger, reader, accounts, history, backfill, read_block)
     return Indexes(follower, accounts, history, LargestAccounts(reader, clock=clock))
 

@@ -94,7 +94,7 @@ def test_a_name_that_is_no_setting_is_an_error() -> None:
     with pytest.raises(TypeError, match="'rpc_prot' is no setting"):
         override_environment(rpc_prot=1)
     with pytest.raises(ValidationError, match="redis_url"):
-        Settings(redis_url="redis://host")
+        Settings.from_variables(redis_url="redis://host")
 
 
 @pytest.mark.parametrize("section", [(), ("redis",), ("rpc",)])
