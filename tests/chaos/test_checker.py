@@ -119,7 +119,13 @@ def test_a_rejection_that_was_executed() -> None:
 
 
 def test_a_failed_preflight_that_was_executed() -> None:
-    failed = {"method": "sendTransaction", "error": "-32002", "code": -32002, "sig": "a", "what": "transfer"}
+    failed: dict[str, Any] = {
+        "method": "sendTransaction",
+        "error": "-32002",
+        "code": -32002,
+        "sig": "a",
+        "what": "transfer",
+    }
     assert Story().add("rpc", **failed).rules() == ["I10 refusal"]
 
 
