@@ -20,18 +20,8 @@ DECLARED = [value for value in vars(scripts).values() if isinstance(value, Ledge
 #: Files outside `banking/ledger` that use a ledger's client or spell its keys, and how often. Nothing may be added,
 #: and whoever moves a use behind a method of the ledger lowers the number.
 EXCEPTIONS: dict[str, int] = {
-    "banking/intake/dead_letters.py": 1,
     "banking/restore/loading.py": 1,
     "banking/restore/restoring.py": 1,
-    "tasks/blocks.py": 2,
-    "tasks/checkpoints.py": 4,
-    "tasks/health.py": 3,
-    "tasks/runtime.py": 2,
-    "workers/cli/commands/ledger.py": 1,
-    "workers/cli/commands/status.py": 4,
-    "workers/cli/connection.py": 1,
-    "workers/joining.py": 1,
-    "workers/loadgen/tracking.py": 2,
 }
 
 
