@@ -59,13 +59,6 @@ def unresolved_signatures(ledger: Ledger) -> list[bytes]:
     return waiting + [name for name in dead if len(name) == _SIGNATURE_BYTES]
 
 
-def loaded_outcomes(ledger: Ledger, token: str, signatures: Sequence[bytes]) -> list[bytes | None]:
-    """The statuses that the restore with lease `token` has loaded."""
-    status = ledger.keys.staging(token).status
-    names: list[Any] = list(signatures)
-    return cast("list[bytes | None]", ledger.call(lambda: ledger.client.hmget(status, names)))
-
-
 def fenced_slot(ledger: Ledger) -> int | None:
     """Up to which slot the ledger was final that a restore replaces; None when nothing was fenced."""
     keys, client = ledger.keys, ledger.client
@@ -89,11 +82,6 @@ def leftovers(ledger: Ledger) -> list[str]:
 def forget_leftover(ledger: Ledger, name: str) -> None:
     """Take `name` off the list of leftovers."""
     ledger.call(lambda: ledger.client.srem(ledger.keys.leftovers, name))
-
-
-def drop_loaded(ledger: Ledger, token: str) -> None:
-    """Drop what the restore with lease `token` loaded."""
-    ledger.call(lambda: ledger.client.unlink(*ledger.keys.staging(token).all()))
 
 
 def epoch_view(ledger: Ledger, number: int) -> Ledger:
