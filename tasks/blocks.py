@@ -38,7 +38,7 @@ def _seal(parts: Runtime) -> int | None:
     # Read before: a server that starts in between was not verified by this seal.
     run = server_run(parts.ledger) if parts.attester.due() else ""
     # Beat's own jitter must not skip every second slot: accept a slot that is nearly over.
-    sealed = parts.sealer.seal(interval=0.8 * parts.settings.slot_interval)
+    sealed = parts.sealer.seal(interval=0.8 * parts.settings.blocks.slot_interval)
     if sealed is None:
         return None
     logger.debug("Sealed slot %d", sealed.slot, extra={"slot": sealed.slot})

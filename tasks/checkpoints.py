@@ -54,16 +54,18 @@ def _is_due(parts: Runtime, newest: Manifest | None, slot: int, seq: int) -> boo
     if int(facts["slot"]) >= slot:
         return False
     # In slots, the clock that all hosts share: their own may tell different times.
-    age = (slot - int(facts["slot"])) * parts.settings.slot_interval
+    age = (slot - int(facts["slot"])) * parts.settings.blocks.slot_interval
     grown = seq - int(facts["seq"])
-    return age >= parts.settings.checkpoint_interval or grown >= parts.settings.checkpoint_transactions
+    return age >= parts.settings.checkpoints.interval or grown >= parts.settings.checkpoints.transactions
 
 
 def _clean_up(parts: Runtime) -> None:
     settings, store = parts.settings, parts.ledger_recovery.store
-    if len(store.ids()) < settings.checkpoints_kept + _CLEAN_UP_EVERY:
+    if len(store.ids()) < settings.checkpoints.kept + _CLEAN_UP_EVERY:
         return
-    dropped = parts.ledger_recovery.clean_up(keep=settings.checkpoints_kept, history_slots=settings.history_slots)
+    dropped = parts.ledger_recovery.clean_up(
+        keep=settings.checkpoints.kept, history_slots=settings.blocks.history_slots
+    )
     logger.info("Cleaned the archive up: %d blocks dropped", dropped)
 
 

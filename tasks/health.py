@@ -62,7 +62,7 @@ def _signals(parts: Runtime, pulse: Pulse, breaker: Snapshot) -> list[Signal]:
     signals: list[Signal] = [
         CallableSignal("breaker_open_s", lambda: _breaker_open_seconds(breaker, pulse)),
         CallableSignal("backlog_age_s", lambda: pulse.backlog_age or 0.0),
-        CallableSignal("seal_lag_s", lambda: max(0.0, pulse.seal_age - parts.settings.slot_interval)),
+        CallableSignal("seal_lag_s", lambda: max(0.0, pulse.seal_age - parts.settings.blocks.slot_interval)),
         CallableSignal("clock_back_s", lambda: pulse.clock_back),
         CallableSignal("unsealed_bytes_ratio", lambda: _unsealed_ratio(parts)),
         CallableSignal("archive_writable", lambda: _archive_writable(parts, pulse)),

@@ -39,7 +39,7 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.pid = os.getpid()
-        self._prefix = key_prefix(settings.ledger)
+        self._prefix = key_prefix(settings.ledger.name)
 
     # ---- the ledger
 
@@ -69,7 +69,7 @@ class Runtime:
 
     @cached_property
     def intake(self) -> Intake:
-        return Intake(self.ledger, limit=self.settings.intake_limit, letters=letter_limits(self.settings))
+        return Intake(self.ledger, limit=self.settings.intake.limit, letters=letter_limits(self.settings))
 
     @cached_property
     def pulse(self) -> PulseTaker:
@@ -81,12 +81,12 @@ class Runtime:
 
     @cached_property
     def processor(self) -> Processor:
-        stage = BankingStage(self.ledger, SvmExecutor(), conflict_rounds=self.settings.conflict_rounds)
+        stage = BankingStage(self.ledger, SvmExecutor(), conflict_rounds=self.settings.worker.conflict_rounds)
         return Processor(
             stage,
             self.intake,
             self.dead_letters,
-            max_attempts=self.settings.max_attempts,
+            max_attempts=self.settings.worker.max_attempts,
             on_full=lambda: request_seal(app),
         )
 
