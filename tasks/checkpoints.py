@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from banking.ledger.maintenance import release_checkpoint_lease, take_checkpoint_lease
 from config.app import app
 from config.queues import CREATE_CHECKPOINT, SCRUB_CHECKPOINTS
 from recovery.checkpoints import Manifest
@@ -27,18 +28,13 @@ def create(*, force: bool = False, full: bool = False) -> str | None:
     newest = _newest(parts)
     if not force and not _is_due(parts, newest, state.finalized, state.finalized_seq):
         return None
-    lease = f"{parts.ledger.prefix}:checkpointing"
-    if not parts.ledger.client.set(lease, parts.pid, nx=True, ex=_LEASE_SECONDS):
-        # A clock set back would keep the lease of a dead holder for as long as it was set back.
-        rest: Any = parts.ledger.client.ttl(lease)
-        if rest > _LEASE_SECONDS:
-            parts.ledger.client.expire(lease, _LEASE_SECONDS)
+    if not take_checkpoint_lease(parts.ledger, str(parts.pid), _LEASE_SECONDS):
         return None
     try:
         made = parts.ledger_recovery.create_checkpoint(full=full)
         _clean_up(parts)
     finally:
-        parts.ledger.client.delete(lease)
+        release_checkpoint_lease(parts.ledger)
     return made.id
 
 

@@ -16,6 +16,7 @@ from banking.intake.intake import Intake
 from banking.ledger.keys import key_prefix
 from banking.ledger.ledger import Ledger
 from banking.ledger.pulse import PulseTaker
+from banking.ledger.recovery_parts import ledger_breakers, retry_budget
 from banking.restore.attestation import Attester
 from banking.restore.ledger_recovery import LedgerRecovery
 from config.app import app
@@ -63,7 +64,7 @@ class Runtime:
     def ledger_recovery(self) -> LedgerRecovery:
         others = {
             "modes": ModesComponent(self.degradation),
-            "overrides": OverridesComponent(self.ledger.client, self._prefix, self._breaker_named),
+            "overrides": OverridesComponent(lambda: ledger_breakers(self.ledger), self._breaker_named),
         }
         return LedgerRecovery(self.ledger, self.blocks, others=others)
 
@@ -118,7 +119,7 @@ class Runtime:
 
     @cached_property
     def budget(self) -> RetryBudget:
-        return RetryBudget(self.ledger.client, name="transactions", prefix=f"{self._prefix}:budget")
+        return retry_budget(self.ledger, "transactions")
 
     def may_process(self) -> bool:
         """Whether transactions may run now; answered from memory, at most 0.1 s old."""

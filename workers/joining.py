@@ -59,12 +59,12 @@ def _check_redis(settings: Settings, ledger: Ledger) -> None:
     where = masked(settings.ledger_url())
     try:
         # Not PING: a Redis on a full disk refuses that.
-        ledger.client.time()
+        ledger.server_ms()
         there = ledger.exists()
     except (redis.RedisError, LedgerUnavailable) as error:
         cause = error if isinstance(error, redis.RedisError) else error.__cause__ or error
         problem = refusal(cause) or (
-            f"it does not answer this machine ({error}); is it bound to an address that this machine reaches, and "
+            f"it does not answer this machine ({cause}); is it bound to an address that this machine reaches, and "
             "does a firewall let it through"
         )
         raise NotJoined(f"Redis at {where}: {problem}.") from error
@@ -129,7 +129,7 @@ class JoinedHost:
         if maintenance:
             self._commands["maintenance"] = commands.joined_maintenance(f"maintenance-{token}")
         self._token = token
-        self._registry = WorkerRegistry(open_ledger(settings).client, settings.ledger.name)
+        self._registry = WorkerRegistry.of(open_ledger(settings))
         self.log_folder = self._folder / "log"
 
     @contextmanager

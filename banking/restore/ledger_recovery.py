@@ -10,7 +10,8 @@ from banking.errors import LeaseLost, RestoreInterrupted
 from banking.intake.intake import MAX_AT_ONCE, Intake
 from banking.ledger.journal import read_journal
 from banking.ledger.ledger import BLOCKHASH_HISTORY, Ledger
-from banking.ledger.maintenance import drop_epoch, drop_loaded, epoch_counters, epoch_view, forget_leftover, leftovers
+from banking.ledger.maintenance import drop_epoch, epoch_counters, epoch_view, forget_leftover, leftovers
+from banking.ledger.staging import drop_staged
 from banking.restore.checkpointing import COMPONENT, LedgerSnapshot, checkpoint_store, newest_chain
 from banking.restore.consistency import ConsistencyReport, ConsistencyState, compare
 from banking.restore.restoring import LedgerRestore
@@ -221,7 +222,7 @@ class LedgerRecovery:
         current = self.ledger.epoch
         for name in leftovers(self.ledger):
             if name.startswith("load-"):
-                drop_loaded(self.ledger, name.removeprefix("load-"))
+                drop_staged(self.ledger, name.removeprefix("load-"))
             elif int(name.removeprefix("e")) < current:
                 self._drop_epoch(int(name.removeprefix("e")))
             else:
