@@ -1,4 +1,4 @@
-"""Each folder names the modules that others may import (ADR 0025); what it does not name is its own."""
+"""Each folder names the modules that others may import (ADR 0026); what it does not name is its own."""
 
 from __future__ import annotations
 
