@@ -72,6 +72,11 @@ class LedgerKeys:
         return f"{self.prefix}:archive_error"
 
     @cached_property
+    def checkpointing(self) -> str:
+        """String with an expiry: the lease of who writes a checkpoint."""
+        return f"{self.prefix}:checkpointing"
+
+    @cached_property
     def health(self) -> str:
         """Hash: what the evaluation of health remembers between two looks; see `lua/pulse.lua`."""
         return f"{self.prefix}:health"

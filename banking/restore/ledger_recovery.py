@@ -227,7 +227,7 @@ class LedgerRecovery:
         current = self.ledger.epoch
         for name in leftovers(self.ledger):
             if name.startswith("load-"):
-                drop_loaded(self.ledger, name.removeprefix("load-"))
+                drop_staged(self.ledger, name.removeprefix("load-"))
             elif int(name.removeprefix("e")) < current:
                 self._drop_epoch(int(name.removeprefix("e")))
             else:
