@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from banking.ledger.maintenance import release_checkpoint_lease, take_checkpoint_lease
 from banking.ledger.observing import write_note
 from config.app import app
 from config.queues import CREATE_CHECKPOINT, SCRUB_CHECKPOINTS

@@ -93,7 +93,7 @@ def waiting(ledger: Ledger) -> Waiting:
         pipe.get(keys.dead_bytes)
         pipe.hmget(keys.health, "sealed", "latest")
         pipe.exists(keys.archive_error)
-        pipe.exists(f"{ledger.prefix}:checkpointing")
+        pipe.exists(keys.checkpointing)
         return pipe.execute()
 
     clock, backlog, queued, parked, oldest, due, dead, size, (sealed, latest), error, writing = ledger.call(read)
@@ -117,7 +117,7 @@ def waiting(ledger: Ledger) -> Waiting:
 
 def live_workers(ledger: Ledger) -> list[WorkerStatus]:
     """The workers that live, by name."""
-    return cast("list[WorkerStatus]", ledger.call(WorkerRegistry(ledger.client, ledger.name).live))
+    return cast("list[WorkerStatus]", ledger.call(WorkerRegistry.of(ledger).live))
 
 
 def breakers(ledger: Ledger) -> list[BreakerStatus]:
@@ -159,12 +159,6 @@ def _refuses(info: Mapping[str, Any]) -> str:
     if limit and used >= limit:
         return "it is out of memory"
     return ""
-
-
-def restore_progress(ledger: Ledger) -> dict[str, str]:
-    """How far the running restore is, as the holder of its lease reported last; empty when nobody did."""
-    found = cast("dict[bytes, bytes]", ledger.call(lambda: ledger.client.hgetall(ledger.keys.progress)))
-    return {name.decode(): value.decode() for name, value in found.items()}
 
 
 def whereabouts(ledger: Ledger, signature: bytes) -> Whereabouts:

@@ -10,8 +10,9 @@ from banking.errors import LeaseLost, RestoreInterrupted
 from banking.intake.intake import MAX_AT_ONCE, Intake
 from banking.ledger.journal import read_journal
 from banking.ledger.ledger import BLOCKHASH_HISTORY, Ledger
-from banking.ledger.maintenance import drop_epoch, drop_loaded, epoch_counters, epoch_view, forget_leftover, leftovers
+from banking.ledger.maintenance import drop_epoch, epoch_counters, epoch_view, forget_leftover, leftovers
 from banking.ledger.observing import write_note
+from banking.ledger.staging import drop_staged
 from banking.restore.checkpointing import COMPONENT, LedgerSnapshot, checkpoint_store, newest_chain
 from banking.restore.consistency import ConsistencyReport, ConsistencyState, compare
 from banking.restore.restoring import LedgerRestore

@@ -33,7 +33,7 @@ def install_tab(configured: Settings) -> None:
 
 def add_tab(application: Any, configured: Settings) -> None:
     """Add the tab to `application`, behind its url_prefix, and begin to watch. Raises NavigationChanged."""
-    sampler = Sampler(Gatherer(configured), ledger=configured.ledger)
+    sampler = Sampler(Gatherer(configured), ledger=configured.ledger.name)
     loader = OursFirst(application.settings["template_path"])
     # Now, and not only when the first page is asked for.
     loader.load(NAVBAR)

@@ -53,18 +53,16 @@ def _causes(overview: Overview) -> Iterator[Diagnosis]:
 
 
 def _restoring(overview: Overview) -> Diagnosis | None:
-    progress = overview.restoring
-    if progress is None:
+    if not overview.restoring:
         return None
-    if "phase" not in progress:
+    progress = overview.progress
+    if progress is None:
         told = "the ledger waits to be restored from its archive"
         fix = "A worker that has the archive and its key begins within seconds; without one, start `trunkline up`."
     else:
-        told = f"the ledger is being restored: {progress.get('done', 0)} of {progress.get('total', 0)} "
-        told += progress["phase"]
-        fix = "Wait; it goes on by itself."
-        if "seconds_left" in progress:
-            fix = f"Wait, about {float(progress['seconds_left']):.0f} s; it goes on by itself."
+        told = f"the ledger is being restored: {progress.done:,} of {progress.total:,} {progress.phase or 'steps'}"
+        left = "" if progress.seconds_left is None else f", about {progress.seconds_left:.0f} s"
+        fix = f"Wait{left}; it goes on by itself."
     return Diagnosis("stopped", f"Work has stopped: {told}.", fix, "checkpoints")
 
 

@@ -19,6 +19,7 @@ def overview_facts(overview: Overview, diagnosis: Diagnosis) -> dict[str, Any]:
         "address": overview.address,
         "diagnosis": asdict(diagnosis),
         "restoring": overview.restoring,
+        "progress": None if overview.progress is None else asdict(overview.progress),
         "state": _state(overview),
         "waiting": None if overview.waiting is None else asdict(overview.waiting),
         "server": None if overview.server is None else asdict(overview.server),

@@ -13,6 +13,7 @@ from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable, Ne
 from banking.from_settings import letter_limits
 from banking.ledger import observing
 from banking.ledger.ledger import Ledger
+from banking.ledger.overview import restore_progress
 from banking.restore.consistency import is_unsealable
 from config.addresses import masked, refusal
 from config.settings import Settings
@@ -49,7 +50,7 @@ class Gatherer:
         """The ledger that is watched, behind a client with short waits. Raises ConfigurationError."""
         if self._ledger is None:
             client = self._client or connect(self._settings.ledger_url(), timeout=PATIENCE)
-            self._ledger = Ledger(client, self._settings.ledger)
+            self._ledger = Ledger(client, self._settings.ledger.name)
         return self._ledger
 
     @property
@@ -62,7 +63,7 @@ class Gatherer:
     def gather(self) -> Overview:
         """The snapshot now. Raises ConfigurationError when no Redis is known."""
         began = self._clock.monotonic()
-        facts: dict[str, Any] = {"ledger": self._settings.ledger, "address": masked(self._settings.ledger_url())}
+        facts: dict[str, Any] = {"ledger": self._settings.ledger.name, "address": masked(self._settings.ledger_url())}
         facts["limits"] = self._limits()
         try:
             self._read(facts)
@@ -88,8 +89,8 @@ class Gatherer:
         try:
             facts["state"] = self._state(ledger)
             facts["unsealable"] = is_unsealable(facts["state"])
-        except LedgerRestoring as error:
-            facts["restoring"] = {"why": str(error)} | observing.restore_progress(ledger)
+        except LedgerRestoring:
+            facts["restoring"], facts["progress"] = True, restore_progress(ledger)
 
     def _state(self, ledger: Ledger) -> Any:
         try:
@@ -121,11 +122,11 @@ class Gatherer:
     def _limits(self) -> Limits:
         settings, letters = self._settings, letter_limits(self._settings)
         return Limits(
-            intake=settings.intake_limit,
-            unsealed=settings.unsealed_limit,
+            intake=settings.intake.limit,
+            unsealed=settings.intake.unsealed_limit,
             letters=letters.letters,
             letter_bytes=letters.bytes,
-            slot_interval=settings.slot_interval,
+            slot_interval=settings.blocks.slot_interval,
         )
 
 

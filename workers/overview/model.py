@@ -7,6 +7,7 @@ from typing import Any
 
 from banking.ledger.ledger import State
 from banking.ledger.observing import Server, Waiting
+from banking.ledger.overview import RestoreProgress
 from banking.ledger.worker_registry import WorkerStatus
 from recovery.breaker import BreakerStatus
 from recovery.degradation.status import SystemStatus
@@ -49,15 +50,16 @@ class Limits:
 class Overview:
     """One snapshot. `problem` says why the rest could not be read ("": it could); what was not read is None or empty.
 
-    `restoring` tells how far a restore is. `notes` are the newest reports of checkpoints, scrubs and restores.
-    `took` is how long the reading took.
+    `restoring` says that the ledger is being restored, `progress` how far that is (None: nobody has begun). `notes` are
+    the newest reports of checkpoints, scrubs and restores. `took` is how long the reading took.
     """
 
     ledger: str
     address: str
     problem: str = ""
     fix: str = ""
-    restoring: dict[str, str] | None = None
+    restoring: bool = False
+    progress: RestoreProgress | None = None
     state: State | None = None
     waiting: Waiting | None = None
     server: Server | None = None

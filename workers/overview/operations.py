@@ -101,7 +101,7 @@ class Operations:
     def ledger(self) -> Ledger:
         """The ledger behind a client with short waits."""
         if self._ledger is None:
-            self._ledger = Ledger(connect(self._settings.ledger_url(), timeout=PATIENCE), self._settings.ledger)
+            self._ledger = Ledger(connect(self._settings.ledger_url(), timeout=PATIENCE), self._settings.ledger.name)
         return self._ledger
 
     # ---- breakers
@@ -121,7 +121,7 @@ class Operations:
     def _breaker(self, name: str) -> CircuitBreaker:
         # Overrides are stored whatever the config; only the pipeline's own breaker may not be in use yet.
         config = CircuitBreakerConfig.preset("transaction") if name == TRANSACTION_BREAKER else None
-        prefix = key_prefix(self._settings.ledger)
+        prefix = key_prefix(self._settings.ledger.name)
         return CircuitBreaker(name, config, redis=self._settings.ledger_url(), namespace=prefix)
 
     # ---- modes

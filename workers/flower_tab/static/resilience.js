@@ -265,7 +265,7 @@
         : ["Verified", "not read back yet; each is verified before it is restored"],
       restore ? ["Last restore", ago(restore) + ", epoch " + restore.epoch + (restore.checkpoint ? ", from " + restore.checkpoint : ", from the genesis")]
         : ["Last restore", "none that this Redis knows of"],
-      data.restoring ? ["Restoring now", (data.restoring.done || 0) + " of " + (data.restoring.total || 0) + " " + (data.restoring.phase || "")] : null,
+      data.restoring ? ["Restoring now", data.progress ? data.progress.done + " of " + data.progress.total + " " + data.progress.phase : "nobody has begun yet"] : null,
       data.waiting && data.waiting.checkpointing ? ["Writing one now", "yes"] : null,
     ]);
   }

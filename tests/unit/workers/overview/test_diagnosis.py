@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from banking.ledger.overview import RestoreProgress
 from banking.ledger.worker_registry import WorkerStatus
 from recovery.breaker import BreakerStatus, CircuitState, Override
 from workers.overview.alerts import ALERTS, firing
@@ -153,8 +154,7 @@ def test_work_is_late(healthy: Overview) -> None:
 
 
 def test_a_restore_is_told(healthy: Overview) -> None:
-    progress = {"why": "restoring", "phase": "accounts", "done": "5", "total": "10", "seconds_left": "3.4"}
-    restoring = replace(healthy, state=None, restoring=progress)
+    restoring = replace(healthy, state=None, restoring=True, progress=RestoreProgress("accounts", 5, 10, 3.4))
     assert told(restoring)[:2] == ("stopped", "Work has stopped: the ledger is being restored: 5 of 10 accounts.")
     assert "about 3 s" in told(restoring)[2]
 

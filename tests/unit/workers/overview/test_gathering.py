@@ -30,7 +30,7 @@ def gatherer(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Gatherer:
     monkeypatch.setattr("recovery.degradation.store.fail_fast", lambda given, timeout: given)
     # Fakeredis has no INFO.
     monkeypatch.setattr("banking.ledger.observing.server", lambda ledger: None)
-    return Gatherer(Settings(redis_url="redis://:secret@fake:6379/0", ledger="test"))
+    return Gatherer(Settings.from_variables(redis_url="redis://:secret@fake:6379/0", ledger="test"))
 
 
 @pytest.fixture
