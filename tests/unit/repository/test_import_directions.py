@@ -189,6 +189,7 @@ IMPORTED_ONLY_IN: dict[tuple[str, ...], set[str]] = {
         "recovery/breaker/redis_store.py",
         "recovery/breaker/registry.py",
         "recovery/connections.py",
+        "recovery/lean_client.py",
         "recovery/dead_letters.py",
         "recovery/degradation/manager.py",
         "recovery/degradation/reader.py",
