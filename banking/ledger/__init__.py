@@ -11,6 +11,7 @@ __all__ = [
     "ledger",
     "limits",
     "maintenance",
+    "observing",
     "overview",
     "pulse",
     "reads",
