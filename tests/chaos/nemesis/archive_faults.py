@@ -27,7 +27,6 @@ class Disk(Fault):
 
     def heal(self) -> None:
         self.instance.fault_file.unlink(missing_ok=True)
-        self.instance.ease_rules()
 
 
 class Damaged(Fault):
