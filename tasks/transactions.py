@@ -37,10 +37,10 @@ def sweep() -> dict[str, int]:
     """Re-enqueue accepted transactions that no message speaks for, and parked ones whose time has come."""
     parts = runtime()
     settings = parts.settings
-    found = parts.intake.sweep(grace=settings.sweep_grace, queue_empty=_queue_is_empty(), limit=settings.sweep_limit)
+    found = parts.intake.sweep(grace=settings.sweep.grace, queue_empty=_queue_is_empty(), limit=settings.sweep.limit)
     for raws, why in ((found.released, "released"), (found.lost, "lost"), (found.suspects, "suspect")):
         transaction_log.brought_back(raws, why)
-        enqueue(app, raws, batch_size=settings.batch_size, enqueued_at=found.at, isolate=why == "suspect")
+        enqueue(app, raws, batch_size=settings.intake.batch_size, enqueued_at=found.at, isolate=why == "suspect")
     if found.lost or found.suspects:
         logger.warning(
             "Re-enqueued %d transactions whose messages were lost, %d of them again",

@@ -44,7 +44,7 @@ class Simulation:
     slot: int
     result: Result
     records: dict[bytes, bytes]
-    detail: TransactionMeta | None
+    detail: TransactionMeta
     resolved: bool = False
 
 
@@ -133,7 +133,8 @@ class BankingStage:
     ) -> Simulation:
         valid = not check or loaded.is_recent(transaction.blockhash)
         if not valid and self._nonce(transaction, access, loaded)[1] is not Nonce.USABLE:
-            return Simulation(loaded.context.slot, Result(BLOCKHASH_NOT_FOUND, 0, 0, []), {}, None, resolved)
+            result, detail = Result(BLOCKHASH_NOT_FOUND, 0, 0, []), self._executor.untouched(access, loaded.records)
+            return Simulation(loaded.context.slot, result, {}, detail, resolved)
         refusal = None if _may_load(access, loaded) else MAX_LOADED_ACCOUNTS_DATA_SIZE_EXCEEDED
         ran = self._executor.simulate(transaction, access, loaded.records, refusal=refusal)
         return Simulation(loaded.context.slot, ran.result, {**loaded.records, **ran.writes}, ran.detail, resolved)

@@ -28,9 +28,10 @@ async def get_cluster_nodes(call: Call) -> Any:
             "tpuForwardsQuic": None,
             "tpuVote": None,
             "serveRepair": None,
-            "rpc": f"{settings.rpc_host}:{settings.rpc_port}",
-            "pubsub": f"{settings.rpc_host}:{settings.rpc_ws_port}",
+            "rpc": f"{settings.rpc.host}:{settings.rpc.port}",
+            "pubsub": f"{settings.rpc.host}:{settings.rpc.ws_port}",
             "version": API_VERSION,
+            "clientId": "Trunkline",
             "featureSet": FEATURE_SET,
             "shredVersion": 0,
         }
