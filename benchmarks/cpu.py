@@ -6,9 +6,9 @@
 
 Every contender has a Redis of its own; they take turns, so that whatever else the machine does disturbs all alike.
 Microseconds of CPU are from the operating system's books (`benchmarks/accounting.py`), transactions a second by the
-wall clock: beside other work believe the former. Ratios are of bare Celery within the same turn. Beat and maintenance
-(sealing, checkpoints) run beside `batch` alone; they work by the clock, so what they cost each transaction is too much
-on a busy machine. Pruning begins when a ledger is 300 slots (120 s) old: `make bench` includes it, this does not.
+wall clock: beside other work believe the former. Ratios are of bare Celery within the same turn. With
+`--upkeep` each ledger has beat and maintenance (sealing, checkpoints), which work by the clock, so that on a busy machine
+they cost each transaction too much. Pruning begins when a ledger is 300 slots (120 s) old: `make bench` includes it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--producers", type=int, default=1, help="processes that submit (1)")
     parser.add_argument("--turns", type=int, default=2, help="measured turns of each (2), after a warm-up")
     parser.add_argument("--count", type=int, help="jobs in a turn, of batch and hot")
-    parser.add_argument("--no-upkeep", action="store_true", help="no sealing and checkpoints beside batch")
+    parser.add_argument(
+        "--upkeep", action="store_true", help="beat and maintenance beside each ledger: sealing, checkpoints"
+    )
     parser.add_argument("--json", type=Path, help="write every turn to this file")
     return parser
 
@@ -78,7 +80,7 @@ def shapes(chosen: argparse.Namespace) -> dict[str, Shape]:
                     "single" if kind == "single" else "batch",
                     workers,
                     hot=chosen.hot_share if kind == "hot" else 0.0,
-                    upkeep=kind == "batch" and not chosen.no_upkeep,
+                    upkeep=chosen.upkeep,
                     settings=settings,
                     **common,
                 )
