@@ -7,7 +7,7 @@
 Every contender has a Redis of its own; they take turns, so that whatever else the machine does disturbs all alike.
 Microseconds of CPU are from the operating system's books (`benchmarks/accounting.py`), transactions a second by the
 wall clock: beside other work believe the former. Ratios are of bare Celery within the same turn. With
-`--upkeep` each ledger has beat and maintenance (sealing, checkpoints), which work by the clock, so that on a busy machine
+`--upkeep` each ledger has beat and maintenance (sealing, checkpoints), which work by the clock: on a busy machine
 they cost each transaction too much. Pruning begins when a ledger is 300 slots (120 s) old: `make bench` includes it.
 """
 
