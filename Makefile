@@ -86,7 +86,7 @@ wheels:
 
 # The pictures in docs/images: Flower under load, by the test that looks at it (needs chromium and chromium-driver).
 pictures: $(STAMP)
-	@$(BIN)/python -m pytest tests/integration/flower/test_pages.py -k "counts_grow and unix-up" --pictures
+	@$(BIN)/python -m pytest tests/integration/flower -k "(counts_grow and unix-up) or resilience" --pictures
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*

@@ -6,9 +6,11 @@ import logging
 from typing import Any
 
 from banking.ledger.maintenance import release_checkpoint_lease, take_checkpoint_lease
+from banking.ledger.observing import write_note
 from config.app import app
 from config.queues import CREATE_CHECKPOINT, SCRUB_CHECKPOINTS
 from recovery.checkpoints import Manifest
+from recovery.clock import SYSTEM_CLOCK
 from tasks.errors import LEDGER_AWAY
 from tasks.runtime import Runtime, runtime
 
@@ -31,11 +33,18 @@ def create(*, force: bool = False, full: bool = False) -> str | None:
     if not take_checkpoint_lease(parts.ledger, str(parts.pid), _LEASE_SECONDS):
         return None
     try:
+        began = SYSTEM_CLOCK.monotonic()
         made = parts.ledger_recovery.create_checkpoint(full=full)
+        _note_checkpoint(parts, made, SYSTEM_CLOCK.monotonic() - began)
         _clean_up(parts)
     finally:
         release_checkpoint_lease(parts.ledger)
     return made.id
+
+
+def _note_checkpoint(parts: Runtime, made: Manifest, seconds: float) -> None:
+    facts: dict[str, str | int | float] = {"id": made.id, "kind": made.kind, "slot": made.facts["slot"]}
+    write_note(parts.ledger, "checkpoint", {**facts, "bytes": made.stored_bytes, "seconds": round(seconds, 3)})
 
 
 def _newest(parts: Runtime) -> Manifest | None:
@@ -81,4 +90,5 @@ def scrub() -> dict[str, Any]:
     blocks = sum(1 for _ in ledger_recovery.blocks.follow(first, None))
     for line in bad:
         logger.error("Scrub: bad checkpoint %s", line)
+    write_note(runtime().ledger, "scrub", {"checkpoints": len(good), "bad": len(bad), "blocks": blocks})
     return {"checkpoints": len(good), "bad": bad, "blocks": blocks}

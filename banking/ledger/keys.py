@@ -82,6 +82,11 @@ class LedgerKeys:
         return f"{self.prefix}:health"
 
     @cached_property
+    def notes(self) -> str:
+        """Hash: "checkpoint", "scrub", "restore" to a JSON object that says how the newest one went."""
+        return f"{self.prefix}:notes"
+
+    @cached_property
     def workers(self) -> str:
         """Hash: name of a worker to `time (ms):record` (JSON), its last heartbeat."""
         return f"{self.prefix}:workers"
