@@ -115,7 +115,7 @@ def test_lookup_table_is_made_extended_and_used(world: World) -> None:
 class NarrowLedger(Ledger):
     """Looks at no account when a whole batch asks, as if all of them were large."""
 
-    def load(self, *args: Any, most_bytes: int, **options: Any) -> LoadedState:
+    def load(self, *args: Any, most_bytes: int = 0, **options: Any) -> LoadedState:
         loaded = super().load(*args, most_bytes=most_bytes, **options)
         return loaded if most_bytes == LONE_LOAD_BYTES else replace(loaded, left_out=frozenset(loaded.records))
 
