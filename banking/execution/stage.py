@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from dataclasses import replace as dataclass_replace
 
 from msgspec.structs import replace
@@ -41,7 +41,7 @@ CRASH_POINTS = ("stage.executed",)
 class Simulation:
     """A run without effect, as of `slot`: `records` are the accounts as they would be afterwards.
 
-    `resolved` says that the signature has its outcome already.
+    `written` are those among them that it would change. `resolved` says that the signature has its outcome already.
     """
 
     slot: int
@@ -49,6 +49,7 @@ class Simulation:
     records: dict[bytes, bytes]
     detail: TransactionMeta
     resolved: bool = False
+    written: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
 class BankingStage:
@@ -140,7 +141,8 @@ class BankingStage:
             return Simulation(loaded.context.slot, result, {}, detail, resolved)
         refusal = None if _may_load(access, loaded) else MAX_LOADED_ACCOUNTS_DATA_SIZE_EXCEEDED
         ran = self._executor.simulate(transaction, access, loaded.records, refusal=refusal)
-        return Simulation(loaded.context.slot, ran.result, {**loaded.records, **ran.writes}, ran.detail, resolved)
+        records = {**loaded.records, **ran.writes}
+        return Simulation(loaded.context.slot, ran.result, records, ran.detail, resolved, ran.writes)
 
     def _round(self, pending: PendingBatch, report: BatchReport, enqueued_at: int) -> None:
         access = {transaction.signature: static_accounts(transaction) for transaction in pending.transactions}
