@@ -166,6 +166,7 @@ class BankingStage:
         crash_points.reach("stage.executed")
         answer = self.ledger.commit(entries, loaded.versions, enqueued_at, context=loaded.context)
         pending.settle([transaction for transaction, _ in executed], answer.codes, report)
+        report.locate(answer, entries)
 
     def _execute(
         self,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from banking.from_settings import letter_limits
+from banking.blocks.store import BlockStore
+from banking.execution.places import kind_of, places_in
+from banking.from_settings import letter_limits, read_blocks
 from banking.intake.dead_letters import TransactionDeadLetters
 from banking.ledger.keys import key_prefix
 from banking.ledger.ledger import Ledger
@@ -22,6 +25,7 @@ from tasks.modes import open_modes
 from tasks.runtime import TRANSACTION_BREAKER
 from workers.overview.gathering import PATIENCE
 from workers.overview.replaying import letter_key, letter_name, replay_letter
+from workers.overview.trace import FindMessage, Trace, Tracer, batch_entries
 
 #: Dead letters that are shown at a time, and how much of a reason.
 SHOWN = 50
@@ -103,6 +107,37 @@ class Operations:
         if self._ledger is None:
             self._ledger = Ledger(connect(self._settings.ledger_url(), timeout=PATIENCE), self._settings.ledger.name)
         return self._ledger
+
+    # ---- transactions
+
+    def trace(self, signature: str, find_message: FindMessage) -> Trace:
+        """The whole way of a transaction. Raises NoSignature."""
+        return Tracer(self.ledger, self._blocks, find_message=find_message).trace(signature)
+
+    def batch(self, result: str) -> dict[str, Any]:
+        """The transactions of a batch whose task's result is `result`, in the order of the ledger, with their ends."""
+        found = [
+            entry
+            for place in places_in(result)
+            for entry in batch_entries(self.ledger, self._blocks, place.slot, place.first, place.last)
+        ]
+        rows = [(entry, entry.outcome.err) for entry in found]
+        return {
+            "counts": Counter("succeeded" if err is None else kind_of(err) for _, err in rows),
+            "transactions": [
+                {
+                    "signature": letter_name(entry.signature),
+                    "slot": entry.slot,
+                    "seq": entry.seq,
+                    "kind": "succeeded" if err is None else kind_of(err),
+                    "err": err,
+                }
+                for entry, err in rows
+            ],
+        }
+
+    def _blocks(self) -> BlockStore:
+        return read_blocks(self._settings)
 
     # ---- breakers
 
