@@ -6,6 +6,7 @@ __all__ = [
     "fees",
     "native",
     "nonces",
+    "places",
     "processor",
     "reserved",
     "stage",

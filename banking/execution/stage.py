@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from dataclasses import replace as dataclass_replace
+
+from msgspec.structs import replace
 
 from banking.errors import SlotFull, StillInConflict, TransactionRefused
 from banking.execution.account_access import AccountAccess, program_data_key, static_accounts, with_lookups
@@ -145,15 +148,17 @@ class BankingStage:
         access = {transaction.signature: static_accounts(transaction) for transaction in pending.transactions}
         loaded = self._load(pending.transactions, access)
         open_transactions = without_outcome(pending.transactions, loaded, report)
-        ready = [transaction for transaction in open_transactions if loaded.has(access[transaction.signature].reads())]
+        ready = open_transactions
+        if loaded.left_out:
+            ready = [one for one in open_transactions if loaded.has(access[one.signature].reads())]
         if open_transactions and not ready:
             ready = open_transactions[:1]
+            access = {one.signature: static_accounts(one) for one in ready}
             loaded = self._load(ready, access, most_bytes=LONE_LOAD_BYTES)
         executed = self._execute(ready, access, loaded, pending, report)
-        tried = {transaction.signature for transaction in ready} - {
-            transaction.signature for transaction in pending.put_off
-        }
-        pending.put_off = [transaction for transaction in open_transactions if transaction.signature not in tried]
+        if len(ready) < len(open_transactions):
+            tried = {one.signature for one in ready} - {one.signature for one in pending.put_off}
+            pending.put_off = [one for one in open_transactions if one.signature not in tried]
         if not executed:
             pending.transactions = pending.put_off
             return
@@ -161,6 +166,7 @@ class BankingStage:
         crash_points.reach("stage.executed")
         answer = self.ledger.commit(entries, loaded.versions, enqueued_at, context=loaded.context)
         pending.settle([transaction for transaction, _ in executed], answer.codes, report)
+        report.locate(answer, entries)
 
     def _execute(
         self,
@@ -190,7 +196,8 @@ class BankingStage:
                 report.conflicts.append(transaction)
             else:
                 executed.append((transaction, entry))
-                size += sum(map(len, entry.writes.values()))
+                for record in entry.writes.values():
+                    size += len(record)
         return executed
 
     def _entry(
@@ -215,7 +222,7 @@ class BankingStage:
         if err is not None and not execution.burned:
             # As in Solana: whoever pays no fee is not included, and may try again.
             told = _told(transaction, err)
-            return replace(
+            return dataclass_replace(
                 told,
                 blockhash=transaction.blockhash if nonce is None else None,
                 reads=reads,
@@ -260,13 +267,13 @@ class BankingStage:
             # Sequence numbers, and so versions, come again after a restore, with other records behind them.
             self._programs, self._epoch = ProgramCache(), self.ledger.epoch
         static = dict(access)
-        wanted = dict.fromkeys(key for accounts in access.values() for key in self._programs.with_data(accounts))
+        wanted: dict[bytes, None] = {}
+        for accounts in access.values():
+            wanted.update(dict.fromkeys(accounts.reads()))
+        wanted.update(dict.fromkeys(self._programs.data_of(wanted)))
         while True:
             loaded = self._ask(transactions, wanted, most_bytes)
-            for transaction in transactions:
-                named = with_lookups(transaction, static[transaction.signature], loaded.records)
-                access[transaction.signature] = _with_program_data(named, loaded)
-            needed = dict.fromkeys(key for accounts in access.values() for key in accounts.reads())
+            needed = _follow(transactions, static, access, loaded.records)
             if needed.keys() <= wanted.keys():
                 break
             wanted |= needed
@@ -315,8 +322,24 @@ def _told(transaction: SignedTransaction, err: str) -> CommitRequest:
     )
 
 
-def _with_program_data(access: AccountAccess, loaded: LoadedState) -> AccountAccess:
-    data = [key for name in access.keys if (key := program_data_key(loaded.records.get(name, b"")))]
-    if not data:
-        return access
-    return replace(access, implied=tuple(dict.fromkeys((*access.implied, *data))))
+def _follow(
+    transactions: Sequence[SignedTransaction],
+    static: Mapping[bytes, AccountAccess],
+    access: dict[bytes, AccountAccess],
+    records: Mapping[bytes, bytes],
+) -> dict[bytes, None]:
+    """Add to `access` what lookup tables and upgradeable programs name, as `records` have it; returns those keys."""
+    # Asked once of each record, and not once of each transaction that names it: most batches have none of either.
+    code = {key: data for key, record in records.items() if (data := program_data_key(record)) is not None}
+    needed: dict[bytes, None] = {}
+    for transaction in transactions:
+        if not code and not transaction.lookups:
+            access[transaction.signature] = static[transaction.signature]
+            continue
+        named = with_lookups(transaction, static[transaction.signature], records)
+        called = [code[key] for key in named.keys if key in code]
+        if called:
+            named = replace(named, implied=tuple(dict.fromkeys((*named.implied, *called))))
+        access[transaction.signature] = named
+        needed.update(dict.fromkeys(named.reads()))
+    return needed

@@ -41,14 +41,8 @@ def unpack_account(record: bytes) -> AccountView:
 
 def to_account(record: bytes) -> Account:
     """The solders account of a record."""
-    view = unpack_account(record)
-    return Account(
-        lamports=view.lamports,
-        data=view.data,
-        owner=Pubkey(view.owner),
-        executable=view.executable,
-        rent_epoch=view.rent_epoch,
-    )
+    lamports, rent_epoch, executable, owner = _HEADER.unpack_from(record)
+    return Account(lamports, record[HEADER_SIZE:], Pubkey(owner), bool(executable), rent_epoch)
 
 
 def lamports_of(record: bytes) -> int:
@@ -92,6 +86,11 @@ _decoder = msgspec.msgpack.Decoder(Result)
 def pack_result(result: Result) -> bytes:
     """The bytes that the commit script stores behind `slot:seq:`."""
     return _encoder.encode(result)
+
+
+def unpack_result(packed: bytes) -> Result:
+    """The result in what `pack_result` made. Raises msgspec.DecodeError when it is damaged."""
+    return _decoder.decode(packed)
 
 
 def pack_refusal(err: str) -> bytes:
