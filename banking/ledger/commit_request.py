@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from banking.ledger.journal_format import pack_outcome
 from recovery.scripts import Argument
 
 
@@ -30,28 +32,58 @@ class CommitRequest:
     nonce: bool = False
 
 
+#: Flags of a transaction's head.
+_OK, _BOUND, _REFUSED, _PAID = 1, 2, 4, 8
+_HEAD = struct.Struct(">BHHHI")
+_INDEX = struct.Struct(">H")
+#: Instead of the index of a blockhash: the transaction is valid by its nonce.
+_BY_NONCE = 0xFFFF
+
+
 def commit_arguments(entries: Sequence[CommitRequest], versions: Mapping[bytes, bytes]) -> list[Argument]:
     """The arguments behind the fixed ones; see `lua/commit.lua`."""
     index: dict[bytes, int] = {}
     hashes: dict[bytes, int] = {}
-    body: list[Argument] = []
+    reads: list[int] = []
+    writes: list[int] = []
+    records: list[Argument] = []
+    heads = []
     for entry in entries:
         for key in entry.reads:
-            index.setdefault(key, len(index) + 1)
-        blockhash = -1 if entry.nonce else 0
+            reads.append(index.setdefault(key, len(index) + 1))
+        for key, record in entry.writes.items():
+            writes.append(index[key])
+            records.append(record)
+        blockhash = _BY_NONCE if entry.nonce else 0
         if entry.blockhash is not None:
             blockhash = hashes.setdefault(entry.blockhash, len(hashes) + 1)
-        ok = "r" if entry.refused else int(entry.ok)
-        reads = b"".join(index[key].to_bytes(2, "big") for key in entry.reads)
-        body += (entry.signature, entry.message_hash, blockhash, int(entry.bound), reads, entry.burned, ok)
-        body += (entry.result, entry.raw, entry.detail, len(entry.writes), *_flat(index, entry.writes.items()))
-    accounts: list[Argument] = []
-    for key in index:
-        accounts += (key, versions.get(key, b""))
-    return [len(index), *accounts, len(hashes), *hashes, len(entries), *body]
+        flags = _OK * entry.ok | _BOUND * entry.bound | _REFUSED * entry.refused | _PAID * (entry.burned > 0)
+        heads.append(_HEAD.pack(flags, blockhash, len(entry.reads), len(entry.writes), len(entry.detail)))
+    plain = all(entry.burned and (entry.nonce or entry.blockhash is not None) for entry in entries)
+    return [
+        b"".join(index),
+        b"".join(_with_length(versions.get(key, b"")) for key in index),
+        b"".join(hashes),
+        b"".join([entry.signature for entry in entries]),
+        b"".join([entry.message_hash for entry in entries]),
+        b"".join(heads),
+        struct.pack(f">{len(reads)}H", *reads),
+        struct.pack(f">{len(writes)}H", *writes),
+        "".join([f"{entry.burned} " for entry in entries]),
+        sum(entry.burned for entry in entries),
+        sum(entry.ok for entry in entries),
+        int(plain),
+        int(any(entry.bound for entry in entries)),
+        b"".join([_outcome(entry) for entry in entries]),
+        *[entry.result for entry in entries],
+        *[entry.raw for entry in entries],
+        *records,
+    ]
 
 
-def _flat(index: Mapping[bytes, int], writes: Iterable[tuple[bytes, bytes]]) -> Iterable[Argument]:
-    for key, record in writes:
-        yield index[key]
-        yield record
+def _outcome(entry: CommitRequest) -> bytes:
+    return pack_outcome(entry.result, entry.burned, entry.detail, b"".join(entry.writes))
+
+
+def _with_length(version: bytes) -> bytes:
+    return bytes((len(version),)) + version

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from banking.blocks.block import Block
-from banking.ledger.journal import JournalEntry, journal_entry
+from banking.ledger.journal import JournalEntry, journal_entries
 from rpc.jsonrpc.errors import block_cleaned_up, block_not_available
 from rpc.ledger_access.chain import Chain
 from rpc.ledger_access.reader import LedgerReader
@@ -88,16 +88,17 @@ class BlockReader:
         own, parent = by_slot.get(slot + 1), by_slot.get(slot)
         if own is None or parent is None:
             return None
-        entries = [journal_entry(name, fields) for name, fields in stored]
+        entries = [entry for name, fields in stored for entry in journal_entries(name, fields)]
         return ChainBlock(slot, parent, own, closed_ms, entries)
 
     async def find_entry(self, slot: int, seq: int) -> JournalEntry | None:
         """One journal entry, from Redis or from the archive."""
-        name = f"{slot}-{seq}"
-        snapshot = await self._reader.read(("XRANGE", "journal", name, name))
-        stored = snapshot.answers[0]
-        if stored:
-            return journal_entry(*stored[0])
+        # The newest commit of the slot that does not begin behind it.
+        snapshot = await self._reader.read(("XREVRANGE", "journal", f"{slot}-{seq}", f"{slot}-0", "COUNT", 1))
+        for name, fields in snapshot.answers[0]:
+            for entry in journal_entries(name, fields):
+                if entry.seq == seq:
+                    return entry
         if self._archive is None:
             return None
         block = await asyncio.to_thread(self._archive.read, slot)

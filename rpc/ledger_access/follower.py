@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from solders.transaction import VersionedTransaction
 
 from banking.blocks.block import Block
-from banking.ledger.journal import JournalEntry, image_record, journal_entry, written_by
+from banking.ledger.journal import JournalEntry, image_record, journal_entries, written_by
 from banking.ledger.ledger import BLOCKHASH_HISTORY
 from rpc.cancellation import cancel_and_wait
 from rpc.index.accounts import AccountIndex
@@ -23,7 +23,9 @@ from rpc.ledger_access.reader import LEDGER_UNREADABLE, Command, LedgerReader, S
 
 logger = logging.getLogger(__name__)
 
+#: Accounts in one answer of a scan, and commits in one of the journal.
 _PAGE = 500
+_COMMITS = 16
 _BLOCK_MS = 500
 _AFTER_FAILURE_SECONDS = 0.25
 
@@ -67,7 +69,7 @@ class Follower:
         self.seq = -1
         self._epoch = 0
         self._last_id = b"0-0"
-        #: The transaction behind `_last_id`: a Redis that lost its tail may give the id to another one.
+        #: The transactions behind `_last_id`: a Redis that lost its tail may give the id to others.
         self._last_raw = b""
         self._waiting: list[tuple[Snapshot, asyncio.Future[None]]] = []
         self._task: asyncio.Task[None] | None = None
@@ -123,13 +125,13 @@ class Follower:
     async def _follow(self) -> bool:
         """Wait for entries and pass them on; False when something is missing."""
         key = self._reader.keys.epoch(self._epoch).journal
-        reply: Any = await self._client.xread({key: self._last_id}, count=_PAGE, block=_BLOCK_MS)
+        reply: Any = await self._client.xread({key: self._last_id}, count=_COMMITS, block=_BLOCK_MS)
         if not reply:
             return await self._still_current()
         ((_, page),) = reply.items() if isinstance(reply, dict) else reply
         if isinstance(reply, dict):
             (page,) = page
-        entries = [journal_entry(name, fields) for name, fields in page]
+        entries = [entry for name, fields in page for entry in journal_entries(name, fields)]
         if entries[0].seq != self.seq + 1:
             return False
         slots = sorted({entry.slot for entry in entries})
@@ -145,7 +147,7 @@ class Follower:
             found_images = next(answers) if slot_keys else []
             writes = await self._records(snapshot, slot, slot_keys, found_images)
             self._pass_on([entry for entry in entries if entry.slot == slot], writes)
-        self._last_id, self._last_raw = page[-1][0], entries[-1].raw
+        self._last_id, self._last_raw = page[-1][0], page[-1][1][b"t"]
         # A burst must not starve the requests.
         await asyncio.sleep(0)
         return True
@@ -202,7 +204,7 @@ class Follower:
         newest = snapshot.answers[0]
         self._epoch = snapshot.epoch
         self._last_id, self._last_raw = (newest[0][0], newest[0][1][b"t"]) if newest else (b"0-0", b"")
-        followed_to = int(self._last_id.partition(b"-")[2]) if newest else snapshot.seq
+        followed_to = journal_entries(*newest[0])[-1].seq if newest else snapshot.seq
         self.accounts.clear()
         await self._scan_accounts()
         if self._backfilling is not None:
@@ -236,13 +238,12 @@ class Follower:
         last = self._last_id.decode()
         newest_first: list[Followed] = []
         while len(newest_first) < self.history.limit:
-            count = min(_PAGE, self.history.limit - len(newest_first))
-            page: Any = await self._client.xrevrange(key, last, "-", count=count)
+            page: Any = await self._client.xrevrange(key, last, "-", count=_COMMITS)
             for name, fields in page:
-                entry = journal_entry(name, fields)
-                if (parsed := _parse(entry)) is not None:
-                    newest_first.append(Followed(entry, parsed))
-            if len(page) < count:
+                for entry in reversed(journal_entries(name, fields)):
+                    if (parsed := _parse(entry)) is not None:
+                        newest_first.append(Followed(entry, parsed))
+            if len(page) < _COMMITS:
                 break
             last = "(" + page[-1][0].decode()
         for transaction in reversed(newest_first):

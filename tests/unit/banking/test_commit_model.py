@@ -20,6 +20,7 @@ from banking.errors import StaleEpoch
 from banking.intake.dead_letters import TransactionDeadLetters
 from banking.intake.intake import Intake
 from banking.ledger.commit_request import CommitRequest
+from banking.ledger.journal import read_journal
 from banking.ledger.ledger import MAX_BLOCKHASH_AGE, Ledger
 from banking.ledger.records import Result, lamports_of, pack_account, pack_result
 from banking.ledger.versions import sequence
@@ -364,10 +365,9 @@ class CommitMachine(RuleBasedStateMachine):
         assert set(self.client.hkeys(keys.attempts)) <= model.intake
 
     def _check_journal(self, ledger: Ledger) -> None:
-        entries = self.client.xrange(ledger.epoch_keys.journal)
-        raws = [fields[b"t"] for _, fields in entries]
-        assert raws == [b"raw" + signature for signature in self.model.applied]
-        assert [int(name.split(b"-")[1]) for name, _ in entries] == list(range(2, self.model.seq + 1))
+        entries = list(read_journal(ledger))
+        assert [entry.raw for entry in entries] == [b"raw" + signature for signature in self.model.applied]
+        assert [entry.seq for entry in entries] == list(range(2, self.model.seq + 1))
 
 
 CommitMachine.TestCase.settings = settings(
