@@ -68,16 +68,16 @@ class TransactionTask(FaultTolerantTask):
 
     def _process(self, message: BatchMessage) -> BatchSummary:
         processor = runtime().processor
-        transactions, done = _decode(processor, message.transactions)
-        self.request.update(decoded=(transactions, done))
+        transactions, rejected = _decode(processor, message.transactions)
         if not transactions:
-            return done
+            return rejected
         transaction_log.began(transactions)
         redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
-        processor.run(transactions, enqueued_at=message.enqueued_at, isolate=message.isolate or redelivered, done=done)
+        isolate = message.isolate or redelivered
+        summary = rejected + processor.run(transactions, enqueued_at=message.enqueued_at, isolate=isolate)
         ledger = runtime().ledger
-        transaction_log.ended(transactions, str(done), ledger.settled, ledger.refusals)
-        return done
+        transaction_log.ended(transactions, str(summary), ledger.settled, ledger.refusals)
+        return summary
 
     def park(self, delay: float, exc: Exception) -> None:
         """Put the batch back into intake; the sweeper brings it when its time has come.
@@ -86,22 +86,22 @@ class TransactionTask(FaultTolerantTask):
         DeadLettered when a part of it was given up; the rest is parked.
         """
         try:
-            transactions, done = self._decoded()
-            runtime().processor.park(transactions, delay, done)
-            transaction_log.parked(transactions, delay, exc)
+            summary = self._park(delay, exc)
         except (LedgerUnavailable, LedgerMissing, StaleEpoch) as error:
             delay = min(delay, runtime().settings.longest_countdown)
             logger.warning("%s; cannot park in intake (%s): the message comes again in %.1f s", exc, error, delay)
             self.publish_again(delay)
         else:
-            _summary(done)
+            _summary(summary)
 
-    def _decoded(self) -> tuple[list[SignedTransaction], BatchSummary]:
-        decoded: tuple[list[SignedTransaction], BatchSummary] | None = getattr(self.request, "decoded", None)
-        if decoded is not None:
-            return decoded
+    def _park(self, delay: float, exc: Exception) -> BatchSummary:
+        # Decoded again, if it ran: intake does not take what has its outcome or is a dead letter by now.
         payload = (self.request.args or [[]])[0]
-        return _decode(runtime().processor, [payload] if isinstance(payload, str) else payload)
+        processor = runtime().processor
+        transactions, rejected = _decode(processor, [payload] if isinstance(payload, str) else payload)
+        summary = rejected + processor.park(transactions, delay)
+        transaction_log.parked(transactions, delay, exc)
+        return summary
 
 
 def _decode(processor: Processor, payload: Sequence[object]) -> tuple[list[SignedTransaction], BatchSummary]:
@@ -110,8 +110,8 @@ def _decode(processor: Processor, payload: Sequence[object]) -> tuple[list[Signe
     return decoded.transactions, processor.reject(decoded.malformed)
 
 
-def _summary(done: BatchSummary) -> str:
+def _summary(summary: BatchSummary) -> str:
     """The counts as text. Raises DeadLettered with that text when a part of the message was given up."""
-    if done.given_up:
-        raise DeadLettered(f"{done} (`trunkline deadletter list` shows them)")
-    return str(done)
+    if summary.given_up:
+        raise DeadLettered(f"{summary} (`trunkline deadletter list` shows them)")
+    return str(summary)

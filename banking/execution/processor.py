@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from banking.errors import InvalidTransaction, LedgerMissing
 from banking.execution.batch import BatchReport
@@ -27,14 +27,14 @@ CONFLICT_DELAY = 0.25
 #: Seconds until transactions come again that found no room in the open slot; it closes early.
 FULL_DELAY = 0.4
 #: Seconds until a transaction comes again that full dead letters did not take.
-NO_GRAVE_DELAY = 30.0
-#: Most different reasons of dead letters that are told of one message.
+FULL_DEAD_LETTERS_DELAY = 30.0
+#: Most different reasons of dead letters that a summary names.
 _MAX_REASONS = 3
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class BatchSummary:
-    """What a message came to, in numbers of transactions."""
+    """What a message came to, in numbers of transactions. Summaries of the parts of a message add up."""
 
     committed: int = 0
     refused: int = 0
@@ -42,17 +42,24 @@ class BatchSummary:
     parked: int = 0
     dead: int = 0
     malformed: int = 0
-    #: Why, of those in the dead letters.
-    reasons: list[str] = field(default_factory=list)
+    #: Why, of those in the dead letters: the first few different reasons.
+    reasons: tuple[str, ...] = ()
 
     @property
     def given_up(self) -> int:
         """How many are in the dead letters now."""
         return self.dead + self.malformed
 
-    def add_reason(self, reason: str) -> None:
-        if reason not in self.reasons and len(self.reasons) < _MAX_REASONS:
-            self.reasons.append(reason)
+    def __add__(self, other: BatchSummary) -> BatchSummary:
+        return BatchSummary(
+            committed=self.committed + other.committed,
+            refused=self.refused + other.refused,
+            duplicates=self.duplicates + other.duplicates,
+            parked=self.parked + other.parked,
+            dead=self.dead + other.dead,
+            malformed=self.malformed + other.malformed,
+            reasons=tuple(dict.fromkeys(self.reasons + other.reasons))[:_MAX_REASONS],
+        )
 
     def __str__(self) -> str:
         """The counts that are not 0. (A text, because Celery makes a safe copy of any other result for its log.)"""
@@ -64,8 +71,12 @@ class BatchSummary:
             ("dead", self.dead),
             ("malformed", self.malformed),
         )
-        told = ", ".join(f"{count} {name}" for name, count in counts if count) or "nothing"
-        return f"{told}: {'; '.join(self.reasons)}" if self.reasons else told
+        text = ", ".join(f"{count} {name}" for name, count in counts if count) or "nothing"
+        return f"{text}: {'; '.join(self.reasons)}" if self.reasons else text
+
+
+#: The summary of no transactions, from which a sum begins.
+NOTHING = BatchSummary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +100,15 @@ def decode_message(payload: Sequence[object]) -> DecodedMessage:
 
     Signatures are checked later, where intake does not vouch for them.
     """
-    found = DecodedMessage([], [])
+    decoded = DecodedMessage([], [])
     for item in payload:
         try:
             if not isinstance(item, str):
                 raise InvalidTransaction(f"expected a base64 string, got {type(item).__name__}")
-            found.transactions.append(parse(_raw(item)))
+            decoded.transactions.append(parse(_raw(item)))
         except InvalidTransaction as error:
-            found.malformed.append(Malformed(item, error.reason))
-    return found
+            decoded.malformed.append(Malformed(item, error.reason))
+    return decoded
 
 
 class Processor:
@@ -121,114 +132,102 @@ class Processor:
         self._overdue_ends: list[bytes] = []
 
     def reject(self, malformed: Sequence[Malformed]) -> BatchSummary:
-        """Keep what held no transaction as dead letters: nobody is left to be told. Returns how many there were."""
-        done = BatchSummary()
-        for item in malformed:
-            self._reject_malformed(item.item, item.reason, done)
-        return done
+        """Keep what held no transaction as dead letters: nobody is left to be told."""
+        return sum((self._reject_malformed(item.item, item.reason) for item in malformed), NOTHING)
 
-    def run(
-        self,
-        transactions: Sequence[SignedTransaction],
-        *,
-        enqueued_at: int,
-        isolate: bool,
-        done: BatchSummary | None = None,
-    ) -> BatchSummary:
-        """Bring `transactions` to their outcomes or back into intake; returns `done`, in which they are counted.
+    def run(self, transactions: Sequence[SignedTransaction], *, enqueued_at: int, isolate: bool) -> BatchSummary:
+        """Bring `transactions` to their outcomes or back into intake.
 
         `enqueued_at` is Redis time in milliseconds (0 = unknown). With `isolate` each runs alone and is counted
         before it does, so that one which kills its worker is found. Raises what `BankingStage.process` raises, all
         transient; a transaction that cannot be run for any other reason becomes a dead letter, and only that one.
         """
-        done = done or BatchSummary()
         self._end_overdue()
         if isolate:
-            self._run_one_by_one(transactions, done, enqueued_at)
-        else:
-            self._run_batch(transactions, done, enqueued_at)
-        return done
+            return self._run_one_by_one(transactions, enqueued_at)
+        return self._run_batch(transactions, enqueued_at)
 
-    def park(self, transactions: Sequence[SignedTransaction], delay: float, done: BatchSummary) -> None:
-        """Put `transactions` off for `delay` seconds, and count them in `done`."""
-        genuine = self._genuine(transactions, done)
-        done.parked += self.intake.park([(transaction.signature, transaction.raw) for transaction in genuine], delay)
+    def park(self, transactions: Sequence[SignedTransaction], delay: float) -> BatchSummary:
+        """Put `transactions` off for `delay` seconds. Forged ones become dead letters instead."""
+        genuine, summary = self._genuine(transactions)
+        parked = self.intake.park([(transaction.signature, transaction.raw) for transaction in genuine], delay)
+        return summary + BatchSummary(parked=parked)
 
-    def _run_batch(self, transactions: Sequence[SignedTransaction], done: BatchSummary, enqueued_at: int) -> None:
+    def _run_batch(self, transactions: Sequence[SignedTransaction], enqueued_at: int) -> BatchSummary:
+        summary = NOTHING
         try:
-            suspects = [transaction for transaction, _ in self._execute(transactions, done, enqueued_at).broken]
+            report, summary = self._execute(transactions, enqueued_at)
+            suspects = [transaction for transaction, _ in report.broken]
         except Exception as error:
             if is_retryable(error) or isinstance(error, LedgerMissing):
                 raise
             logger.exception("A batch of %d cannot be run; its transactions run one by one", len(transactions))
             suspects = list(transactions)
-        if suspects:
-            self._run_one_by_one(suspects, done, enqueued_at)
+        return summary + self._run_one_by_one(suspects, enqueued_at) if suspects else summary
 
-    def _execute(self, transactions: Sequence[SignedTransaction], done: BatchSummary, enqueued_at: int) -> BatchReport:
+    def _execute(self, transactions: Sequence[SignedTransaction], enqueued_at: int) -> tuple[BatchReport, BatchSummary]:
         if crash_points.armed():
             for transaction in transactions:
                 crash_points.reach(f"execute.{transaction.parsed.signatures[0]}")
         report = self.stage.process(transactions, enqueued_at=enqueued_at)
         crash_points.reach("processor.committed")
-        done.committed += len(report.committed)
-        done.refused += len(report.refused)
-        done.duplicates += len(report.duplicates)
+        summary = BatchSummary(
+            committed=len(report.committed), refused=len(report.refused), duplicates=len(report.duplicates)
+        )
         for transaction in report.invalid:
-            self._reject_forged(transaction, done)
+            summary += self._reject_forged(transaction)
         if report.conflicts:
-            self.park(report.conflicts, CONFLICT_DELAY, done)
+            summary += self.park(report.conflicts, CONFLICT_DELAY)
         if report.full:
-            self.park(report.full, FULL_DELAY, done)
+            summary += self.park(report.full, FULL_DELAY)
             self._on_full()
-        return report
+        return report, summary
 
-    def _run_one_by_one(self, transactions: Sequence[SignedTransaction], done: BatchSummary, enqueued_at: int) -> None:
+    def _run_one_by_one(self, transactions: Sequence[SignedTransaction], enqueued_at: int) -> BatchSummary:
         # Before anything of them is written to intake, which vouches for what it holds.
-        transactions = self._genuine(transactions, done)
-        if not transactions:
-            return
-        counts = self.intake.examine([(transaction.signature, transaction.raw) for transaction in transactions])
+        genuine, summary = self._genuine(transactions)
+        if not genuine:
+            return summary
+        counts = self.intake.examine([(transaction.signature, transaction.raw) for transaction in genuine])
         waiting = [
-            (count, transaction) for count, transaction in zip(counts, transactions, strict=True) if count is not None
+            (count, transaction) for count, transaction in zip(counts, genuine, strict=True) if count is not None
         ]
-        done.duplicates += len(transactions) - len(waiting)
+        summary += BatchSummary(duplicates=len(genuine) - len(waiting))
         # Those that were never seen to die go first: a killer must not keep the others waiting.
         for _, transaction in sorted(waiting, key=lambda pair: pair[0]):
-            self._run_suspect(transaction, done, enqueued_at)
+            summary += self._run_suspect(transaction, enqueued_at)
+        return summary
 
-    def _run_suspect(self, transaction: SignedTransaction, done: BatchSummary, enqueued_at: int) -> None:
+    def _run_suspect(self, transaction: SignedTransaction, enqueued_at: int) -> BatchSummary:
         attempt = self.intake.begin_attempt(transaction.signature)
         if attempt is None:
-            done.duplicates += 1
-            return
+            return BatchSummary(duplicates=1)
         if attempt > self._max_attempts:
-            self._give_up(transaction, f"worker died {attempt - 1} times while running it", attempt - 1, done)
-            return
+            return self._give_up(transaction, f"worker died {attempt - 1} times while running it", attempt - 1)
         try:
-            report = self._execute([transaction], done, enqueued_at)
+            report, summary = self._execute([transaction], enqueued_at)
             for _, error in report.broken:
                 raise error
         except Exception as error:
             if not is_retryable(error) and not isinstance(error, LedgerMissing):
                 logger.exception("Transaction %s cannot be run", transaction.parsed.signatures[0])
-                self._give_up(transaction, f"{type(error).__name__}: {error}"[:500], attempt, done)
-                return
+                return self._give_up(transaction, f"{type(error).__name__}: {error}"[:500], attempt)
             # An error that can be told is no killing; only silent ends count.
             self._end_attempt(transaction.signature)
             raise
         if report.conflicts or report.full:
             self._end_attempt(transaction.signature)
+        return summary
 
-    def _give_up(self, transaction: SignedTransaction, reason: str, attempts: int, done: BatchSummary) -> None:
+    def _give_up(self, transaction: SignedTransaction, reason: str, attempts: int) -> BatchSummary:
         logger.error("Transaction %s is given up: %s", transaction.parsed.signatures[0], reason)
         try:
-            if self._dead_letters.add(transaction.signature, transaction.raw, reason, attempts):
-                done.dead += 1
-                done.add_reason(reason)
+            added = self._dead_letters.add(transaction.signature, transaction.raw, reason, attempts)
         except DeadLettersFullError:
             logger.critical("Dead letters are full: %s waits in intake for room", transaction.parsed.signatures[0])
-            done.parked += self.intake.park([(transaction.signature, transaction.raw)], NO_GRAVE_DELAY)
+            parked = self.intake.park([(transaction.signature, transaction.raw)], FULL_DEAD_LETTERS_DELAY)
+            return BatchSummary(parked=parked)
+        return BatchSummary(dead=1, reasons=(reason,)) if added else NOTHING
 
     def _end_attempt(self, signature: bytes) -> None:
         try:
@@ -242,22 +241,20 @@ class Processor:
             self.intake.end_attempt(self._overdue_ends[-1])
             self._overdue_ends.pop()
 
-    def _genuine(self, transactions: Sequence[SignedTransaction], done: BatchSummary) -> list[VerifiedTransaction]:
-        """Those whose signatures are right; the others become dead letters."""
-        genuine = []
+    def _genuine(self, transactions: Sequence[SignedTransaction]) -> tuple[list[VerifiedTransaction], BatchSummary]:
+        """Those whose signatures are right, and the summary of the others, which become dead letters."""
+        genuine, forged = [], NOTHING
         for transaction in transactions:
             try:
                 genuine.append(check_signatures(transaction))
             except InvalidTransaction:
-                self._reject_forged(transaction, done)
-        return genuine
+                forged += self._reject_forged(transaction)
+        return genuine, forged
 
-    def _reject_forged(self, transaction: SignedTransaction, done: BatchSummary) -> None:
-        self._reject_malformed(base64.b64encode(transaction.raw).decode(), "SignatureFailure", done)
+    def _reject_forged(self, transaction: SignedTransaction) -> BatchSummary:
+        return self._reject_malformed(base64.b64encode(transaction.raw).decode(), "SignatureFailure")
 
-    def _reject_malformed(self, item: object, reason: str, done: BatchSummary) -> None:
-        done.malformed += 1
-        done.add_reason(reason)
+    def _reject_malformed(self, item: object, reason: str) -> BatchSummary:
         payload = item.encode() if isinstance(item, str) else repr(item).encode()
         name = b"malformed-" + hashlib.sha256(payload).hexdigest()[:32].encode()
         logger.error("A message held no transaction (%s); kept as dead letter %s", reason, name.decode())
@@ -267,6 +264,7 @@ class Processor:
         except DeadLettersFullError:
             # Said by the dead letters already; the transactions beside it must not suffer for it.
             logger.critical("Dead letters are full: %r is lost", payload[:200])
+        return BatchSummary(malformed=1, reasons=(reason,))
 
 
 def _raw(text: str) -> bytes:

@@ -168,8 +168,7 @@ def test_forged_transaction_cannot_be_parked(bench: Bench) -> None:
     """What stands in intake is believed later, so nothing unverified may get there."""
     transaction = forged(bench)
     waiting = bench.client.hlen(bench.keys.intake)
-    done = BatchSummary()
-    bench.processor.park([transaction], 1.0, done)
+    done = bench.processor.park([transaction], 1.0)
     assert (done.parked, done.malformed) == (0, 1)
     assert bench.client.hlen(bench.keys.intake) == waiting
 
@@ -261,3 +260,10 @@ def test_decoding_writes_nothing(bench: Bench) -> None:
     assert decoded.transactions == []
     assert [item.item for item in decoded.malformed] == ["no transaction", 7]
     assert bench.client.keys("*") == before
+
+
+def test_summaries_add_up_and_name_a_few_different_reasons() -> None:
+    parts = [BatchSummary(dead=1, reasons=(reason,)) for reason in ("a", "b", "a", "c", "d")]
+    whole = sum(parts, BatchSummary(committed=2, parked=1))
+    assert (whole.committed, whole.dead, whole.given_up) == (2, 5, 5)
+    assert str(whole) == "2 committed, 1 parked, 5 dead: a; b; c"

@@ -15,7 +15,7 @@ from solders.transaction import VersionedTransaction
 
 from banking.audit.audit import audit
 from banking.errors import TransactionRefused
-from banking.execution.processor import BatchSummary, Processor
+from banking.execution.processor import Processor
 from banking.intake.dead_letters import TransactionDeadLetters
 from banking.intake.intake import Acceptance, Intake
 from banking.ledger import ledger as ledgers
@@ -127,9 +127,7 @@ def test_a_refusal_that_was_told_never_executes(bench: Bench, isolate: bool) -> 
     bench.run(transaction)
     bench.fund(key)
     assert bench.run(transaction, isolate=isolate) == "1 duplicate"
-    parking = BatchSummary()
-    bench.processor.park([transaction], 1.0, parking)
-    assert parking.parked == 0
+    assert bench.processor.park([transaction], 1.0).parked == 0
     assert bench.told(transaction) == NOTHING
     assert not bench.held()
     bench.assert_sound()

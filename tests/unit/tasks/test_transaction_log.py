@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 from collections.abc import Sequence
 from types import SimpleNamespace
@@ -95,12 +96,13 @@ def test_nothing_is_asked_below_the_level(caplog: pytest.LogCaptureFixture) -> N
 def test_a_parked_batch_is_told_with_its_reason(
     caplog: pytest.LogCaptureFixture, transactions: list[VerifiedTransaction], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    processor = SimpleNamespace(park=lambda transactions, delay, done: None)
+    processor = SimpleNamespace(
+        park=lambda transactions, delay: BatchSummary(parked=len(transactions)), reject=lambda malformed: BatchSummary()
+    )
     monkeypatch.setattr(base, "runtime", lambda: SimpleNamespace(processor=processor))
     task = TransactionTask()
-    monkeypatch.setattr(
-        task, "request_stack", SimpleNamespace(top=SimpleNamespace(decoded=(transactions, BatchSummary())))
-    )
+    payload = [base64.b64encode(transaction.raw).decode() for transaction in transactions]
+    monkeypatch.setattr(task, "request_stack", SimpleNamespace(top=SimpleNamespace(args=[payload])))
     with caplog.at_level(logging.INFO):
         task.park(2.0, RuntimeError("the breaker is open"))
     assert told(caplog) == [("INFO", "Parked: 2 for 2.0 s", names(transactions))]
