@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from banking.errors import InvalidTransaction
 from banking.execution.solana_errors import ALREADY_PROCESSED, BLOCKHASH_NOT_FOUND
 from banking.ledger.ledger import LoadedState
-from banking.transaction import SignedTransaction, VerifiedTransaction, check_signatures
+from banking.transaction import AcceptedTransaction, SignedTransaction, VerifiedTransaction, check_signatures
 
 
 @dataclass(slots=True)
@@ -97,7 +97,7 @@ def _is_genuine(transaction: SignedTransaction, accepted: bytes) -> bool:
     What stands in intake was verified before it was written there (by `submit`, or before parking). The very same
     bytes need no second look: whoever could forge an intake record could write accounts as well.
     """
-    if isinstance(transaction, VerifiedTransaction) or accepted == transaction.raw:
+    if isinstance(transaction, VerifiedTransaction | AcceptedTransaction) or accepted == transaction.raw:
         return True
     try:
         check_signatures(transaction)

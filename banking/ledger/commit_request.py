@@ -40,8 +40,10 @@ _INDEX = struct.Struct(">H")
 _BY_NONCE = 0xFFFF
 
 
-def commit_arguments(entries: Sequence[CommitRequest], versions: Mapping[bytes, bytes]) -> list[Argument]:
-    """The arguments behind the fixed ones; see `lua/commit.lua`."""
+def commit_arguments(
+    entries: Sequence[CommitRequest], versions: Mapping[bytes, bytes], batch: bytes = b""
+) -> list[Argument]:
+    """The arguments behind the fixed ones; see `lua/commit.lua`. What intake holds of `batch` is not sent."""
     index: dict[bytes, int] = {}
     hashes: dict[bytes, int] = {}
     reads: list[int] = []
@@ -64,8 +66,8 @@ def commit_arguments(entries: Sequence[CommitRequest], versions: Mapping[bytes, 
         b"".join(index),
         b"".join(_with_length(versions.get(key, b"")) for key in index),
         b"".join(hashes),
-        b"".join([entry.signature for entry in entries]),
-        b"".join([entry.message_hash for entry in entries]),
+        b"" if batch else b"".join([entry.signature for entry in entries]),
+        b"" if batch else b"".join([entry.message_hash for entry in entries]),
         b"".join(heads),
         struct.pack(f">{len(reads)}H", *reads),
         struct.pack(f">{len(writes)}H", *writes),
@@ -75,8 +77,9 @@ def commit_arguments(entries: Sequence[CommitRequest], versions: Mapping[bytes, 
         int(plain),
         int(any(entry.bound for entry in entries)),
         b"".join([_outcome(entry) for entry in entries]),
+        batch,
         *[entry.result for entry in entries],
-        *[entry.raw for entry in entries],
+        *([] if batch else [entry.raw for entry in entries]),
         *records,
     ]
 

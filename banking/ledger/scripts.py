@@ -53,16 +53,22 @@ def _keys(names: str) -> tuple[str, ...]:
 
 # ---- intake and dead letters
 
-ACCEPT = LedgerScript[tuple[int, bytes]](
-    "accept", _keys("meta state status intake queued dead dead_bytes refusals refused")
+ACCEPT = LedgerScript[tuple[int, bytes, bytes]](
+    "accept", _keys("meta state status intake queued dead dead_bytes refusals refused messages batches")
 )
-PARK = LedgerScript[int]("park", _keys("meta state status intake queued parked dead refusals"))
-SWEEP = LedgerScript[tuple[int, list[bytes], list[bytes], list[bytes]]](
-    "sweep", _keys("meta intake queued parked attempts state")
+DISSOLVE = LedgerScript[tuple[int, list[bytes]]]("dissolve", _keys("meta intake queued attempts batches"))
+PARK = LedgerScript[int]("park", _keys("meta state status intake queued parked dead refusals batches"))
+#: Time (ms), raw transactions released, lost and suspects, batches lost (id, how many), batches broken (id, again).
+SWEEP = LedgerScript[tuple[int, list[bytes], list[bytes], list[bytes], list[bytes], list[bytes]]](
+    "sweep", _keys("meta intake queued parked attempts state batches")
 )
-EXAMINE = LedgerScript[list[int]]("examine", _keys("meta state status intake queued parked attempts dead refusals"))
+EXAMINE = LedgerScript[list[int]](
+    "examine", _keys("meta state status intake queued parked attempts dead refusals batches")
+)
 ATTEMPT = LedgerScript[int]("attempt", _keys("meta intake attempts"))
-GIVE_UP = LedgerScript[int]("give_up", _keys("meta state status intake queued parked attempts dead dead_bytes"))
+GIVE_UP = LedgerScript[int](
+    "give_up", _keys("meta state status intake queued parked attempts dead dead_bytes messages batches")
+)
 REPLAY = LedgerScript[tuple[int, int]]("replay", _keys("meta status intake queued attempts dead dead_bytes"))
 DROP = LedgerScript[int]("drop", _keys("meta state dead dead_bytes"))
 
@@ -72,11 +78,15 @@ DROP = LedgerScript[int]("drop", _keys("meta state dead dead_bytes"))
 LOAD = LedgerScript[tuple[bytes, bytes, bytes, bytes, list[bytes], list[bytes], list[bytes], list[bytes], int]](
     "load", _keys("meta state accounts versions status blockhashes dead intake refusals")
 )
+#: Slot, time (ms), batch, valid, versions, records, blockhashes, how many accounts were looked at.
+LOAD_BATCH = LedgerScript[tuple[bytes, bytes, bytes, bytes, list[bytes], list[bytes], list[bytes], int]](
+    "load_batch", _keys("meta state accounts versions blockhashes batches")
+)
 COMMIT = LedgerScript[tuple[int, int, bytes]](
     "commit",
     _keys(
         "meta state accounts versions status messages blockhashes journal intake queued parked attempts dead"
-        " images_even images_odd refusals refused"
+        " images_even images_odd refusals refused batches"
     ),
 )
 STATE = LedgerScript[tuple[list[bytes], list[bytes]]]("state", _keys("meta state"))
@@ -98,7 +108,7 @@ IMAGES_ODD = LedgerScript[list[bytes | None]]("images", _keys("images_odd"))
 
 FENCE = LedgerScript[int]("fence", _keys("meta restorer epochs leftovers"))
 RENEW = LedgerScript[int]("renew", _keys("restorer progress"))
-FORGET = LedgerScript[int]("forget", _keys("restorer intake queued parked attempts dead dead_bytes"))
+FORGET = LedgerScript[int]("forget", _keys("restorer intake queued parked attempts dead dead_bytes batches"))
 SWITCH = LedgerScript[int](
     "switch",
     _keys(

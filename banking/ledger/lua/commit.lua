@@ -2,7 +2,7 @@
 --
 -- KEYS  1 meta  2 state  3 accounts  4 versions  5 status  6 messages  7 blockhashes  8 journal
 --       9 intake  10 queued  11 parked  12 attempts  13 dead  14 images_even  15 images_odd
---       16 refusals  17 refused
+--       16 refusals  17 refused  18 batches
 -- ARGV  1 epoch  2 enqueued_at (ms, 0 = unknown)  3 max_age (slots that a blockhash stays valid)
 --       4 mark (random bytes that make the versions of this commit its own, see banking/ledger/versions.py)
 --       5, 6 most bytes of a slot: shared by its transactions, and with a single large one on top
@@ -17,7 +17,9 @@
 --       15 reads (index of an account)  16 writes (index of an account)
 --       17 burned (lamports, decimal, a space behind each)  18 their sum  19 how many succeeded
 --       20 '1' if every one is paid for and names a blockhash or nonce  21 '1' if any is bound to the slot
---       22 outcomes as the journal keeps them (banking/ledger/journal.py), each behind its length (4 bytes)
+--       22 outcomes as the journal keeps them (banking/ledger/journal_format.py), each behind its length (4 bytes)
+--       23 id of the batch whose transactions these are, all of them and in its order: 12 and 13 are empty, and the
+--         raw transactions are missing, for intake has them; '' = they are given
 --       then T results (packed; the error alone of a refusal without a fee), T raw transactions, and the records
 --       written ('' = the account is gone), in the order of 16
 -- RESULT {slot, first sequence number, codes}, codes one letter a transaction:
@@ -36,7 +38,10 @@
 -- Sequence numbers, slots and counts stay below 2^53, where Lua numbers are exact.
 --
 -- Nearly always nothing speaks against any of the batch: then it is one decision (`whole_batch`), and no transaction is
--- looked at by itself. What is applied is one journal entry, `slot-first sequence number`.
+-- looked at by itself. That none of a whole batch (see accept.lua) has its outcome was seen to when it was accepted.
+-- What is applied is one journal entry, `slot-first sequence number`.
+--
+-- A message belongs to the signature that it was applied under, or that claimed it when it was accepted.
 
 local ARGV, sub, byte = ARGV, string.sub, string.byte
 
@@ -79,12 +84,6 @@ end
 local enqueued_at = tonumber(ARGV[2])
 if not enqueued_at then return redis.error_reply('ERR enqueued_at is no number') end
 
-local keys, blockhashes = split(ARGV[9], 32), split(ARGV[11], 32)
-local signatures, hashes = split(ARGV[12], 64), split(ARGV[13], 32)
-local heads, write_indexes = ARGV[14], ARGV[16]
-local count = #signatures
-local RESULTS, RAWS, RECORDS = 22, 22 + count, 22 + 2 * count
-
 local state = redis.call('HMGET', KEYS[2], 'slot', 'seq', 'bytes', 'full', 'slot_time', 'watermark')
 local slot, seq = tonumber(state[1]), tonumber(state[2])
 local slot_bytes, full = tonumber(state[3] or '0'), state[4] or ''
@@ -92,8 +91,41 @@ local shared_bytes, most_bytes = tonumber(ARGV[5]), tonumber(ARGV[6])
 local images = KEYS[14 + slot % 2]
 local same_slot = ARGV[7] == state[1] .. ':' .. (state[5] or '')
 
+-- ---- the transactions
+
+local heads, write_indexes = ARGV[14], ARGV[16]
+local count, id = #heads / 11, ARGV[23]
+local RESULTS, RECORDS = 23, 23 + count
+local signatures, hashes, raw_bytes, frames = {}, {}, {}, {}
+local batch, is_whole, hashes_at, raws_at = false, false, 0, 0
+if id == '' then
+  RECORDS = 23 + 2 * count
+  signatures, hashes = split(ARGV[12], 64), split(ARGV[13], 32)
+  for i = 1, count do
+    local raw = ARGV[23 + count + i]
+    raw_bytes[i], frames[i] = #raw, string.char(math.floor(#raw / 256), #raw % 256) .. raw
+  end
+else
+  local found = redis.call('HMGET', KEYS[18], id, id .. 'w')
+  batch = found[1]
+  -- Others brought all of it to its end, or took it apart: each is to be looked at by itself.
+  if not batch then return {state[1], whole(seq + 1), string.rep('C', count)} end
+  is_whole = found[2] == epoch .. ':' .. whole(count)
+  local a1, a2, b1, b2 = byte(batch, 1, 4)
+  hashes_at = 7 + 32 * ((a1 + b1) * 256 + a2 + b2)
+  raws_at = hashes_at + 32 * count
+  local at = raws_at
+  for i = 1, count do
+    local high, low = byte(batch, at, at + 1)
+    hashes[i], signatures[i] = sub(batch, hashes_at + 32 * i - 32, hashes_at + 32 * i - 1), sub(batch, at + 3, at + 66)
+    raw_bytes[i] = high * 256 + low
+    at = at + 2 + raw_bytes[i]
+  end
+end
+
 -- ---- what speaks against any of them
 
+local keys, blockhashes = split(ARGV[9], 32), split(ARGV[11], 32)
 local clean = ARGV[20] == '1' and (same_slot or ARGV[21] ~= '1')
 
 local stale = {}
@@ -113,24 +145,32 @@ if #blockhashes > 0 then
     clean = clean and fresh_hash[i]
   end
 end
-local status = redis.call('HMGET', KEYS[5], unpack(signatures))
-if redis.call('EXISTS', KEYS[13]) == 1 then
-  -- What was given up stays given up until somebody replays it: one end for each transaction.
-  local letters = redis.call('HMGET', KEYS[13], unpack(signatures))
-  for i = 1, count do status[i] = status[i] or letters[i] end
-end
-if redis.call('EXISTS', KEYS[16]) == 1 then
-  -- A refusal that was told never executes, unless the transaction was accepted again.
-  local refusals = redis.call('HMGET', KEYS[16], unpack(signatures))
-  for i = 1, count do
-    if refusals[i] and redis.call('HEXISTS', KEYS[9], signatures[i]) == 0 then status[i] = status[i] or refusals[i] end
+local status, message, claimed, overtaken, seen_message = {}, {}, {}, {}, {}
+if not is_whole then
+  status = redis.call('HMGET', KEYS[5], unpack(signatures))
+  if redis.call('EXISTS', KEYS[13]) == 1 then
+    -- What was given up stays given up until somebody replays it: one end for each transaction.
+    local letters = redis.call('HMGET', KEYS[13], unpack(signatures))
+    for i = 1, count do status[i] = status[i] or letters[i] end
   end
-end
-local message = redis.call('HMGET', KEYS[6], unpack(hashes))
-local seen_message = {}
-for i = 1, count do
-  if status[i] or message[i] or seen_message[hashes[i]] then clean = false end
-  seen_message[hashes[i]] = true
+  if redis.call('EXISTS', KEYS[16]) == 1 then
+    -- A refusal that was told never executes, unless the transaction was accepted again.
+    local refusals = redis.call('HMGET', KEYS[16], unpack(signatures))
+    for i = 1, count do
+      if refusals[i] and redis.call('HEXISTS', KEYS[9], signatures[i]) == 0 then status[i] = status[i] or refusals[i] end
+    end
+  end
+  message = redis.call('HMGET', KEYS[6], unpack(hashes))
+  for i = 1, count do
+    if message[i] == signatures[i] then
+      claimed[i], message[i] = true, false
+    elseif message[i] and redis.call('HEXISTS', KEYS[5], message[i]) == 0 then
+      -- A claim only: who is first is first.
+      overtaken[i], message[i] = message[i], false
+    end
+    if status[i] or message[i] or overtaken[i] or seen_message[hashes[i]] then clean = false end
+    seen_message[hashes[i]] = true
+  end
 end
 
 -- ---- room in the slot
@@ -162,7 +202,7 @@ end
 -- What an outcome adds to the slot's block: its entry, and what the images of its accounts grow by.
 local slot_prefix, numbers = whole(slot) .. ':', {}
 local function entry_bytes(i, detail, writes)
-  return 65 + #ARGV[RAWS + i] + #slot_prefix + #numbers[i] + #ARGV[RESULTS + i] + detail + 32 * writes
+  return 65 + raw_bytes[i] + #slot_prefix + #numbers[i] + #ARGV[RESULTS + i] + detail + 32 * writes
 end
 local function growth(index, length)
   local before = image_bytes[index]
@@ -182,13 +222,11 @@ end
 local first, applied, ok_count, burned_sum = seq + 1, 0, 0, {}
 local new_status, new_messages, done, applied_signatures = {}, {}, {}, {}
 local refused, refusals, refused_at = {}, {}, {}
-local applied_hashes, applied_raws, outcomes = {}, {}, {}
+local applied_hashes, applied_raws, outcomes, given_back = {}, {}, {}, {}
 local codes = {}
 
 local NO_HASH = string.rep('\0', 32)
-local function framed(raw)
-  return string.char(math.floor(#raw / 256), #raw % 256) .. raw
-end
+local frame_at = raws_at
 
 -- The images that the writes from `first_write` to `last_write`, those of transaction `i`, leave.
 local function touch(i, first_write, last_write)
@@ -204,13 +242,11 @@ local function apply(i, included)
   local signature, at = signatures[i], 2 * applied
   new_status[at - 1], new_status[at] = signature, slot_prefix .. numbers[i] .. ':' .. ARGV[RESULTS + i]
   applied_signatures[applied] = signature
-  applied_raws[applied] = framed(ARGV[RAWS + i])
   -- Without a fee it was not included (as in Solana), and the same message may be tried again.
-  if included then
+  if included and not (is_whole or claimed[i]) then
     new_messages[#new_messages + 1] = hashes[i]
     new_messages[#new_messages + 1] = signature
   end
-  applied_hashes[applied] = included and hashes[i] or NO_HASH
 end
 
 -- Every transaction of a batch against which nothing speaks; false when the slot has no room for all of them.
@@ -230,6 +266,11 @@ local function whole_batch()
     return false
   end
   for i = 1, count do apply(i, true) end
+  if batch then
+    applied_hashes[1], applied_raws[1] = sub(batch, hashes_at, raws_at - 1), sub(batch, raws_at)
+  else
+    applied_hashes, applied_raws = hashes, frames
+  end
   seq, slot_bytes = seq + count, slot_bytes + sum
   ok_count, burned_sum[1] = tonumber(ARGV[19]), ARGV[18]
   outcomes[1], codes[1] = ARGV[22], string.rep('A', count)
@@ -273,6 +314,7 @@ local function one_by_one()
       refusals[#refusals + 1] = slot_prefix .. ARGV[RESULTS + i]
       refused_at[#refused_at + 1] = whole(slot)
       refused_at[#refused_at + 1] = signatures[i]
+      if is_whole or claimed[i] then given_back[#given_back + 1] = hashes[i] end
     elseif code == 'A' then
       numbers[i] = whole(seq + 1)
       bytes = entry_bytes(i, ((d1 * 256 + d2) * 256 + d3) * 256 + d4, last_write - first_write + 1)
@@ -290,7 +332,13 @@ local function one_by_one()
         image_bytes[index_at(write_indexes, w)] = math.max(#ARGV[RECORDS + w], 1)
       end
       apply(i, included)
-      if included then seen_message[hashes[i]] = true end
+      applied_raws[applied] = batch and sub(batch, frame_at, frame_at + 1 + raw_bytes[i]) or frames[i]
+      applied_hashes[applied] = included and hashes[i] or NO_HASH
+      if included then
+        seen_message[hashes[i]] = true
+      elseif is_whole or claimed[i] then
+        given_back[#given_back + 1] = hashes[i]
+      end
       outcomes[applied] = sub(ARGV[22], at, at + length - 1)
       if flags % 2 == 1 then ok_count = ok_count + 1 end
       -- Fees are small, and their sum stays far below 2^53; one that is not is counted by itself, exactly.
@@ -301,12 +349,53 @@ local function one_by_one()
       for w = first_write, last_write do stale[index_at(write_indexes, w)] = true end
       if code == 'D' then done[#done + 1] = signatures[i] end
     end
-    at = at + length
+    at, frame_at = at + length, frame_at + 2 + raw_bytes[i]
   end
   if small_sum > 0 then burned_sum[#burned_sum + 1] = whole(small_sum) end
 end
 
-if not (clean and whole_batch()) then one_by_one() end
+local together = clean and whole_batch()
+if not together then one_by_one() end
+
+-- ---- who leaves intake
+
+-- Some of a batch are not in it any more: it is not whole, and goes with its last one.
+local function leave(of, how_many)
+  local mark, left = redis.call('HGET', KEYS[18], of .. 'w'), 0
+  if mark then
+    left = tonumber(string.match(mark, '%d+$')) - how_many
+    redis.call('HDEL', KEYS[18], of .. 'w')
+    redis.call('HSET', KEYS[18], of .. 'o', whole(left))
+  else
+    left = redis.call('HINCRBY', KEYS[18], of .. 'o', -how_many)
+  end
+  if left <= 0 then
+    redis.call('HDEL', KEYS[18], of, of .. 'w', of .. 'o')
+    redis.call('ZREM', KEYS[10], of)
+    redis.call('HDEL', KEYS[12], of)
+  end
+end
+
+-- Drops the records of what has its end, and whatever spoke for it.
+local function leave_intake(names)
+  local held, leaving, suspects = {}, {}, redis.call('EXISTS', KEYS[11], KEYS[12]) > 0
+  if together and is_whole then
+    leaving[id] = count
+  else
+    held = redis.call('HMGET', KEYS[9], unpack(names))
+    redis.call('ZREM', KEYS[10], unpack(names))
+  end
+  local accepted = redis.call('HDEL', KEYS[9], unpack(names))
+  for i = 1, #held do
+    if held[i] and #held[i] == 16 then leaving[held[i]] = (leaving[held[i]] or 0) + 1 end
+  end
+  for of, how_many in pairs(leaving) do leave(of, how_many) end
+  if suspects then
+    redis.call('ZREM', KEYS[11], unpack(names))
+    redis.call('HDEL', KEYS[12], unpack(names))
+  end
+  return accepted
+end
 
 -- ---- the writes
 
@@ -323,9 +412,8 @@ if applied > 0 then
     if record == '-' then
       gone[#gone + 1] = key
     else
-      local at = #records
+      local at, i = #records, writer[index]
       records[at + 1], records[at + 2] = key, record
-      local i = writer[index]
       versions[at + 1], versions[at + 2] = key, numbers[i] .. ':' .. sub(signatures[i], 1, 16) .. ARGV[4]
     end
   end
@@ -338,9 +426,13 @@ if applied > 0 then
   write_chunks('HSET', KEYS[6], new_messages)
   redis.call('XADD', KEYS[8], whole(slot) .. '-' .. whole(first), 'n', whole(applied), 't', table.concat(applied_raws),
     'h', table.concat(applied_hashes), 'o', table.concat(outcomes))
-  local taken_in = redis.call('HDEL', KEYS[9], unpack(applied_signatures))
+  for i = 1, count do
+    local claimant = overtaken[i] and status[i] and redis.call('HGET', KEYS[9], overtaken[i])
+    -- The batch of who claimed the message must look again.
+    if claimant and #claimant == 16 then leave(claimant, 0) end
+  end
+  local taken_in = leave_intake(applied_signatures)
   if taken_in < applied then redis.call('HINCRBY', KEYS[2], 'accepted', applied - taken_in) end
-  for i = 1, applied do done[#done + 1] = applied_signatures[i] end
 elseif full ~= (state[4] or '') then
   redis.call('HSET', KEYS[2], 'full', full)
 end
@@ -348,9 +440,8 @@ if #refused > 0 then
   redis.call('HSET', KEYS[16], unpack(refusals))
   redis.call('ZADD', KEYS[17], unpack(refused_at))
   redis.call('HINCRBY', KEYS[2], 'refused', #refused)
-  local taken_in = redis.call('HDEL', KEYS[9], unpack(refused))
+  local taken_in = leave_intake(refused)
   if taken_in < #refused then redis.call('HINCRBY', KEYS[2], 'accepted', #refused - taken_in) end
-  for i = 1, #refused do done[#done + 1] = refused[i] end
   -- Once its blockhash is old a refused transaction is an expired one; and the oldest go when there are too many.
   local gone = redis.call('ZRANGEBYSCORE', KEYS[17], '-inf', whole(slot - tonumber(ARGV[3]) - 1), 'LIMIT', 0, 1000)
   local excess = math.min(redis.call('ZCARD', KEYS[17]) - #gone - tonumber(ARGV[8]), 1000)
@@ -360,16 +451,12 @@ if #refused > 0 then
     redis.call('ZREM', KEYS[17], unpack(gone))
   end
 end
-if #done > 0 then
-  -- Those applied were dropped above.
-  if #done > applied then redis.call('HDEL', KEYS[9], unpack(done)) end
-  redis.call('ZREM', KEYS[10], unpack(done))
-  if redis.call('EXISTS', KEYS[11], KEYS[12]) > 0 then
-    redis.call('ZREM', KEYS[11], unpack(done))
-    redis.call('HDEL', KEYS[12], unpack(done))
-  end
-  if enqueued_at > tonumber(state[6] or '0') then
-    redis.call('HSET', KEYS[2], 'watermark', ARGV[2])
-  end
+-- What was not included gives up its claim, unless a twin was applied beside it.
+for i = 1, #given_back do
+  if not seen_message[given_back[i]] then redis.call('HDEL', KEYS[6], given_back[i]) end
+end
+if #done > 0 then leave_intake(done) end
+if applied + #refused + #done > 0 and enqueued_at > tonumber(state[6] or '0') then
+  redis.call('HSET', KEYS[2], 'watermark', ARGV[2])
 end
 return {whole(slot), whole(first), table.concat(codes)}
