@@ -79,7 +79,11 @@ def accepted(raw: bytes, hash: bytes) -> AcceptedTransaction:
     at += 4 + (raw[at] >> 7)
     blockhash_at = at + 32 * raw[at - 1]
     return AcceptedTransaction(
-        raw, VersionedTransaction.from_bytes(raw), raw[1 : 1 + SIGNATURE_BYTES], hash, raw[blockhash_at : blockhash_at + 32]
+        raw,
+        VersionedTransaction.from_bytes(raw),
+        raw[1 : 1 + SIGNATURE_BYTES],
+        hash,
+        raw[blockhash_at : blockhash_at + 32],
     )
 
 

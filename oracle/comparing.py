@@ -33,7 +33,7 @@ def differences(recorded: Recorded, happened: Happened) -> Iterator[Difference]:
 
 
 def _details(detail: tuple[Any, ...], happened: Happened) -> Iterator[tuple[str, Any, Any]]:
-    before, after, tokens_before, tokens_after, inner, program, data, writable, readonly = detail
+    before, after, tokens_before, tokens_after, inner, program, data, writable, readonly, *loaded = detail
     keys = happened.named.keys
     yield "lamports before", happened.before, before
     yield "lamports after", happened.after, after
@@ -42,6 +42,9 @@ def _details(detail: tuple[Any, ...], happened: Happened) -> Iterator[tuple[str,
     yield "inner instructions", happened.inner, [(index, list(map(tuple, calls))) for index, calls in inner]
     yield "return data", (happened.return_program, happened.return_data), (program, data)
     yield "loaded addresses", (happened.named.writable, happened.named.readonly), (writable, readonly)
+    # Blocks of earlier versions do not have it.
+    if loaded:
+        yield "loaded bytes", happened.loaded_bytes, loaded[0]
 
 
 def _accounts(recorded: Recorded, happened: Happened) -> Iterator[Difference]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from solders.pubkey import Pubkey
@@ -15,6 +15,7 @@ from solders.transaction_status import TransactionErrorType, TransactionStatus
 
 from oracle import records
 from oracle.errors import OracleError
+from oracle.loaded import loaded_bytes
 from oracle.naming import Named, named, with_blockhash
 from oracle.nonces import advanced
 from oracle.sysvars import LAMPORTS_PER_SIGNATURE, Calendar, Sysvars, install
@@ -60,6 +61,7 @@ class Happened:
     inner: list[tuple[int, list[tuple[int, bytes, bytes, int | None]]]] = field(default_factory=list)
     return_program: bytes = b""
     return_data: bytes = b""
+    loaded_bytes: int = 0
 
 
 class Machine:
@@ -112,7 +114,9 @@ class Machine:
         paid = self._read(names.static[0]) != before[names.static[0]]
         if err is not None and nonce is not None and paid:
             self._set(nonce, advanced(self._read(nonce), self.environment))
-        return self._happened(names, before, err, meta)
+        # Before what it changed is kept: `accounts` is as it was.
+        loaded = loaded_bytes(transaction, names, before, lambda key: self.accounts.get(key, b""), err, nonce)
+        return replace(self._happened(names, before, err, meta), loaded_bytes=loaded)
 
     @property
     def environment(self) -> bytes:

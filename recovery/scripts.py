@@ -25,12 +25,17 @@ class LuaScript:
         self._text = path.read_bytes()
         self._sha = hashlib.sha1(self._text, usedforsecurity=False).hexdigest()
 
+    @property
+    def source(self) -> str:
+        """The text, for EVAL."""
+        return self._text.decode()
+
     def __call__(self, client: redis.Redis, keys: Sequence[bytes | str], args: Sequence[Argument]) -> Any:
         """Run the script. Raises what redis-py raises; a `ResponseError` carries the script's own message."""
         try:
             return client.evalsha(self._sha, len(keys), *keys, *args)
         except NoScriptError:
-            return client.eval(self._text.decode(), len(keys), *keys, *args)
+            return client.eval(self.source, len(keys), *keys, *args)
 
 
 def load_scripts(folder: Path) -> dict[str, LuaScript]:

@@ -11,6 +11,7 @@ from solders.keypair import Keypair
 from starlette.applications import Starlette
 
 import rpc.methods  # noqa: F401 - importing registers the methods
+from banking.ledger.async_ledger import AsyncLedger
 from banking.ledger.ledger import Ledger
 from config.app import app as default_app
 from config.settings import Profile, Settings
@@ -128,8 +129,12 @@ def _read_timeout(settings: Settings) -> float:
     return min(settings.redis_timeout, settings.rpc_read_timeout / 4)
 
 
+def _async_ledger(settings: Settings, *, timeout: float, connections: int = 32) -> AsyncLedger:
+    return AsyncLedger(connect_async(settings.ledger_url(), timeout=timeout, connections=connections), settings.ledger)
+
+
 def _ledger_access(settings: Settings, archive: BlockSource | None, clock: Clock) -> LedgerAccess:
-    reader = LedgerReader(connect_async(settings.ledger_url(), timeout=_read_timeout(settings)), settings.ledger)
+    reader = LedgerReader(_async_ledger(settings, timeout=_read_timeout(settings)))
     chain = Chain(reader, clock=clock)
     return LedgerAccess(reader, chain, BlockReader(reader, chain, archive), NativeAccounts(), MintDecimals(reader))
 
@@ -138,10 +143,10 @@ def _indexes(settings: Settings, reader: LedgerReader, archive: BlockSource | No
     accounts = AccountIndex(settings.rpc_indexed_accounts)
     history = History(settings.rpc_history)
     # A blocking read and a scan of large records may take longer than an answer to a client.
-    client = connect_async(settings.ledger_url(), timeout=max(5.0, _read_timeout(settings)), connections=2)
+    ledger = _async_ledger(settings, timeout=max(5.0, _read_timeout(settings)), connections=2)
     read_block = archive.read if archive is not None else None
     backfill = Backfill(read_block, history, slots=settings.history_slots) if read_block is not None else None
-    follower = Follower(client, reader, accounts, history, backfill, read_block)
+    follower = Follower(ledger, reader, accounts, history, backfill, read_block)
     return Indexes(follower, accounts, history, LargestAccounts(reader, clock=clock))
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from banking.errors import LedgerMissing, LedgerUnavailable, StaleEpoch
-from banking.execution.processor import BatchSummary, Processor, decode_message
+from banking.execution.processor import NOTHING, BatchSummary, Processor, decode_message
 from banking.transaction import SignedTransaction
 from recovery.dead_letters import DeadLetters
 from recovery.errors import Refused, TerminalError
@@ -68,15 +68,31 @@ class TransactionTask(FaultTolerantTask):
 
     def _process(self, message: BatchMessage) -> BatchSummary:
         processor = runtime().processor
+        redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
+        isolate = message.isolate or redelivered
+        if message.batch:
+            return self._process_accepted(message, isolate)
         transactions, rejected = _decode(processor, message.transactions)
         if not transactions:
             return rejected
         transaction_log.began(transactions)
-        redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
-        isolate = message.isolate or redelivered
         summary = rejected + processor.run(transactions, enqueued_at=message.enqueued_at, isolate=isolate)
         ledger = runtime().ledger
         transaction_log.ended(transactions, str(summary), ledger.settled, ledger.refusals)
+        return summary
+
+    def _process_accepted(self, message: BatchMessage, isolate: bool) -> BatchSummary:
+        taken: list[SignedTransaction] = []
+
+        def begin(transactions: Sequence[SignedTransaction]) -> None:
+            taken.extend(transactions)
+            transaction_log.began(taken)
+
+        summary = runtime().processor.run_accepted(
+            message.batch, message.count, enqueued_at=message.enqueued_at, isolate=isolate, begin=begin
+        )
+        ledger = runtime().ledger
+        transaction_log.ended(taken, str(summary), ledger.settled, ledger.refusals)
         return summary
 
     def park(self, delay: float, exc: Exception) -> None:
@@ -98,7 +114,13 @@ class TransactionTask(FaultTolerantTask):
         # Decoded again, if it ran: intake does not take what has its outcome or is a dead letter by now.
         payload = (self.request.args or [[]])[0]
         processor = runtime().processor
-        transactions, rejected = _decode(processor, [payload] if isinstance(payload, str) else payload)
+        batch = BatchMessage.parse([], batch=(self.request.kwargs or {}).get("batch", "")).batch
+        rejected = NOTHING
+        transactions: Sequence[SignedTransaction]
+        if batch:
+            transactions = runtime().intake.dissolve(batch)
+        else:
+            transactions, rejected = _decode(processor, [payload] if isinstance(payload, str) else payload)
         summary = rejected + processor.park(transactions, delay)
         transaction_log.parked(transactions, delay, exc)
         return summary

@@ -19,10 +19,12 @@ from solders.transaction_metadata import (
 from banking.errors import VmPanic
 from banking.execution.account_access import AccountAccess
 from banking.execution.fees import base_fee, can_pay, charged, full_fee
+from banking.execution.loaded_size import loaded_bytes, rolled_back_bytes
 from banking.execution.nonces import advanced
 from banking.execution.programs import owned_by_loader
 from banking.execution.solana_errors import (
     INVALID_PROGRAM_FOR_EXECUTION,
+    MAX_LOADED_ACCOUNTS_DATA_SIZE_EXCEEDED,
     PROGRAM_ACCOUNT_NOT_FOUND,
     PROGRAM_FAILED_TO_COMPLETE,
     UNBALANCED_TRANSACTION,
@@ -39,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 _RECENT_BLOCKHASHES = bytes(RECENT_BLOCKHASHES)
 _LOAD_FAILURES = (PROGRAM_ACCOUNT_NOT_FOUND, INVALID_PROGRAM_FOR_EXECUTION)
+_FEE_ONLY = (*_LOAD_FAILURES, MAX_LOADED_ACCOUNTS_DATA_SIZE_EXCEEDED)
 
 Answer = TypeVar("Answer", TransactionResult, SimulateResult)
 _Call = Callable[[VersionedTransaction, AccountAccess, dict[bytes, bytes]], Answer]
@@ -92,6 +95,7 @@ class SvmExecutor:
         which Solana would not even load it: it costs the fee.
         """
         before = Balances(access.keys, view, self.native)
+        loaded = loaded_bytes(transaction, access, view, self._vm.native_bytes)
         try:
             if refusal is None:
                 meta, result, writes = self._executed(transaction, access, view)
@@ -99,12 +103,15 @@ class SvmExecutor:
                 meta, result, writes = self._refused(transaction, view, refusal)
         except VmPanic as error:
             meta, result, writes = self._broken(transaction, view, str(error), PROGRAM_FAILED_TO_COMPLETE)
+        if result.err in _FEE_ONLY:
+            loaded = rolled_back_bytes(access.keys[0], nonce, view)
         if nonce is not None and result.err is not None and result.fee:
             writes[nonce] = advanced(writes.get(nonce, view[nonce]), self._vm.context)
             self._vm.put(nonce, writes[nonce])
         view.update(writes)
         after = Balances(access.keys, view, self.native)
-        return Execution(result, result.fee, writes, build_transaction_meta(access, before, after, meta))
+        detail = build_transaction_meta(access, before, after, meta, loaded=loaded)
+        return Execution(result, result.fee, writes, detail)
 
     def simulate(
         self,
@@ -114,23 +121,44 @@ class SvmExecutor:
         *,
         refusal: str | None = None,
     ) -> Execution:
-        """As `execute`, but neither the VM nor `view` keeps anything."""
+        """As `execute`, but neither the VM nor `view` keeps anything.
+
+        Only what the ledger would take a fee for has one here.
+        """
         before = Balances(access.keys, view, self.native)
+        loaded = loaded_bytes(transaction, access, view, self._vm.native_bytes)
+        meta, writes = None, {}
         if refusal is not None:
-            fee = full_fee(transaction)
-            return Execution(Result(refusal, fee, 0, []), fee, {}, build_transaction_meta(access, before, before))
-        try:
-            answer = self._answer(self._vm.simulate, transaction, access, view)
-        except VmPanic as error:
-            result = Result(PROGRAM_FAILED_TO_COMPLETE, base_fee(transaction), 0, [str(error)])
-            return Execution(result, result.fee, {}, build_transaction_meta(access, before, before))
-        meta = _meta(answer)
-        writes = {}
-        if isinstance(answer, SimulatedTransactionInfo):
-            writes = {bytes(key): pack_account(one) if one.lamports else b"" for key, one in answer.post_accounts()}
+            result = Result(refusal, full_fee(transaction), 0, [])
+        else:
+            try:
+                answer = self._answer(self._vm.simulate, transaction, access, view)
+            except VmPanic as error:
+                result = Result(PROGRAM_FAILED_TO_COMPLETE, base_fee(transaction), 0, [str(error)])
+            else:
+                meta = _meta(answer)
+                result = _result(meta, self._error(answer, transaction, view), meta.fee())
+                if isinstance(answer, SimulatedTransactionInfo):
+                    writes = {
+                        bytes(key): pack_account(one) if one.lamports else b"" for key, one in answer.post_accounts()
+                    }
+        if result.err is not None:
+            payer = access.keys[0]
+            if result.err in _FEE_ONLY:
+                loaded = rolled_back_bytes(payer, None, view)
+            elif not result.logs:
+                # It never began: nobody could be charged for it.
+                result, loaded = Result(result.err, 0, 0, []), 0
+            if result.fee and lamports_of(view.get(payer, b"")) >= result.fee:
+                writes = {payer: charged(view[payer], result.fee)}
         after = Balances(access.keys, {**view, **writes}, self.native)
-        result = _result(meta, self._error(answer, transaction, view), meta.fee())
-        return Execution(result, meta.fee(), writes, build_transaction_meta(access, before, after, meta))
+        detail = build_transaction_meta(access, before, after, meta, loaded=loaded)
+        return Execution(result, result.fee, writes, detail)
+
+    def untouched(self, access: AccountAccess, view: Mapping[bytes, bytes]) -> TransactionMeta:
+        """What is told of a transaction that is not even loaded."""
+        balances = Balances(access.keys, view, self.native)
+        return build_transaction_meta(access, balances, balances, loaded=0)
 
     def _executed(
         self, transaction: SignedTransaction, access: AccountAccess, view: dict[bytes, bytes], *, again: bool = False

@@ -18,11 +18,13 @@ from banking.execution.solana_errors import (
 )
 from banking.execution.transaction_meta import TransactionMeta, pack_transaction_meta
 from banking.execution.visibility import sees_slot
+from banking.ledger.batch_record import BatchRecord
 from banking.ledger.commit_request import CommitRequest
 from banking.ledger.ledger import Ledger, LoadedState
 from banking.ledger.limits import COMMIT_BYTES, LOAD_BYTES, LONE_LOAD_BYTES, MAX_LOADED_BYTES
 from banking.ledger.records import HEADER_SIZE, Outcome, Result, pack_refusal, pack_result
 from banking.transaction import (
+    AcceptedTransaction,
     SignedTransaction,
     TransactionInput,
     decode,
@@ -32,6 +34,20 @@ from recovery import crash_points
 from recovery.retry.classification import is_retryable
 
 CRASH_POINTS = ("stage.executed",)
+#: Large records whose versions are asked for beside those of a batch: its programs are probably among them.
+_AT_HAND = 16
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedBatch:
+    """A batch out of intake, and what the ledger held of its accounts when it was read."""
+
+    record: BatchRecord
+    loaded: LoadedState
+
+    @property
+    def transactions(self) -> list[AcceptedTransaction]:
+        return self.record.transactions
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +60,7 @@ class Simulation:
     slot: int
     result: Result
     records: dict[bytes, bytes]
-    detail: TransactionMeta | None
+    detail: TransactionMeta
     resolved: bool = False
 
 
@@ -67,18 +83,34 @@ class BankingStage:
         self._programs = ProgramCache()
         self._epoch = 0
 
-    def process(self, transactions: Sequence[SignedTransaction], *, enqueued_at: int = 0) -> BatchReport:
+    def open_batch(self, batch: bytes) -> OpenedBatch | None:
+        """Read a batch out of intake; None when it is not there as a whole. Raises LedgerUnavailable, StaleEpoch."""
+        self._begin_epoch()
+        found = self.ledger.load_batch(batch, self._programs.newest(_AT_HAND))
+        if found is None:
+            return None
+        record, loaded = found
+        for key in self._native.intersection(loaded.versions):
+            del loaded.versions[key], loaded.records[key]
+        self._programs.complete(loaded)
+        return OpenedBatch(record, loaded)
+
+    def process(
+        self, transactions: Sequence[SignedTransaction], *, enqueued_at: int = 0, opened: OpenedBatch | None = None
+    ) -> BatchReport:
         """Bring every transaction to its outcome: two round trips to Redis unless accounts conflict or are large.
 
-        `enqueued_at` (ms, Redis time, 0 = unknown) is when the message was sent. Raises LedgerUnavailable and
-        StaleEpoch, both transient: nothing of the last round was committed, or its reply was lost. Ask again.
+        `enqueued_at` (ms, Redis time, 0 = unknown) is when the message was sent; `opened` is the batch whose
+        transactions these are, if it was just read. Raises LedgerUnavailable and StaleEpoch, both transient: nothing of
+        the last round was committed, or its reply was lost. Ask again.
         """
         report = BatchReport()
         pending = PendingBatch(distinct(transactions))
         rounds = 0
         while pending.transactions and rounds < self._rounds:
             before = len(pending.transactions)
-            self._round(pending, report, enqueued_at)
+            self._round(pending, report, enqueued_at, opened)
+            opened = None
             # Large records go in pieces, which is no conflict.
             rounds += not (pending.put_off and len(pending.transactions) < before)
         report.conflicts += pending.transactions
@@ -133,14 +165,17 @@ class BankingStage:
     ) -> Simulation:
         valid = not check or loaded.is_recent(transaction.blockhash)
         if not valid and self._nonce(transaction, access, loaded)[1] is not Nonce.USABLE:
-            return Simulation(loaded.context.slot, Result(BLOCKHASH_NOT_FOUND, 0, 0, []), {}, None, resolved)
+            result, detail = Result(BLOCKHASH_NOT_FOUND, 0, 0, []), self._executor.untouched(access, loaded.records)
+            return Simulation(loaded.context.slot, result, {}, detail, resolved)
         refusal = None if _may_load(access, loaded) else MAX_LOADED_ACCOUNTS_DATA_SIZE_EXCEEDED
         ran = self._executor.simulate(transaction, access, loaded.records, refusal=refusal)
         return Simulation(loaded.context.slot, ran.result, {**loaded.records, **ran.writes}, ran.detail, resolved)
 
-    def _round(self, pending: PendingBatch, report: BatchReport, enqueued_at: int) -> None:
+    def _round(
+        self, pending: PendingBatch, report: BatchReport, enqueued_at: int, opened: OpenedBatch | None = None
+    ) -> None:
         access = {transaction.signature: static_accounts(transaction) for transaction in pending.transactions}
-        loaded = self._load(pending.transactions, access)
+        loaded = self._load(pending.transactions, access, opened=opened)
         open_transactions = without_outcome(pending.transactions, loaded, report)
         ready = [transaction for transaction in open_transactions if loaded.has(access[transaction.signature].reads())]
         if open_transactions and not ready:
@@ -156,7 +191,9 @@ class BankingStage:
             return
         entries = [entry for _, entry in executed]
         crash_points.reach("stage.executed")
-        answer = self.ledger.commit(entries, loaded.versions, enqueued_at, context=loaded.context)
+        whole = opened is not None and len(entries) == len(opened.transactions)
+        batch = opened.record.id if opened is not None and whole else b""
+        answer = self.ledger.commit(entries, loaded.versions, enqueued_at, context=loaded.context, batch=batch)
         pending.settle([transaction for transaction, _ in executed], answer.codes, report)
 
     def _execute(
@@ -248,18 +285,21 @@ class BankingStage:
         access: dict[bytes, AccountAccess],
         *,
         most_bytes: int = LOAD_BYTES,
+        opened: OpenedBatch | None = None,
     ) -> LoadedState:
         """Everything the batch touches; more than one round trip only for lookup tables and unseen programs.
 
-        What tables and programs name is taken from the very moment that the versions are of.
+        What tables and programs name is taken from the very moment that the versions are of. What was `opened` is not
+        asked for again unless it names more.
         """
-        if self.ledger.epoch != self._epoch:
-            # Sequence numbers, and so versions, come again after a restore, with other records behind them.
-            self._programs, self._epoch = ProgramCache(), self.ledger.epoch
+        self._begin_epoch()
         static = dict(access)
         wanted = dict.fromkeys(key for accounts in access.values() for key in self._programs.with_data(accounts))
+        found = opened.loaded if opened is not None else None
+        if opened is not None and found is not None:
+            wanted = dict.fromkeys((*opened.record.accounts, *found.versions, *self._native))
         while True:
-            loaded = self._ask(transactions, wanted, most_bytes)
+            loaded, found = found or self._ask(transactions, wanted, most_bytes), None
             for transaction in transactions:
                 named = with_lookups(transaction, static[transaction.signature], loaded.records)
                 access[transaction.signature] = _with_program_data(named, loaded)
@@ -269,6 +309,11 @@ class BankingStage:
             wanted |= needed
         self._executor.begin(loaded.context)
         return loaded
+
+    def _begin_epoch(self) -> None:
+        if self.ledger.epoch != self._epoch:
+            # Sequence numbers, and so versions, come again after a restore, with other records behind them.
+            self._programs, self._epoch = ProgramCache(), self.ledger.epoch
 
     def _ask(self, transactions: Sequence[SignedTransaction], wanted: Iterable[bytes], most_bytes: int) -> LoadedState:
         accounts = [key for key in wanted if key not in self._native]

@@ -78,3 +78,5 @@ EVERY_SLOT = (bytes(CLOCK), bytes(SLOT_HASHES))
 ON_DEMAND = (bytes(RECENT_BLOCKHASHES), bytes(SLOT_HISTORY))
 #: Those that follow from the hashes of blocks, or from the slot by itself; the clock needs a time as well.
 HASHED = frozenset((bytes(SLOT_HASHES), *ON_DEMAND))
+#: Bytes of data, the same in every slot.
+SIZES = {key: len(make(SlotContext(0, 0, ()))) for key, make in _MAKERS.items()}

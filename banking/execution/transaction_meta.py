@@ -54,6 +54,8 @@ class TransactionMeta(msgspec.Struct, array_like=True, frozen=True):
     return_data: bytes = b""
     loaded_writable: list[bytes] = []
     loaded_readonly: list[bytes] = []
+    #: As Solana counts them; None in what was executed before they were counted.
+    loaded_bytes: int | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -95,7 +97,12 @@ def _token_balances(keys: Sequence[bytes], view: Mapping[bytes, bytes]) -> Itera
 
 
 def build_transaction_meta(
-    access: AccountAccess, before: Balances, after: Balances, meta: TransactionMetadata | None = None
+    access: AccountAccess,
+    before: Balances,
+    after: Balances,
+    meta: TransactionMetadata | None = None,
+    *,
+    loaded: int | None = None,
 ) -> TransactionMeta:
     """Everything that is to be kept of an execution; without `meta` no program ran to its end."""
     if meta is None:
@@ -106,6 +113,7 @@ def build_transaction_meta(
             post_tokens=after.tokens,
             loaded_writable=list(access.loaded_writable),
             loaded_readonly=list(access.loaded_readonly),
+            loaded_bytes=loaded,
         )
     returned = meta.return_data()
     data = bytes(returned.data)
@@ -119,6 +127,7 @@ def build_transaction_meta(
         return_data=data,
         loaded_writable=list(access.loaded_writable),
         loaded_readonly=list(access.loaded_readonly),
+        loaded_bytes=loaded,
     )
 
 

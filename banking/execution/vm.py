@@ -21,6 +21,7 @@ from banking.execution.sysvars import (
     EPOCH_SCHEDULE_DATA,
     EVERY_SLOT,
     ON_DEMAND,
+    SIZES,
     sysvar_account,
     sysvar_data,
 )
@@ -62,8 +63,10 @@ class Vm:
         self._most_bytes = most_bytes
         self._context: SlotContext | None = None
         self.reset()
-        #: Builtin programs and sysvars, which live in the VM alone.
-        self.native = frozenset(bytes(key) for key, _ in builtin_accounts(self._vm.get_program_accounts))
+        natives = builtin_accounts(self._vm.get_program_accounts)
+        #: Builtin programs and sysvars, which live in the VM alone, and the bytes of their data.
+        self.native_bytes = {bytes(key): len(account.data) for key, account in natives} | SIZES
+        self.native = frozenset(self.native_bytes)
 
     def reset(self) -> None:
         """Forget everything and start with a new VM."""

@@ -97,7 +97,7 @@ class Intake:
         return Accepted(int(at), [_ACCEPTANCES[code] for code in codes], batch if together == b"1" else b"")
 
     def dissolve(self, batch: bytes, *, lost: bool = False) -> list[AcceptedTransaction]:
-        """What is still in a batch; each has its own record from now on. `lost` counts a run without an end for each."""
+        """What is still in a batch, each with its own record from now on. `lost`: each has a run without an end."""
         _, found = self._ledger.run(DISSOLVE, [self._ledger.epoch, batch, int(lost)])
         return [accepted(raw, message) for message, raw in zip(found[::2], found[1::2], strict=True)]
 

@@ -16,6 +16,7 @@ import secrets
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from banking.ledger.journal_format import unpack_transactions
 from banking.transaction import AcceptedTransaction, SignedTransaction, accepted
@@ -34,7 +35,8 @@ def pack_batch(transactions: Sequence[SignedTransaction]) -> bytes:
     """The record of `transactions`, which were verified."""
     accounts: dict[bytes, None] = {}
     blockhashes: dict[bytes, None] = {}
-    hashes, raws = [], []
+    hashes: list[bytes] = []
+    raws: list[bytes] = []
     for transaction in transactions:
         raw = transaction.raw
         end = transaction.blockhash_at
@@ -66,8 +68,7 @@ def unpack_batch(id: bytes, record: bytes) -> BatchRecord:
     for count in counts:
         ends.append(ends[-1] + _KEY_BYTES * count)
     accounts, blockhashes, hashes = (
-        [record[at : at + _KEY_BYTES] for at in range(first, last, _KEY_BYTES)]
-        for first, last in zip(ends, ends[1:], strict=False)
+        [record[at : at + _KEY_BYTES] for at in range(first, last, _KEY_BYTES)] for first, last in pairwise(ends)
     )
     raws = unpack_transactions(record[ends[-1] :])
     return BatchRecord(id, accounts, blockhashes, list(map(accepted, raws, hashes)))

@@ -1,4 +1,24 @@
-"""What the commit script is given: one entry for each transaction, packed into its arguments."""
+"""What the commit script is given: one entry for each transaction, packed into columns.
+
+The numbers are those of the script's arguments. Integers are big-endian; an index has 2 bytes and counts from 1.
+
+     9  account keys, 32 bytes each          10  the version read of each, behind a byte with its length (0 = absent)
+    11  blockhashes, 32 bytes each
+    12  signatures, 64 bytes each            13  message hashes, 32 bytes each
+    14  heads, 11 bytes each: flags (1 succeeded, 2 bound to the slot, 4 a refusal without a fee, 8 paid for), index of
+        the blockhash (0 = an expiry on record, 65535 = valid by its nonce: not checked), counts of reads and of writes
+        (2 bytes each), length of the detail (4 bytes)
+    15  reads: index of an account, of each transaction as many as its head says        16  writes, likewise
+    17  burned lamports, decimal, a space behind each                                   18  their sum
+    19  how many succeeded
+    20  "1" if every one is paid for and names a blockhash or nonce                      21  "1" if any is bound
+    22  outcomes as the journal keeps them (`banking.ledger.journal_format`)
+    23  id of the batch whose transactions these are, all of them and in its order: 12 and 13 are empty then, and the raw
+        transactions are missing, for intake has them; "" when they are given
+
+Behind them come the results (packed; of a refusal without a fee the error alone), the raw transactions, and the records
+that were written ("" = the account is gone) in the order of 16.
+"""
 
 from __future__ import annotations
 

@@ -89,6 +89,7 @@ COMMIT = LedgerScript[tuple[int, int, bytes]](
         " images_even images_odd refusals refused batches"
     ),
 )
+ACCOUNTS = LedgerScript[list[list[int | bytes | None]]]("accounts", _keys("accounts versions"))
 STATE = LedgerScript[tuple[list[bytes], list[bytes]]]("state", _keys("meta state"))
 PULSE = LedgerScript[list[bytes]]("pulse", _keys("meta state queued health"))
 

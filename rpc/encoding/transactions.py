@@ -17,6 +17,7 @@ from solders.transaction import VersionedTransaction
 from banking.execution.reserved import RESERVED
 from banking.execution.transaction_meta import InnerCall, TokenBalance, TransactionMeta, unpack_transaction_meta
 from banking.ledger.journal import JournalEntry
+from rpc.encoding.cost import cost_units
 from rpc.encoding.parsed_instructions import Instruction, parse_instruction
 from rpc.encoding.token_layout import token_amount
 from rpc.jsonrpc.errors import unsupported_transaction_version
@@ -121,12 +122,12 @@ def _plain_message(item: Executed) -> dict[str, Any]:
 
 
 def _parsed_message(item: Executed) -> dict[str, Any]:
-    message = item.message
+    message, keys = item.message, item.keys
     body: dict[str, Any] = {
         "accountKeys": account_list(item),
         "recentBlockhash": str(message.recent_blockhash),
         "instructions": [
-            _parsed(item, instruction.program_id_index, bytes(instruction.accounts), bytes(instruction.data), 1)
+            _parsed(keys, instruction.program_id_index, bytes(instruction.accounts), bytes(instruction.data), 1)
             for instruction in message.instructions
         ],
     }
@@ -177,8 +178,7 @@ def _compiled(program: int, accounts: bytes, data: bytes, height: int | None) ->
     }
 
 
-def _parsed(item: Executed, program: int, accounts: bytes, data: bytes, height: int | None) -> dict[str, Any]:
-    keys = item.keys
+def _parsed(keys: Sequence[str], program: int, accounts: bytes, data: bytes, height: int | None) -> dict[str, Any]:
     instruction = Instruction(keys[program], [keys[place] for place in accounts if place < len(keys)], data)
     parsed = parse_instruction(instruction)
     if parsed is not None:
@@ -209,40 +209,44 @@ def encode_meta(item: Executed, encoding: str, decimals: Mapping[bytes, int]) ->
         "rewards": [],
         "computeUnitsConsumed": outcome.units,
     }
+    if detail.loaded_bytes is not None:
+        body["costUnits"] = cost_units(item.message, outcome.units, detail.loaded_bytes)
     if encoding != "jsonParsed":
-        body["loadedAddresses"] = {
-            "writable": [str(Pubkey(key)) for key in detail.loaded_writable],
-            "readonly": [str(Pubkey(key)) for key in detail.loaded_readonly],
-        }
+        body["loadedAddresses"] = loaded_addresses(detail)
     if (returned := return_data(detail)) is not None:
         body["returnData"] = returned
     return body
 
 
+def loaded_addresses(detail: TransactionMeta) -> dict[str, list[str]]:
+    """The accounts that came from lookup tables."""
+    return {
+        "writable": [str(Pubkey(key)) for key in detail.loaded_writable],
+        "readonly": [str(Pubkey(key)) for key in detail.loaded_readonly],
+    }
+
+
 def _inner(item: Executed, calls: Sequence[InnerCall], encoding: str) -> list[dict[str, Any]]:
     if encoding == "jsonParsed":
-        return [
-            _parsed(item, instruction.program_index, instruction.accounts, instruction.data, instruction.stack_height)
-            for instruction in calls
-        ]
+        return _parsed_calls(calls, item.keys)
     return [
         _compiled(instruction.program_index, instruction.accounts, instruction.data, instruction.stack_height)
         for instruction in calls
     ]
 
 
-def inner_instructions(detail: TransactionMeta) -> list[dict[str, Any]]:
-    """The inner instructions of a simulation."""
+def _parsed_calls(calls: Sequence[InnerCall], keys: Sequence[str]) -> list[dict[str, Any]]:
     return [
-        {
-            "index": index,
-            "instructions": [
-                _compiled(instruction.program_index, instruction.accounts, instruction.data, instruction.stack_height)
-                for instruction in calls
-            ],
-        }
-        for index, calls in detail.inner
+        _parsed(keys, instruction.program_index, instruction.accounts, instruction.data, instruction.stack_height)
+        for instruction in calls
     ]
+
+
+def inner_instructions(detail: TransactionMeta, keys: Sequence[str]) -> list[dict[str, Any]]:
+    """The inner instructions of a simulation, parsed; `keys` are the message's own accounts."""
+    addresses = loaded_addresses(detail)
+    known = [*keys, *addresses["writable"], *addresses["readonly"]]
+    return [{"index": index, "instructions": _parsed_calls(calls, known)} for index, calls in detail.inner]
 
 
 def return_data(detail: TransactionMeta) -> dict[str, Any] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from typing import Any
 
 from banking.ledger.records import lamports_of
 from recovery.clock import SYSTEM_CLOCK, Clock
@@ -41,17 +40,12 @@ class LargestAccounts:
             return snapshot.slot, largest
 
     async def _scan(self, epoch: int) -> Ranking:
-        key = self._reader.keys.epoch(epoch).accounts
         largest: Ranking = []
         seen: set[bytes] = set()
-        cursor: Any = 0
-        while True:
-            page: Any = await self._reader.client.hscan(key, cursor, count=_PAGE)
-            cursor, records = page
+        async for records in self._reader.account_pages(epoch, _PAGE):
             # A scan may give an account twice.
             page_ranking = [(lamports_of(record), name) for name, record in records.items() if name not in seen]
             largest = heapq.nlargest(_MAX_LISTED, largest + page_ranking)
             seen = {name for _, name in largest}
-            if not cursor:
-                return largest
             await asyncio.sleep(0)
+        return largest

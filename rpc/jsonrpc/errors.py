@@ -19,9 +19,9 @@ BLOCK_NOT_AVAILABLE = -32004
 NODE_UNHEALTHY = -32005
 NO_SNAPSHOT = -32008
 KEY_EXCLUDED_FROM_SECONDARY_INDEX = -32010
-TRANSACTION_HISTORY_NOT_AVAILABLE = -32011
 UNSUPPORTED_TRANSACTION_VERSION = -32015
 MIN_CONTEXT_SLOT_NOT_REACHED = -32016
+FILTER_TRANSACTION_NOT_FOUND = -32020
 
 _NO_DATA = object()
 
@@ -49,6 +49,13 @@ class Overloaded(RpcError):
 
     def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
         super().__init__(NODE_UNHEALTHY, message, {"numSlotsBehind": None}, retry_after=retry_after)
+
+
+class SignaturesDoNotVerify(RpcError):
+    """A transaction that is not by those it names."""
+
+    def __init__(self) -> None:
+        super().__init__(TRANSACTION_SIGNATURE_VERIFICATION_FAILURE, "Transaction signature verification failure")
 
 
 def parse_error() -> RpcError:
@@ -87,10 +94,6 @@ def block_cleaned_up(slot: int, first: int) -> RpcError:
     )
 
 
-def signature_verification_failure() -> RpcError:
-    return RpcError(TRANSACTION_SIGNATURE_VERIFICATION_FAILURE, "Transaction signature verification failure")
-
-
 def min_context_slot_not_reached(slot: int) -> RpcError:
     return RpcError(MIN_CONTEXT_SLOT_NOT_REACHED, "Minimum context slot has not been reached", {"contextSlot": slot})
 
@@ -103,5 +106,5 @@ def unsupported_transaction_version(version: int) -> RpcError:
     )
 
 
-def history_not_available(message: str) -> RpcError:
-    return RpcError(TRANSACTION_HISTORY_NOT_AVAILABLE, message)
+def filter_transaction_not_found(signature: str) -> RpcError:
+    return RpcError(FILTER_TRANSACTION_NOT_FOUND, f"Transaction {signature} not found")

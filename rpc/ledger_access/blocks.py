@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from banking.blocks.block import Block
-from banking.ledger.journal import JournalEntry, journal_entries
+from banking.ledger import reads
+from banking.ledger.journal import JournalEntry
 from rpc.jsonrpc.errors import block_cleaned_up, block_not_available
 from rpc.ledger_access.chain import Chain
 from rpc.ledger_access.reader import LedgerReader
@@ -49,10 +50,10 @@ class BlockReader:
             first = await asyncio.to_thread(self._archive.first_slot)
             if first is not None:
                 return first
-        snapshot = await self._reader.read(("HVALS", "blockhashes"))
-        slots = [int(slot) for slot in snapshot.answers[0]]
+        kept = reads.blockhashes()
+        snapshot = await self._reader.read(kept)
         # A block needs its own hash and its parent's.
-        return max(1, min(slots, default=1))
+        return max(1, min(snapshot.answer(kept).values(), default=1))
 
     async def read(self, slot: int) -> ChainBlock:
         """The block of a finalized slot. Raises -32004 when it is not finalized yet, -32001 when it is gone."""
@@ -71,36 +72,28 @@ class BlockReader:
         return block
 
     async def _recent(self, slot: int) -> ChainBlock | None:
-        snapshot = await self._reader.read_alone(
-            ("XRANGE", "journal", f"{slot}-0", str(slot)),
-            ("HGETALL", "blockhashes"),
-            ("XRANGE", "journal", "-", "+", "COUNT", 1),
-        )
-        stored, blockhashes, first = snapshot.answers
-        if self._archive is not None and (not first or int(first[0][0].partition(b"-")[0]) >= slot):
+        entries, blockhashes, oldest = reads.slot_entries(slot), reads.blockhashes(), reads.oldest_entry()
+        snapshot = await self._reader.read_alone(entries, blockhashes, oldest)
+        first = snapshot.answer(oldest)
+        if self._archive is not None and (first is None or first.slot >= slot):
             # The journal begins after it, or in the middle of it.
             return None
         closed_ms = self._chain.closed_ms(slot)
         if self._archive is not None and closed_ms is None:
             # Only the archived block has the time when it was closed.
             return None
-        by_slot = {int(at): blockhash for blockhash, at in blockhashes.items()}
+        by_slot = {since: blockhash for blockhash, since in snapshot.answer(blockhashes).items()}
         own, parent = by_slot.get(slot + 1), by_slot.get(slot)
         if own is None or parent is None:
             return None
-        entries = [entry for name, fields in stored for entry in journal_entries(name, fields)]
-        return ChainBlock(slot, parent, own, closed_ms, entries)
+        return ChainBlock(slot, parent, own, closed_ms, snapshot.answer(entries))
 
     async def find_entry(self, slot: int, seq: int) -> JournalEntry | None:
         """One journal entry, from Redis or from the archive."""
-        # The newest commit of the slot that does not begin behind it.
-        snapshot = await self._reader.read(("XREVRANGE", "journal", f"{slot}-{seq}", f"{slot}-0", "COUNT", 1))
-        for name, fields in snapshot.answers[0]:
-            for entry in journal_entries(name, fields):
-                if entry.seq == seq:
-                    return entry
-        if self._archive is None:
-            return None
+        wanted = reads.entry(slot, seq)
+        stored = (await self._reader.read(wanted)).answer(wanted)
+        if stored is not None or self._archive is None:
+            return stored
         block = await asyncio.to_thread(self._archive.read, slot)
         if block is None:
             return None

@@ -8,9 +8,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from banking.ledger.async_ledger import LEDGER_UNREADABLE, Snapshot
 from recovery.clock import SYSTEM_CLOCK, Clock
 from rpc.cancellation import cancel_and_wait
-from rpc.ledger_access.reader import LEDGER_UNREADABLE, LedgerReader, Snapshot
+from rpc.ledger_access.reader import LedgerReader
 
 logger = logging.getLogger(__name__)
 

@@ -6,26 +6,26 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import redis
-from redis.asyncio import Redis
 from solders.transaction import VersionedTransaction
 
 from banking.blocks.block import Block
-from banking.ledger.journal import JournalEntry, image_record, journal_entries, written_by
+from banking.ledger import reads
+from banking.ledger.async_ledger import LEDGER_UNREADABLE, AsyncLedger, Snapshot
+from banking.ledger.journal import JournalEntry, written_by
 from banking.ledger.ledger import BLOCKHASH_HISTORY
+from banking.ledger.reads import Read
 from rpc.cancellation import cancel_and_wait
 from rpc.index.accounts import AccountIndex
 from rpc.index.backfill import Backfill
 from rpc.index.history import History
-from rpc.ledger_access.reader import LEDGER_UNREADABLE, Command, LedgerReader, Snapshot
+from rpc.ledger_access.reader import LedgerReader
 
 logger = logging.getLogger(__name__)
 
-#: Accounts in one answer of a scan, and commits in one of the journal.
-_PAGE = 500
-_COMMITS = 16
+#: Accounts in one answer of Redis, and commits of the journal.
+_PAGE, _COMMITS = 500, 16
 _BLOCK_MS = 500
 _AFTER_FAILURE_SECONDS = 0.25
 
@@ -50,7 +50,7 @@ class Follower:
 
     def __init__(
         self,
-        client: Redis,
+        ledger: AsyncLedger,
         reader: LedgerReader,
         accounts: AccountIndex,
         history: History,
@@ -58,7 +58,8 @@ class Follower:
         read_block: Callable[[int], Block | None] | None = None,
     ) -> None:
         self._read_block = read_block
-        self._client = client
+        #: With connections that may wait: for the journal, and for a scan of all accounts.
+        self._ledger = ledger
         self._reader = reader
         self.accounts = accounts
         self.history = history
@@ -68,9 +69,8 @@ class Follower:
         #: The last sequence number that was followed; -1 while the indexes are being built.
         self.seq = -1
         self._epoch = 0
-        self._last_id = b"0-0"
-        #: The transactions behind `_last_id`: a Redis that lost its tail may give the id to others.
-        self._last_raw = b""
+        #: The last entry that was followed. A Redis that lost its tail may give its numbers to another one.
+        self._last: JournalEntry | None = None
         self._waiting: list[tuple[Snapshot, asyncio.Future[None]]] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -80,7 +80,7 @@ class Follower:
     async def stop(self) -> None:
         await cancel_and_wait(self._task)
         await cancel_and_wait(self._backfilling)
-        await self._client.aclose()
+        await self._ledger.close()
 
     async def wait_for(self, snapshot: Snapshot, timeout: float) -> bool:
         """Return once all that `snapshot` counts was followed; False when it was not within `timeout` seconds."""
@@ -114,74 +114,66 @@ class Follower:
                 while await self._follow():
                     pass
                 logger.warning("The journal went on without us or under a new epoch: building the indexes anew")
-            except (*LEDGER_UNREADABLE, redis.ConnectionError, redis.TimeoutError) as error:
+            except LEDGER_UNREADABLE as error:
                 logger.warning("Cannot follow the journal: %s", error)
                 await asyncio.sleep(_AFTER_FAILURE_SECONDS)
             except redis.ResponseError as error:
-                # LOADING and its kin pass; anything else is worth the repeated warning.
+                # No outage, so it does not pass by itself: worth the repeated warning.
                 logger.warning("Redis refuses the journal: %s", error)
                 await asyncio.sleep(_AFTER_FAILURE_SECONDS)
 
     async def _follow(self) -> bool:
         """Wait for entries and pass them on; False when something is missing."""
-        key = self._reader.keys.epoch(self._epoch).journal
-        reply: Any = await self._client.xread({key: self._last_id}, count=_COMMITS, block=_BLOCK_MS)
-        if not reply:
-            return await self._still_current()
-        ((_, page),) = reply.items() if isinstance(reply, dict) else reply
-        if isinstance(reply, dict):
-            (page,) = page
-        entries = [entry for name, fields in page for entry in journal_entries(name, fields)]
+        last = reads.entry(*self._position)
+        entries = await self._ledger.await_entries(self._epoch, self._position, most=_COMMITS, patience_ms=_BLOCK_MS)
+        if not entries:
+            return self._is_current(await self._reader.read(last), last)
         if entries[0].seq != self.seq + 1:
             return False
         slots = sorted({entry.slot for entry in entries})
         keys = [written_by(entry for entry in entries if entry.slot == slot) for slot in slots]
-        images: list[Command] = [
-            ("HMGET", _images(slot), *slot_keys) for slot, slot_keys in zip(slots, keys, strict=True) if slot_keys
-        ]
-        snapshot = await self._look(*images)
-        if not self._is_current(snapshot):
+        images = {slot: reads.images(slot, slot_keys) for slot, slot_keys in zip(slots, keys, strict=True) if slot_keys}
+        snapshot = await self._reader.read_alone(last, *images.values())
+        if not self._is_current(snapshot, last):
             return False
-        answers = iter(snapshot.answers[1:])
         for slot, slot_keys in zip(slots, keys, strict=True):
-            found_images = next(answers) if slot_keys else []
-            writes = await self._records(snapshot, slot, slot_keys, found_images)
+            found = snapshot.answer(images[slot]) if slot_keys else {}
+            writes = await self._records(snapshot, slot, slot_keys, found)
             self._pass_on([entry for entry in entries if entry.slot == slot], writes)
-        self._last_id, self._last_raw = page[-1][0], page[-1][1][b"t"]
+        self._last = entries[-1]
         # A burst must not starve the requests.
         await asyncio.sleep(0)
         return True
 
     async def _records(
-        self, snapshot: Snapshot, slot: int, keys: Sequence[bytes], images: Sequence[bytes | None]
-    ) -> dict[bytes, bytes]:
+        self, snapshot: Snapshot, slot: int, keys: Sequence[bytes], images: Mapping[bytes, bytes]
+    ) -> Mapping[bytes, bytes]:
         """The records of the accounts `keys` at the end of `slot`: from Redis while it has them, else the archive."""
         if slot >= snapshot.slot - 1:
-            return {key: image_record(image) for key, image in zip(keys, images, strict=True) if image is not None}
+            return images
         block = await asyncio.to_thread(self._read_block, slot) if self._read_block is not None else None
         if block is not None:
             return dict(block.images)
         # Neither Redis nor the archive has it: the newest record is sent, and sent again when it changes.
         if not keys:
             return {}
-        newest = await self._reader.read_alone(("HMGET", "accounts", *keys))
-        return {key: record or b"" for key, record in zip(keys, newest.answers[0], strict=True)}
+        newest = reads.accounts(keys)
+        records = (await self._reader.read_alone(newest)).answer(newest)
+        return dict(zip(keys, records, strict=True))
 
-    async def _still_current(self) -> bool:
-        return self._is_current(await self._look())
+    @property
+    def _position(self) -> tuple[int, int]:
+        """Slot and sequence number of the last entry that was followed; (0, 0) before the first."""
+        return (self._last.slot, self._last.seq) if self._last is not None else (0, 0)
 
-    async def _look(self, *commands: Command) -> Snapshot:
-        """The answers to `commands`, behind what now stands under the last id that was followed."""
-        last = self._last_id.decode()
-        read = self._reader.read_alone if commands else self._reader.read
-        return await read(("XRANGE", "journal", last, last), *commands)
-
-    def _is_current(self, snapshot: Snapshot) -> bool:
+    def _is_current(self, snapshot: Snapshot, last: Read[JournalEntry | None]) -> bool:
         # Redis that came back without its newest second has a lower number, or has handed ours out again: what was
-        # passed on is void.
-        stored = snapshot.answers[0]
-        slot = int(self._last_id.partition(b"-")[0])
-        same = stored[0][1][b"t"] == self._last_raw if stored else slot <= snapshot.finalized - BLOCKHASH_HISTORY
+        # passed on is void. `last` is what stands in the place of the last entry now.
+        stored, slot = snapshot.answer(last), self._position[0]
+        if stored is not None:
+            same = self._last is not None and stored.raw == self._last.raw
+        else:
+            same = slot <= snapshot.finalized - BLOCKHASH_HISTORY
         return snapshot.epoch == self._epoch and snapshot.seq >= self.seq and (same or not slot)
 
     def _pass_on(self, entries: list[JournalEntry], images: Mapping[bytes, bytes]) -> None:
@@ -200,13 +192,15 @@ class Follower:
 
     async def _build(self) -> None:
         self.seq = -1
-        snapshot = await self._reader.read(("XREVRANGE", "journal", "+", "-", "COUNT", 1))
-        newest = snapshot.answers[0]
+        newest = reads.newest_entry()
+        snapshot = await self._reader.read(newest)
         self._epoch = snapshot.epoch
-        self._last_id, self._last_raw = (newest[0][0], newest[0][1][b"t"]) if newest else (b"0-0", b"")
-        followed_to = journal_entries(*newest[0])[-1].seq if newest else snapshot.seq
+        self._last = snapshot.answer(newest)
+        followed_to = self._last.seq if self._last is not None else snapshot.seq
         self.accounts.clear()
-        await self._scan_accounts()
+        async for records in self._ledger.account_pages(self._epoch, _PAGE):
+            for name, record in records.items():
+                self.accounts.update(name, record)
         if self._backfilling is not None:
             self._backfilling.cancel()
         self.history.clear()
@@ -218,42 +212,20 @@ class Follower:
         self._advance(followed_to)
         logger.info("Indexed %d accounts and %d transactions", len(self.accounts), len(self.history))
 
-    async def _scan_accounts(self) -> None:
-        key = self._reader.keys.epoch(self._epoch).accounts
-        cursor: Any = 0
-        while True:
-            page: Any = await self._client.hscan(key, cursor, count=_PAGE)
-            cursor, records = page
-            for name, record in records.items():
-                self.accounts.update(name, record)
-            if not cursor:
-                return
-
     async def _read_history(self) -> tuple[int, int] | None:
         """The newest transactions that the journal still holds, up to the limit.
 
         Returns slot and sequence number of the first one, None when there is none.
         """
-        key = self._reader.keys.epoch(self._epoch).journal
-        last = self._last_id.decode()
-        newest_first: list[Followed] = []
-        while len(newest_first) < self.history.limit:
-            page: Any = await self._client.xrevrange(key, last, "-", count=_COMMITS)
-            for name, fields in page:
-                for entry in reversed(journal_entries(name, fields)):
-                    if (parsed := _parse(entry)) is not None:
-                        newest_first.append(Followed(entry, parsed))
-            if len(page) < _COMMITS:
+        newest_first: list[tuple[JournalEntry, VersionedTransaction]] = []
+        async for entry in self._ledger.entries_back_from(self._epoch, self._position, _COMMITS):
+            if len(newest_first) >= self.history.limit:
                 break
-            last = "(" + page[-1][0].decode()
-        for transaction in reversed(newest_first):
-            assert transaction.parsed is not None
-            self.history.add(transaction.entry, transaction.parsed)
-        return (newest_first[-1].entry.slot, newest_first[-1].entry.seq) if newest_first else None
-
-
-def _images(slot: int) -> str:
-    return "images_odd" if slot % 2 else "images_even"
+            if (parsed := _parse(entry)) is not None:
+                newest_first.append((entry, parsed))
+        for entry, parsed in reversed(newest_first):
+            self.history.add(entry, parsed)
+        return (newest_first[-1][0].slot, newest_first[-1][0].seq) if newest_first else None
 
 
 def _parse(entry: JournalEntry) -> VersionedTransaction | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from banking.ledger import reads
 from banking.ledger.records import HEADER_SIZE
 from rpc.encoding.token_layout import is_mint, is_token_account, read_mint
 from rpc.ledger_access.reader import LedgerReader
@@ -23,10 +24,11 @@ class MintDecimals:
         decimals = self._known
         missing = [mint for mint in dict.fromkeys(mints) if mint not in decimals]
         if missing:
-            snapshot = await self._reader.read(("HMGET", "accounts", *missing))
+            wanted = reads.accounts(missing)
+            snapshot = await self._reader.read(wanted)
             if len(decimals) > _MAX_KEPT:
                 decimals.clear()
-            for mint, record in zip(missing, snapshot.answers[0], strict=True):
+            for mint, record in zip(missing, snapshot.answer(wanted), strict=True):
                 if record and is_mint(record):
                     decimals[mint] = read_mint(record[HEADER_SIZE:]).decimals
         return decimals

@@ -15,9 +15,9 @@ from banking.execution.sysvars import (
     sysvar_data,
 )
 from banking.execution.vm import builtin_accounts
+from banking.ledger.async_ledger import Snapshot
 from banking.ledger.records import pack_account
 from banking.ledger.slot_context import slot_context
-from rpc.ledger_access.reader import Snapshot
 
 _CLOCK = bytes(CLOCK)
 
@@ -36,14 +36,13 @@ class NativeAccounts:
         """Whether one of `keys` is a sysvar of recent blocks' hashes."""
         return not HASHED.isdisjoint(keys)
 
-    def record(self, key: bytes, snapshot: Snapshot, blockhashes: Mapping[bytes, bytes] | None = None) -> bytes:
+    def record(self, key: bytes, snapshot: Snapshot, blockhashes: Mapping[bytes, int] | None = None) -> bytes:
         """The record of a native account as programs see it in the open slot, b"" when `key` is none.
 
         `blockhashes` are the ledger's, for what needs them.
         """
         if key == _CLOCK or (key in HASHED and blockhashes is not None):
-            pairs = ((value, int(since)) for value, since in (blockhashes or {}).items())
-            data = sysvar_data(key, slot_context(snapshot.slot, snapshot.slot_time_ms, pairs))
+            data = sysvar_data(key, slot_context(snapshot.slot, snapshot.slot_time_ms, (blockhashes or {}).items()))
             return pack_account(sysvar_account(data or b""))
         return self._records.get(key, b"")
 

@@ -6,8 +6,9 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
+from banking.ledger.async_ledger import LEDGER_UNREADABLE, Snapshot
 from rpc.cancellation import cancel_and_wait
-from rpc.ledger_access.reader import LEDGER_UNREADABLE, LedgerReader, Snapshot
+from rpc.ledger_access.reader import LedgerReader
 
 SAMPLE_SECONDS = 60
 #: Agave keeps twelve hours of them.

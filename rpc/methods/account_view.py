@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from banking.ledger import reads
+from banking.ledger.async_ledger import Snapshot
+from banking.ledger.reads import Read
 from banking.ledger.versions import sequence
 from rpc.jsonrpc.errors import min_context_slot_not_reached, node_unhealthy
 from rpc.jsonrpc.params import Commitment, Config
 from rpc.jsonrpc.registry import Call
-from rpc.ledger_access.reader import ACCOUNTS, Command, Snapshot
 
 
 def response_context(slot: int) -> dict[str, Any]:
@@ -18,7 +20,8 @@ def response_context(slot: int) -> dict[str, Any]:
     return {"apiVersion": API_VERSION, "slot": slot}
 
 
-API_VERSION = "3.1.0"
+#: The version of Agave whose answers these are.
+API_VERSION = "4.0.0"
 #: Accounts of so many bytes together are read in a shared round trip, without taking a budget.
 _SMALL_BYTES = 128 * 1024
 
@@ -35,9 +38,9 @@ def require_slot(slot: int, config: Config) -> None:
         raise min_context_slot_not_reached(slot)
 
 
-async def read_at(call: Call, config: Config, *commands: Command) -> tuple[int, Snapshot]:
-    """Answers to `commands`, with the slot of the answer: the newest at the commitment in `config`."""
-    snapshot = await call.context.ledger.reader.read(*commands)
+async def read_at(call: Call, config: Config, *wanted: Read[Any]) -> tuple[int, Snapshot]:
+    """Answers to `wanted`, with the slot of the answer: the newest at the commitment in `config`."""
+    snapshot = await call.context.ledger.reader.read(*wanted)
     slot = slot_at(snapshot, config.commitment())
     require_slot(slot, config)
     return slot, snapshot
@@ -88,20 +91,18 @@ async def read_accounts(call: Call, keys: Sequence[bytes], most_bytes: int, *, a
     """The newest records of `keys` if they have no more than `most_bytes` together."""
     context = call.context
     read = context.ledger.reader.read_alone if alone else context.ledger.reader.read
-    arguments: tuple[Any, ...] = (most_bytes, *keys)
-    commands: list[Command] = [(ACCOUNTS, "accounts", *arguments)]
-    if context.ledger.native.needs_blockhashes(keys):
-        commands.append(("HGETALL", "blockhashes"))
-    snapshot = await read(*commands)
-    hashes = snapshot.answers[1] if len(commands) > 1 else None
-    sizes, *contents = snapshot.answers[0]
-    if not contents:
-        return Sizes(sizes)
+    wanted, blockhashes = reads.bounded_accounts(keys, most_bytes), reads.blockhashes()
+    needs_blockhashes = context.ledger.native.needs_blockhashes(keys)
+    snapshot = await (read(wanted, blockhashes) if needs_blockhashes else read(wanted))
+    stored = snapshot.answer(wanted)
+    if not stored.fits:
+        return Sizes(stored.sizes)
     native = context.ledger.native
+    hashes = snapshot.answer(blockhashes) if needs_blockhashes else None
     records = {
-        key: record or native.record(key, snapshot, hashes) for key, record in zip(keys, contents[0], strict=True)
+        key: record or native.record(key, snapshot, hashes) for key, record in zip(keys, stored.records, strict=True)
     }
-    return Records(snapshot, records, contents[1])
+    return Records(snapshot, records, stored.versions)
 
 
 async def settled_slot(call: Call, read: Records, commitment: Commitment) -> int:

@@ -31,6 +31,7 @@ async def get_cluster_nodes(call: Call) -> Any:
             "rpc": f"{settings.rpc_host}:{settings.rpc_port}",
             "pubsub": f"{settings.rpc_host}:{settings.rpc_ws_port}",
             "version": API_VERSION,
+            "clientId": "Trunkline",
             "featureSet": FEATURE_SET,
             "shredVersion": 0,
         }

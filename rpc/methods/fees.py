@@ -9,6 +9,7 @@ from typing import Any
 from solders.message import from_bytes_versioned
 
 from banking.execution.fees import fee_of
+from banking.ledger import reads
 from banking.ledger.ledger import MAX_BLOCKHASH_AGE
 from rpc.jsonrpc.errors import invalid_params
 from rpc.jsonrpc.params import to_pubkey
@@ -34,9 +35,10 @@ async def get_minimum_balance(call: Call) -> int:
 async def get_fee_for_message(call: Call) -> Any:
     message = _decode(call.params.text(0))
     blockhash = bytes(message.recent_blockhash)
-    slot, snapshot = await read_at(call, call.params.config(1), ("HGET", "blockhashes", blockhash))
-    seen_at = snapshot.answers[0]
-    if seen_at is None or snapshot.slot - int(seen_at) > MAX_BLOCKHASH_AGE:
+    since = reads.slot_of_blockhash(blockhash)
+    slot, snapshot = await read_at(call, call.params.config(1), since)
+    seen_at = snapshot.answer(since)
+    if seen_at is None or snapshot.slot - seen_at > MAX_BLOCKHASH_AGE:
         return with_context(None, slot)
     return with_context(fee_of(message), slot)
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from solders.signature import Signature
 
-from banking.ledger.records import Outcome, unpack_outcome
+from banking.ledger import reads
+from banking.ledger.records import Outcome
 from rpc.encoding.transactions import ENCODINGS, encode_with_meta, error_value, executed
 from rpc.index.history import Past
-from rpc.jsonrpc.errors import history_not_available, invalid_params, node_unhealthy
+from rpc.jsonrpc.errors import filter_transaction_not_found, invalid_params, node_unhealthy
 from rpc.jsonrpc.params import Config, to_signature
 from rpc.jsonrpc.registry import Call, method
 from rpc.methods.account_view import require_slot, with_context
@@ -27,12 +28,12 @@ async def get_signature_statuses(call: Call) -> Any:
     if not signatures:
         snapshot = await call.context.ledger.reader.read()
         return with_context([], snapshot.slot)
-    snapshot = await call.context.ledger.reader.read(("HMGET", "status", *signatures))
+    recorded = reads.outcomes(signatures)
+    snapshot = await call.context.ledger.reader.read(recorded)
     values: list[dict[str, Any] | None] = []
-    for signature, status in zip(signatures, snapshot.answers[0], strict=True):
-        past = call.context.indexes.history.find(signature) if status is None and search else None
-        if status is not None:
-            outcome = unpack_outcome(status)
+    for signature, outcome in zip(signatures, snapshot.answer(recorded), strict=True):
+        past = call.context.indexes.history.find(signature) if outcome is None and search else None
+        if outcome is not None:
             values.append(status_of(outcome.slot, outcome.err, snapshot.finalized))
         else:
             values.append(status_of(past.slot, past.err, snapshot.finalized) if past is not None else None)
@@ -61,9 +62,9 @@ async def get_transaction(call: Call) -> Any:
     encoding = config.choice("encoding", ENCODINGS, "json")
     most_version = config.uint("maxSupportedTransactionVersion", maximum=255)
     context = call.context
-    snapshot = await context.ledger.reader.read(("HGET", "status", signature))
-    status = snapshot.answers[0]
-    place: Outcome | Past | None = unpack_outcome(status) if status else context.indexes.history.find(signature)
+    recorded = reads.outcome(signature)
+    snapshot = await context.ledger.reader.read(recorded)
+    place: Outcome | Past | None = snapshot.answer(recorded) or context.indexes.history.find(signature)
     if place is None or place.slot > snapshot.finalized:
         return None
     entry = await context.ledger.blocks.find_entry(place.slot, place.seq)
@@ -98,14 +99,12 @@ def _page(
     call: Call, address: bytes, finalized: int, limit: int, between: tuple[bytes | None, bytes | None]
 ) -> list[Past]:
     history = call.context.indexes.history
-    before, until = between
-    below = _seq_of(call, before)
-    above = history.find(until) if until is not None else None
+    before, until = (None if signature is None else _found(call, signature) for signature in between)
     listed: list[Past] = []
     for past in history.newest_first(address):
-        if above is not None and past.seq <= above.seq:
+        if until is not None and past.seq <= until.seq:
             break
-        if past.slot > finalized or (below is not None and past.seq >= below):
+        if past.slot > finalized or (before is not None and past.seq >= before.seq):
             continue
         listed.append(past)
         if len(listed) == limit:
@@ -113,16 +112,12 @@ def _page(
     return listed
 
 
-def _seq_of(call: Call, before: bytes | None) -> int | None:
-    if before is None:
-        return None
-    past = call.context.indexes.history.find(before)
+def _found(call: Call, signature: bytes) -> Past:
+    """The transaction at an end of a listing. Raises -32020 when it is not remembered."""
+    past = call.context.indexes.history.find(signature)
     if past is None:
-        raise history_not_available(
-            "Transaction history is not available: this node remembers the addresses of the newest "
-            f"{call.context.settings.rpc_history} transactions, and the one in `before` is not among them"
-        )
-    return past.seq
+        raise filter_transaction_not_found(str(Signature.from_bytes(signature)))
+    return past
 
 
 def _signature(config: Config, name: str) -> bytes | None:

@@ -8,11 +8,18 @@ from solders.signature import Signature
 from banking.intake.reasons import Reason
 from banking.transaction import VerifiedTransaction
 from recovery.degradation import OperationType
-from rpc.jsonrpc.errors import Overloaded, RpcError, invalid_params, invalid_request, node_unhealthy
+from rpc.jsonrpc.errors import (
+    Overloaded,
+    RpcError,
+    SignaturesDoNotVerify,
+    invalid_params,
+    invalid_request,
+    node_unhealthy,
+)
 from rpc.jsonrpc.params import Commitment, to_hash
 from rpc.jsonrpc.registry import Call, method
 from rpc.methods.account_view import require_slot, slot_at
-from rpc.methods.simulation import preflight_failure, run
+from rpc.methods.simulation import preflight_failure, run, signature_failure
 from rpc.sending.transaction_input import decode_text, verified
 from tasks.receipts import Receipt, Verdict
 
@@ -28,9 +35,14 @@ async def send_transaction(call: Call) -> str:
     commitment = config.commitment(name="preflightCommitment")
     # A transaction stays in intake until it has its outcome, so there is nothing to re-broadcast.
     config.uint("maxRetries")
-    transaction = verified(raw)
     if "minContextSlot" in config:
         require_slot(slot_at(await call.context.ledger.reader.read(), commitment), config)
+    try:
+        transaction = verified(raw)
+    except SignaturesDoNotVerify:
+        if skip:
+            raise
+        raise signature_failure() from None
     if not skip:
         done = await run(call, transaction)
         failure = preflight_failure(done)

@@ -14,15 +14,21 @@ from banking.ledger.ledger import MAX_BLOCKHASH_AGE
 from banking.transaction import SignedTransaction
 from rpc.encoding.accounts import AccountEncoding
 from rpc.encoding.error_text import transaction_error_text
-from rpc.encoding.transactions import error_value, inner_instructions, return_data
+from rpc.encoding.simulation import (
+    ALREADY_PROCESSED,
+    SIGNATURE_FAILURE,
+    mints_of,
+    preflight_value,
+    refused_value,
+    simulation_value,
+)
+from rpc.encoding.transactions import error_value, loaded_addresses
 from rpc.jsonrpc.errors import SEND_TRANSACTION_PREFLIGHT_FAILURE, Overloaded, RpcError, invalid_params
 from rpc.jsonrpc.params import Commitment, Config, to_pubkey
 from rpc.jsonrpc.registry import Call, method
 from rpc.methods.account_view import records_at, require_slot, with_context
 from rpc.methods.accounts import encode_all
-from rpc.sending.transaction_input import decode_text, unverified, verified
-
-_ALREADY_PROCESSED = "AlreadyProcessed"
+from rpc.sending.transaction_input import decode_text, judged, unverified
 
 
 @method("simulateTransaction", cacheable=False)
@@ -33,14 +39,17 @@ async def simulate_transaction(call: Call) -> Any:
     check_signatures, replace = config.flag("sigVerify"), config.flag("replaceRecentBlockhash")
     if check_signatures and replace:
         raise invalid_params("sigVerify may not be used with replaceRecentBlockhash")
-    transaction = verified(raw) if check_signatures else unverified(raw)
+    transaction, genuine = judged(raw) if check_signatures else (unverified(raw), True)
     wanted = config.sub("accounts")
     requested = _asked_accounts(wanted, transaction)
     done = await run(call, transaction, check_blockhash=not replace)
     require_slot(done.slot, config)
-    value = simulation_value(done, _error_of(done, check=not replace), inner=config.flag("innerInstructions"))
+    err = _error_of(done, check=not replace) if genuine else SIGNATURE_FAILURE
+    value = await _value(call, transaction, done, err)
+    if not config.flag("innerInstructions"):
+        value["innerInstructions"] = None
     if wanted is not None:
-        value["accounts"] = await _accounts(call, wanted, requested, done)
+        value["accounts"] = await _accounts(call, wanted, requested, done if err is None else None)
     if replace:
         snapshot = await call.context.ledger.reader.read()
         value["replacementBlockhash"] = {
@@ -58,38 +67,35 @@ async def run(call: Call, transaction: SignedTransaction, *, check_blockhash: bo
         raise Overloaded("Too many simulations are waiting") from None
 
 
+async def _value(call: Call, transaction: SignedTransaction, done: Simulation, err: Any) -> dict[str, Any]:
+    if err == SIGNATURE_FAILURE:
+        # What it would have done, if it were genuine, is nobody's business but the addresses that it names.
+        return refused_value(err) | {"loadedAddresses": loaded_addresses(done.detail)}
+    decimals = await call.context.ledger.decimals.of(mints_of(done))
+    keys = [str(key) for key in transaction.parsed.message.account_keys]
+    return simulation_value(done, err, decimals, keys=keys)
+
+
 def preflight_failure(done: Simulation) -> RpcError | None:
     """The -32002 of a send whose simulation failed, with the simulation in its data; None when it went well."""
     err = _error_of(done, check=True)
-    if err is None:
-        return None
-    return RpcError(
-        SEND_TRANSACTION_PREFLIGHT_FAILURE,
-        f"Transaction simulation failed: {transaction_error_text(err)}",
-        simulation_value(done, err, inner=False),
-    )
+    return None if err is None else _failure(err, preflight_value(done, err))
+
+
+def signature_failure() -> RpcError:
+    """The -32002 of a send whose signatures do not verify."""
+    return _failure(SIGNATURE_FAILURE, refused_value(SIGNATURE_FAILURE))
+
+
+def _failure(err: Any, data: dict[str, Any]) -> RpcError:
+    words = f"Transaction simulation failed: {transaction_error_text(err)}"
+    return RpcError(SEND_TRANSACTION_PREFLIGHT_FAILURE, words, data)
 
 
 def _error_of(done: Simulation, *, check: bool) -> Any:
     if check and done.resolved:
-        return _ALREADY_PROCESSED
+        return ALREADY_PROCESSED
     return error_value(done.result.err)
-
-
-def simulation_value(simulation: Simulation, err: Any, *, inner: bool) -> dict[str, Any]:
-    """An `RpcSimulateTransactionResult`."""
-    result, detail = simulation.result, simulation.detail
-    already = err == _ALREADY_PROCESSED
-    return {
-        "err": err,
-        "logs": [] if already else result.logs,
-        "accounts": None,
-        "unitsConsumed": 0 if already else result.units,
-        "loadedAccountsDataSize": 0,
-        "returnData": return_data(detail) if detail is not None and not already else None,
-        "innerInstructions": inner_instructions(detail) if inner and detail is not None else None,
-        "replacementBlockhash": None,
-    }
 
 
 def _asked_accounts(wanted: Config | None, transaction: SignedTransaction) -> list[bytes]:
@@ -105,9 +111,9 @@ def _asked_accounts(wanted: Config | None, transaction: SignedTransaction) -> li
     return [bytes(to_pubkey(address)) for address in addresses]
 
 
-async def _accounts(call: Call, wanted: Config, keys: list[bytes], simulation: Simulation) -> Sequence[Any]:
+async def _accounts(call: Call, wanted: Config, keys: list[bytes], simulation: Simulation | None) -> Sequence[Any]:
     encoding = AccountEncoding.of(wanted, default="base64")
-    if simulation.result.err is not None:
+    if simulation is None:
         return [None] * len(keys)
     missing = [key for key in keys if key not in simulation.records]
     records = dict(simulation.records)

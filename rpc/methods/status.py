@@ -8,6 +8,7 @@ from typing import Any
 from solders.hash import Hash
 from solders.pubkey import Pubkey
 
+from banking.ledger import reads
 from banking.ledger.ledger import MAX_BLOCKHASH_AGE
 from recovery.degradation import OperationType
 from rpc.jsonrpc.errors import node_unhealthy
@@ -68,9 +69,10 @@ async def get_latest_blockhash(call: Call) -> Any:
 @method("isBlockhashValid")
 async def is_blockhash_valid(call: Call) -> Any:
     blockhash = bytes(to_hash(call.params.need(0)))
-    slot, snapshot = await read_at(call, call.params.config(1), ("HGET", "blockhashes", blockhash))
-    seen_at = snapshot.answers[0]
-    valid = seen_at is not None and snapshot.slot - int(seen_at) <= MAX_BLOCKHASH_AGE
+    since = reads.slot_of_blockhash(blockhash)
+    slot, snapshot = await read_at(call, call.params.config(1), since)
+    seen_at = snapshot.answer(since)
+    valid = seen_at is not None and snapshot.slot - seen_at <= MAX_BLOCKHASH_AGE
     return with_context(valid, slot)
 
 

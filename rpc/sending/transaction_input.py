@@ -12,7 +12,7 @@ from solders.transaction import SanitizeError, VersionedTransaction
 from banking.errors import InvalidTransaction
 from banking.intake.reasons import Reason
 from banking.transaction import PACKET_BYTES, SignedTransaction, VerifiedTransaction, verify
-from rpc.jsonrpc.errors import RpcError, invalid_params, signature_verification_failure
+from rpc.jsonrpc.errors import RpcError, SignaturesDoNotVerify, invalid_params
 from rpc.jsonrpc.params import Config
 
 _TYPE = "solana_transaction::versioned::VersionedTransaction"
@@ -65,10 +65,18 @@ def verified(raw: bytes) -> VerifiedTransaction:
         return verify(raw)
     except InvalidTransaction as error:
         if error.code is Reason.SIGNATURE_FAILURE:
-            raise signature_verification_failure() from None
+            raise SignaturesDoNotVerify from None
         if error.code is Reason.UNSUPPORTED_VERSION:
             raise invalid_params(f"invalid transaction: {error.reason}") from None
         raise invalid_params(f"failed to deserialize {_TYPE}: {error.reason}") from None
+
+
+def judged(raw: bytes) -> tuple[SignedTransaction, bool]:
+    """A well-formed transaction, and whether its signatures verify. Raises -32602."""
+    try:
+        return verified(raw), True
+    except SignaturesDoNotVerify:
+        return unverified(raw), False
 
 
 def unverified(raw: bytes) -> SignedTransaction:

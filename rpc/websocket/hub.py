@@ -7,7 +7,9 @@ import itertools
 import logging
 from collections import deque
 
-from banking.ledger.records import HEADER_SIZE, OWNER_AT, unpack_outcome
+from banking.ledger import reads
+from banking.ledger.async_ledger import LEDGER_UNREADABLE
+from banking.ledger.records import HEADER_SIZE, OWNER_AT
 from recovery.clock import Clock
 from rpc.cancellation import cancel_and_wait
 from rpc.context import LedgerAccess
@@ -16,7 +18,6 @@ from rpc.index.history import addresses_of
 from rpc.ledger_access.chain import Tip
 from rpc.ledger_access.follower import Followed
 from rpc.ledger_access.mints import mints_in
-from rpc.ledger_access.reader import LEDGER_UNREADABLE
 from rpc.websocket.payloads import (
     AccountPayloads,
     logs_payload,
@@ -84,16 +85,14 @@ class Hub:
         """Notify a new signature subscription of what happened before it. Other kinds begin with what comes next."""
         if subscription.kind != "signature":
             return
-        snapshot = await self._ledger.reader.read(
-            ("HGET", "status", subscription.topic), ("HEXISTS", "intake", subscription.topic)
-        )
-        status, waiting = snapshot.answers
-        if status is None:
-            if waiting:
+        recorded, unresolved = reads.outcome(subscription.topic), reads.is_unresolved(subscription.topic)
+        snapshot = await self._ledger.reader.read(recorded, unresolved)
+        outcome = snapshot.answer(recorded)
+        if outcome is None:
+            if snapshot.answer(unresolved):
                 self._send_received(subscription)
             return
         self._send_received(subscription)
-        outcome = unpack_outcome(status)
         if not subscription.commitment.settled or outcome.slot <= snapshot.finalized:
             self._send_signature(subscription, outcome.slot, outcome.err)
 

@@ -5,23 +5,12 @@
 --       16 refusals  17 refused  18 batches
 -- ARGV  1 epoch  2 enqueued_at (ms, 0 = unknown)  3 max_age (slots that a blockhash stays valid)
 --       4 mark (random bytes that make the versions of this commit its own, see banking/ledger/versions.py)
---       5, 6 most bytes of a slot: shared by its transactions, and with a single large one on top
---         (banking/ledger/limits.py)
+--       5, 6 most bytes of a slot: shared by its transactions, and with a single large one on top (limits.py)
 --       7 token of the slot that the transactions were executed for  8 most refusals that are remembered
---       Columns, joined. Numbers are big-endian, an index is 2 bytes and counts from 1:
---       9 account keys (32 bytes each)  10 the version read of each, behind a byte with its length (0 = absent)
---       11 blockhashes (32 bytes each)  12 signatures (64 bytes each)  13 message hashes (32 bytes each)
---       14 heads, 11 bytes a transaction: flags (1 succeeded, 2 bound to the slot, 4 a refusal without a fee, 8 paid
---         for), index of the blockhash (0 = an expiry on record, 65535 = valid by its nonce: not checked), count of its
---         reads (2 bytes), count of its writes (2 bytes), length of its detail (4 bytes)
---       15 reads (index of an account)  16 writes (index of an account)
---       17 burned (lamports, decimal, a space behind each)  18 their sum  19 how many succeeded
---       20 '1' if every one is paid for and names a blockhash or nonce  21 '1' if any is bound to the slot
---       22 outcomes as the journal keeps them (banking/ledger/journal_format.py), each behind its length (4 bytes)
---       23 id of the batch whose transactions these are, all of them and in its order: 12 and 13 are empty, and the
---         raw transactions are missing, for intake has them; '' = they are given
---       then T results (packed; the error alone of a refusal without a fee), T raw transactions, and the records
---       written ('' = the account is gone), in the order of 16
+--       then the columns of the batch (banking/ledger/commit_request.py says what is in them)
+--       9 account keys  10 versions read  11 blockhashes  12 signatures  13 message hashes  14 heads  15 reads  16 writes
+--       17 burned  18 their sum  19 how many succeeded  20 all are paid for  21 any is bound  22 outcomes  23 batch,
+--       and one by one T results, T raw transactions (none of a batch), and the records written
 -- RESULT {slot, first sequence number, codes}, codes one letter a transaction:
 --       A applied   R refused without a fee: told to whoever asks, and otherwise it never was; it may be accepted again
 --       C conflict: an account, or the slot, changed since it was read, or an earlier one of the batch
@@ -39,30 +28,20 @@
 --
 -- Nearly always nothing speaks against any of the batch: then it is one decision (`whole_batch`), and no transaction is
 -- looked at by itself. That none of a whole batch (see accept.lua) has its outcome was seen to when it was accepted.
--- What is applied is one journal entry, `slot-first sequence number`.
---
 -- A message belongs to the signature that it was applied under, or that claimed it when it was accepted.
 
 local ARGV, sub, byte = ARGV, string.sub, string.byte
 
-local function whole(number)
-  return string.format('%.0f', number)
-end
+local function whole(number) return string.format('%.0f', number) end
 
 local function in_chunks(command, key, items)
-  if #items <= 4000 then return redis.call(command, key, unpack(items)) end
+  if #items > 0 and #items <= 4000 then return redis.call(command, key, unpack(items)) end
   local all = {}
   for first = 1, #items, 4000 do
     local part = redis.call(command, key, unpack(items, first, math.min(first + 3999, #items)))
-    for i = 1, #part do all[#all + 1] = part[i] end
+    for i = 1, type(part) == 'table' and #part or 0 do all[#all + 1] = part[i] end
   end
   return all
-end
-
-local function write_chunks(command, key, items)
-  for first = 1, #items, 4000 do
-    redis.call(command, key, unpack(items, first, math.min(first + 3999, #items)))
-  end
 end
 
 local function split(text, size)
@@ -77,13 +56,10 @@ local function index_at(text, place)
 end
 
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
-if epoch ~= ARGV[1] then
-  return redis.error_reply('STALE_EPOCH ' .. (epoch or 'none'))
-end
+if epoch ~= ARGV[1] then return redis.error_reply('STALE_EPOCH ' .. (epoch or 'none')) end
 
 local enqueued_at = tonumber(ARGV[2])
 if not enqueued_at then return redis.error_reply('ERR enqueued_at is no number') end
-
 local state = redis.call('HMGET', KEYS[2], 'slot', 'seq', 'bytes', 'full', 'slot_time', 'watermark')
 local slot, seq = tonumber(state[1]), tonumber(state[2])
 local slot_bytes, full = tonumber(state[3] or '0'), state[4] or ''
@@ -92,7 +68,6 @@ local images = KEYS[14 + slot % 2]
 local same_slot = ARGV[7] == state[1] .. ':' .. (state[5] or '')
 
 -- ---- the transactions
-
 local heads, write_indexes = ARGV[14], ARGV[16]
 local count, id = #heads / 11, ARGV[23]
 local RESULTS, RECORDS = 23, 23 + count
@@ -124,26 +99,20 @@ else
 end
 
 -- ---- what speaks against any of them
-
 local keys, blockhashes = split(ARGV[9], 32), split(ARGV[11], 32)
 local clean = ARGV[20] == '1' and (same_slot or ARGV[21] ~= '1')
 
-local stale = {}
-if #keys > 0 then
-  local current, read, at = in_chunks('HMGET', KEYS[4], keys), ARGV[10], 1
-  for i = 1, #keys do
-    local length = byte(read, at)
-    if sub(read, at + 1, at + length) ~= (current[i] or '') then stale[i], clean = true, false end
-    at = at + 1 + length
-  end
+local stale, fresh_hash = {}, {}
+local current, seen_at = in_chunks('HMGET', KEYS[4], keys), in_chunks('HMGET', KEYS[7], blockhashes)
+local read, read_at = ARGV[10], 1
+for i = 1, #keys do
+  local length = byte(read, read_at)
+  if sub(read, read_at + 1, read_at + length) ~= (current[i] or '') then stale[i], clean = true, false end
+  read_at = read_at + 1 + length
 end
-local fresh_hash = {}
-if #blockhashes > 0 then
-  local seen_at = redis.call('HMGET', KEYS[7], unpack(blockhashes))
-  for i = 1, #blockhashes do
-    fresh_hash[i] = seen_at[i] and slot - tonumber(seen_at[i]) <= tonumber(ARGV[3])
-    clean = clean and fresh_hash[i]
-  end
+for i = 1, #blockhashes do
+  fresh_hash[i] = seen_at[i] and slot - tonumber(seen_at[i]) <= tonumber(ARGV[3])
+  clean = clean and fresh_hash[i]
 end
 local status, message, claimed, overtaken, seen_message = {}, {}, {}, {}, {}
 if not is_whole then
@@ -174,7 +143,6 @@ if not is_whole then
 end
 
 -- ---- room in the slot
-
 local image, touched, writer = {}, {}, {}
 
 -- How long the images are that the slot has of what may be written. One look-up for all whose new record is small; where
@@ -186,17 +154,13 @@ for w = 1, #write_indexes / 2 do
     if #ARGV[RECORDS + w] > 1024 then
       image_bytes[index] = redis.call('HSTRLEN', images, keys[index])
     else
-      image_bytes[index] = 0
-      small[#small + 1] = keys[index]
-      small_index[#small_index + 1] = index
+      image_bytes[index], small[#small + 1], small_index[#small_index + 1] = 0, keys[index], index
     end
   end
 end
-if slot_bytes > 0 and #small > 0 then
-  local found = in_chunks('HMGET', images, small)
-  for i = 1, #small do
-    if found[i] then image_bytes[small_index[i]] = #found[i] end
-  end
+local found_images = slot_bytes > 0 and in_chunks('HMGET', images, small) or {}
+for i = 1, #found_images do
+  if found_images[i] then image_bytes[small_index[i]] = #found_images[i] end
 end
 
 -- What an outcome adds to the slot's block: its entry, and what the images of its accounts grow by.
@@ -205,8 +169,7 @@ local function entry_bytes(i, detail, writes)
   return 65 + raw_bytes[i] + #slot_prefix + #numbers[i] + #ARGV[RESULTS + i] + detail + 32 * writes
 end
 local function growth(index, length)
-  local before = image_bytes[index]
-  return length - before + (before == 0 and 48 or 0)
+  return length - image_bytes[index] + (image_bytes[index] == 0 and 48 or 0)
 end
 
 -- A transaction that is large by itself may go beyond what is shared, one a slot: it must not wait for an empty one.
@@ -218,15 +181,11 @@ local function fits(bytes)
 end
 
 -- ---- what is to be written
-
 local first, applied, ok_count, burned_sum = seq + 1, 0, 0, {}
-local new_status, new_messages, done, applied_signatures = {}, {}, {}, {}
+local new_status, new_messages, done, applied_signatures, codes = {}, {}, {}, {}, {}
 local refused, refusals, refused_at = {}, {}, {}
 local applied_hashes, applied_raws, outcomes, given_back = {}, {}, {}, {}
-local codes = {}
-
 local NO_HASH = string.rep('\0', 32)
-local frame_at = raws_at
 
 -- The images that the writes from `first_write` to `last_write`, those of transaction `i`, leave.
 local function touch(i, first_write, last_write)
@@ -244,8 +203,8 @@ local function apply(i, included)
   applied_signatures[applied] = signature
   -- Without a fee it was not included (as in Solana), and the same message may be tried again.
   if included and not (is_whole or claimed[i]) then
-    new_messages[#new_messages + 1] = hashes[i]
-    new_messages[#new_messages + 1] = signature
+    local n = #new_messages
+    new_messages[n + 1], new_messages[n + 2] = hashes[i], signature
   end
 end
 
@@ -266,11 +225,8 @@ local function whole_batch()
     return false
   end
   for i = 1, count do apply(i, true) end
-  if batch then
-    applied_hashes[1], applied_raws[1] = sub(batch, hashes_at, raws_at - 1), sub(batch, raws_at)
-  else
-    applied_hashes, applied_raws = hashes, frames
-  end
+  applied_hashes, applied_raws = hashes, frames
+  if batch then applied_hashes, applied_raws = {sub(batch, hashes_at, raws_at - 1)}, {sub(batch, raws_at)} end
   seq, slot_bytes = seq + count, slot_bytes + sum
   ok_count, burned_sum[1] = tonumber(ARGV[19]), ARGV[18]
   outcomes[1], codes[1] = ARGV[22], string.rep('A', count)
@@ -279,17 +235,15 @@ end
 
 -- The same, one by one: what speaks against one costs only that one, and those that built on it.
 local function one_by_one()
-  local burned, at = {}, 1
+  local burned, at, frame_at = {}, 1, raws_at
   for lamports in string.gmatch(ARGV[17], '%d+') do burned[#burned + 1] = lamports end
   seen_message = {}
   local last_read, last_write, small_sum = 0, 0, 0
 
   local function judge(i, flags, blockhash, first_read)
     if status[i] then return 'D' end
-    if message[i] or seen_message[hashes[i]] then
-      -- A refusal on record for this message (blockhash 0) may be written; an execution may not.
-      if blockhash ~= 0 then return 'M' end
-    end
+    -- A refusal on record for this message (blockhash 0) may be written; an execution may not.
+    if blockhash ~= 0 and (message[i] or seen_message[hashes[i]]) then return 'M' end
     if blockhash > 0 and blockhash < 65535 and not fresh_hash[blockhash] then return 'E' end
     if flags % 4 >= 2 and not same_slot then return 'C' end
     for r = first_read, last_read do
@@ -309,11 +263,10 @@ local function one_by_one()
     if code == 'A' and flags % 8 >= 4 then
       code = 'R'
       status[i] = ARGV[RESULTS + i]
+      local n = 2 * #refused + 1
       refused[#refused + 1] = signatures[i]
-      refusals[#refusals + 1] = signatures[i]
-      refusals[#refusals + 1] = slot_prefix .. ARGV[RESULTS + i]
-      refused_at[#refused_at + 1] = whole(slot)
-      refused_at[#refused_at + 1] = signatures[i]
+      refusals[n], refusals[n + 1] = signatures[i], slot_prefix .. ARGV[RESULTS + i]
+      refused_at[n], refused_at[n + 1] = whole(slot), signatures[i]
       if is_whole or claimed[i] then given_back[#given_back + 1] = hashes[i] end
     elseif code == 'A' then
       numbers[i] = whole(seq + 1)
@@ -334,11 +287,8 @@ local function one_by_one()
       apply(i, included)
       applied_raws[applied] = batch and sub(batch, frame_at, frame_at + 1 + raw_bytes[i]) or frames[i]
       applied_hashes[applied] = included and hashes[i] or NO_HASH
-      if included then
-        seen_message[hashes[i]] = true
-      elseif is_whole or claimed[i] then
-        given_back[#given_back + 1] = hashes[i]
-      end
+      seen_message[hashes[i]] = included or seen_message[hashes[i]]
+      if not included and (is_whole or claimed[i]) then given_back[#given_back + 1] = hashes[i] end
       outcomes[applied] = sub(ARGV[22], at, at + length - 1)
       if flags % 2 == 1 then ok_count = ok_count + 1 end
       -- Fees are small, and their sum stays far below 2^53; one that is not is counted by itself, exactly.
@@ -358,18 +308,14 @@ local together = clean and whole_batch()
 if not together then one_by_one() end
 
 -- ---- who leaves intake
-
 -- Some of a batch are not in it any more: it is not whole, and goes with its last one.
 local function leave(of, how_many)
-  local mark, left = redis.call('HGET', KEYS[18], of .. 'w'), 0
+  local mark = redis.call('HGET', KEYS[18], of .. 'w')
   if mark then
-    left = tonumber(string.match(mark, '%d+$')) - how_many
     redis.call('HDEL', KEYS[18], of .. 'w')
-    redis.call('HSET', KEYS[18], of .. 'o', whole(left))
-  else
-    left = redis.call('HINCRBY', KEYS[18], of .. 'o', -how_many)
+    redis.call('HSET', KEYS[18], of .. 'o', string.match(mark, '%d+$'))
   end
-  if left <= 0 then
+  if redis.call('HINCRBY', KEYS[18], of .. 'o', -how_many) <= 0 then
     redis.call('HDEL', KEYS[18], of, of .. 'w', of .. 'o')
     redis.call('ZREM', KEYS[10], of)
     redis.call('HDEL', KEYS[12], of)
@@ -377,28 +323,25 @@ local function leave(of, how_many)
 end
 
 -- Drops the records of what has its end, and whatever spoke for it.
-local function leave_intake(names)
-  local held, leaving, suspects = {}, {}, redis.call('EXISTS', KEYS[11], KEYS[12]) > 0
+local function leave_intake(names, ended_here)
+  local leaving = {}
   if together and is_whole then
     leaving[id] = count
   else
-    held = redis.call('HMGET', KEYS[9], unpack(names))
+    for _, held in ipairs(redis.call('HMGET', KEYS[9], unpack(names))) do
+      if held and #held == 16 then leaving[held] = (leaving[held] or 0) + 1 end
+    end
     redis.call('ZREM', KEYS[10], unpack(names))
   end
+  redis.call('ZREM', KEYS[11], unpack(names))
+  redis.call('HDEL', KEYS[12], unpack(names))
   local accepted = redis.call('HDEL', KEYS[9], unpack(names))
-  for i = 1, #held do
-    if held[i] and #held[i] == 16 then leaving[held[i]] = (leaving[held[i]] or 0) + 1 end
-  end
   for of, how_many in pairs(leaving) do leave(of, how_many) end
-  if suspects then
-    redis.call('ZREM', KEYS[11], unpack(names))
-    redis.call('HDEL', KEYS[12], unpack(names))
-  end
-  return accepted
+  -- What came as a bare message is accepted by its end.
+  if ended_here and accepted < #names then redis.call('HINCRBY', KEYS[2], 'accepted', #names - accepted) end
 end
 
 -- ---- the writes
-
 if applied > 0 then
   redis.call('HSET', KEYS[2], 'seq', whole(seq), 'bytes', whole(slot_bytes), 'full', full)
   if ok_count > 0 then redis.call('HINCRBY', KEYS[2], 'processed', ok_count) end
@@ -417,39 +360,33 @@ if applied > 0 then
       versions[at + 1], versions[at + 2] = key, numbers[i] .. ':' .. sub(signatures[i], 1, 16) .. ARGV[4]
     end
   end
-  write_chunks('HSET', images, stored)
-  write_chunks('HSET', KEYS[3], records)
-  write_chunks('HSET', KEYS[4], versions)
-  write_chunks('HDEL', KEYS[3], gone)
-  write_chunks('HDEL', KEYS[4], gone)
-  write_chunks('HSET', KEYS[5], new_status)
-  write_chunks('HSET', KEYS[6], new_messages)
+  in_chunks('HSET', images, stored)
+  in_chunks('HSET', KEYS[3], records)
+  in_chunks('HSET', KEYS[4], versions)
+  in_chunks('HDEL', KEYS[3], gone)
+  in_chunks('HDEL', KEYS[4], gone)
+  in_chunks('HSET', KEYS[5], new_status)
+  in_chunks('HSET', KEYS[6], new_messages)
   redis.call('XADD', KEYS[8], whole(slot) .. '-' .. whole(first), 'n', whole(applied), 't', table.concat(applied_raws),
     'h', table.concat(applied_hashes), 'o', table.concat(outcomes))
   for i = 1, count do
-    local claimant = overtaken[i] and status[i] and redis.call('HGET', KEYS[9], overtaken[i])
     -- The batch of who claimed the message must look again.
+    local claimant = overtaken[i] and status[i] and redis.call('HGET', KEYS[9], overtaken[i])
     if claimant and #claimant == 16 then leave(claimant, 0) end
   end
-  local taken_in = leave_intake(applied_signatures)
-  if taken_in < applied then redis.call('HINCRBY', KEYS[2], 'accepted', applied - taken_in) end
-elseif full ~= (state[4] or '') then
-  redis.call('HSET', KEYS[2], 'full', full)
-end
+  leave_intake(applied_signatures, true)
+elseif full ~= (state[4] or '') then redis.call('HSET', KEYS[2], 'full', full) end
 if #refused > 0 then
   redis.call('HSET', KEYS[16], unpack(refusals))
   redis.call('ZADD', KEYS[17], unpack(refused_at))
   redis.call('HINCRBY', KEYS[2], 'refused', #refused)
-  local taken_in = leave_intake(refused)
-  if taken_in < #refused then redis.call('HINCRBY', KEYS[2], 'accepted', #refused - taken_in) end
+  leave_intake(refused, true)
   -- Once its blockhash is old a refused transaction is an expired one; and the oldest go when there are too many.
   local gone = redis.call('ZRANGEBYSCORE', KEYS[17], '-inf', whole(slot - tonumber(ARGV[3]) - 1), 'LIMIT', 0, 1000)
   local excess = math.min(redis.call('ZCARD', KEYS[17]) - #gone - tonumber(ARGV[8]), 1000)
   if excess > 0 then gone = redis.call('ZRANGE', KEYS[17], 0, #gone + excess - 1) end
-  if #gone > 0 then
-    redis.call('HDEL', KEYS[16], unpack(gone))
-    redis.call('ZREM', KEYS[17], unpack(gone))
-  end
+  in_chunks('HDEL', KEYS[16], gone)
+  in_chunks('ZREM', KEYS[17], gone)
 end
 -- What was not included gives up its claim, unless a twin was applied beside it.
 for i = 1, #given_back do

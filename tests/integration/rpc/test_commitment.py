@@ -91,8 +91,9 @@ def test_history_is_bounded_with_a_clear_answer(make_node: MakeNode) -> None:
     node.seal()
     listed = [one["signature"] for one in node.call("getSignaturesForAddress", str(target))]
     assert listed == signatures[:1:-1]
-    error = node.error("getSignaturesForAddress", str(target), {"before": signatures[0]})
-    assert error["code"] == -32011
+    for end in ("before", "until"):
+        error = node.error("getSignaturesForAddress", str(target), {end: signatures[0]})
+        assert (error["code"], error["message"]) == (-32020, f"Transaction {signatures[0]} not found")
     page = node.call("getSignaturesForAddress", str(target), {"before": signatures[4], "limit": 1})
     assert [one["signature"] for one in page] == [signatures[3]]
     until = node.call("getSignaturesForAddress", str(target), {"until": signatures[3]})

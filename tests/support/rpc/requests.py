@@ -12,7 +12,7 @@ from solders.keypair import Keypair
 import rpc.methods  # noqa: F401 - importing registers the methods
 from rpc.jsonrpc.registry import METHODS
 
-JSON_RPC_CODES = frozenset({-32700, -32600, -32601, -32602, -32603, *range(-32019, -32000)})
+JSON_RPC_CODES = frozenset({-32700, -32600, -32601, -32602, -32603, *range(-32021, -32000)})
 
 _key = st.binary(min_size=30, max_size=34).map(lambda raw: base58.b58encode(raw).decode())
 _KNOWN_KEYS = [

@@ -8,6 +8,7 @@ from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.system_program import CreateAccountParams, create_account
+from solders.transaction import VersionedTransaction
 
 from rpc.encoding.token_layout import TOKEN_PROGRAM
 from tests.support.ledgers import sign
@@ -69,11 +70,16 @@ def make_tokens(node: Node) -> Tokens:
     return Tokens(mint.pubkey(), owner, first.pubkey(), second.pubkey(), delegate)
 
 
-def move_tokens(node: Node, tokens: Tokens, amount: int) -> str:
-    """Transfer from the first to the second account; returns the signature."""
+def transfer_tokens(node: Node, tokens: Tokens, amount: int) -> VersionedTransaction:
+    """The transfer from the first to the second account."""
     accounts = (tokens.first, True, False), (tokens.second, True, False), (tokens.owner.pubkey(), False, True)
     instruction = _call(b"\x03" + amount.to_bytes(8, "little"), *accounts)
-    (transaction,) = node.commit(sign([instruction], [tokens.owner], node.blockhash()))
+    return sign([instruction], [tokens.owner], node.blockhash())
+
+
+def move_tokens(node: Node, tokens: Tokens, amount: int) -> str:
+    """Transfer from the first to the second account; returns the signature."""
+    (transaction,) = node.commit(transfer_tokens(node, tokens, amount))
     return str(transaction.parsed.signatures[0])
 
 

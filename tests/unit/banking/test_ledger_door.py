@@ -23,7 +23,6 @@ EXCEPTIONS: dict[str, int] = {
     "banking/intake/dead_letters.py": 1,
     "banking/restore/loading.py": 1,
     "banking/restore/restoring.py": 1,
-    "rpc/ledger_access/reader.py": 1,
     "tasks/blocks.py": 2,
     "tasks/checkpoints.py": 4,
     "tasks/health.py": 3,
