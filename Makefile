@@ -7,7 +7,7 @@ ROOMS := config recovery banking tasks workers rpc oracle
 PACKAGES := $(ROOMS) tests benchmarks examples
 DIST := dist
 
-.PHONY: setup demo test coverage lint format configuration bench bench-full chaos conformance clients wheels pictures clean
+.PHONY: setup demo test coverage lint format configuration bench bench-full chaos chaos-stories conformance clients wheels pictures clean
 
 setup: $(STAMP)
 
@@ -60,7 +60,14 @@ bench: $(VENV)/.bench
 bench-full: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks --full
 
+# Real processes, clients, faults from a seeded schedule, and a checker: make chaos SEED=7 MINUTES=10
+SEED ?=
+MINUTES ?= 3
 chaos: $(STAMP)
+	@$(BIN)/python -m tests.chaos $(addprefix --seed ,$(SEED)) --minutes $(MINUTES)
+
+# Long runs of single stories with real faults, and 100,000 malformed requests.
+chaos-stories: $(STAMP)
 	@$(BIN)/python -m pytest tests/chaos tests/integration/clocks tests/integration/breaker/test_opened_by_hand.py --chaos
 	@$(BIN)/python -m tests.chaos.rpc_fuzz
 
@@ -79,7 +86,7 @@ wheels:
 
 # The pictures in docs/images: Flower under load, by the test that looks at it (needs chromium and chromium-driver).
 pictures: $(STAMP)
-	@$(BIN)/python -m pytest tests/integration/flower/test_pages.py -k "counts_grow and unix-up" --pictures
+	@$(BIN)/python -m pytest tests/integration/flower -k "(counts_grow and unix-up) or resilience" --pictures
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*

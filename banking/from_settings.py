@@ -17,7 +17,7 @@ from recovery.identity import Identity
 
 def open_ledger(settings: Settings) -> Ledger:
     """The ledger that `settings` name; nothing is sent yet. Raises ConfigurationError without a known Redis."""
-    return Ledger(ledger_client(settings), settings.ledger)
+    return Ledger(ledger_client(settings), settings.ledger.name)
 
 
 def open_blocks(settings: Settings, *, ledger: str | None = None) -> BlockStore:
@@ -27,7 +27,7 @@ def open_blocks(settings: Settings, *, ledger: str | None = None) -> BlockStore:
     """
     return BlockStore(
         open_archive(settings.archive_location()),
-        ledger or settings.ledger,
+        ledger or settings.ledger.name,
         Identity.load_or_create(settings.identity_path()),
         trusted_keys(settings),
     )
@@ -42,7 +42,7 @@ def read_blocks(settings: Settings, *, ledger: str | None = None) -> BlockStore:
     # Without the node's key its place is taken by one that has signed nothing, so only trusted keys count.
     identity = Identity.load(path) if path.exists() else Identity.generate()
     archive = read_archive(settings.archive_location())
-    return BlockStore(archive, ledger or settings.ledger, identity, trusted_keys(settings))
+    return BlockStore(archive, ledger or settings.ledger.name, identity, trusted_keys(settings))
 
 
 def read_recovery(settings: Settings) -> LedgerRecovery:
@@ -52,23 +52,25 @@ def read_recovery(settings: Settings) -> LedgerRecovery:
 
 def open_recovery(settings: Settings, *, ledger: str | None = None) -> LedgerRecovery:
     """The keeper of the settings' ledger (or of `ledger`). Raises ConfigurationError, ArchiveError."""
-    name = ledger or settings.ledger
+    name = ledger or settings.ledger.name
     return LedgerRecovery(Ledger(ledger_client(settings), name), open_blocks(settings, ledger=name))
 
 
 def trusted_keys(settings: Settings) -> frozenset[bytes]:
     """Public keys beside our own whose blocks and checkpoints are believed. Raises ConfigurationError."""
     try:
-        return frozenset(bytes(Pubkey.from_string(key)) for key in settings.trusted_keys.replace(",", " ").split())
+        return frozenset(
+            bytes(Pubkey.from_string(key)) for key in settings.archive.trusted_keys.replace(",", " ").split()
+        )
     except ValueError as error:
         raise ConfigurationError(f"TRUNKLINE_TRUSTED_KEYS: {error}; give base58 public keys") from None
 
 
 def keeps_archive(settings: Settings) -> bool:
     """Whether this host has the key that signs blocks, and may use it; one that does not only executes."""
-    return not settings.execute_only and settings.identity_path().exists()
+    return not settings.worker.execute_only and settings.identity_path().exists()
 
 
 def letter_limits(settings: Settings) -> LetterLimits:
     """When the ledger's dead letters are full."""
-    return LetterLimits(settings.dead_letter_limit, settings.dead_letter_bytes)
+    return LetterLimits(settings.intake.dead_letter_limit, settings.intake.dead_letter_bytes)

@@ -139,7 +139,7 @@ def _one_throughput(count: int, *, sealing: bool) -> tuple[float, float]:
         ledger = it.ledger
         speed = rate(lambda: ledger.state().processed + ledger.state().failed - before, count)
         sending.join()
-        blocks = it.folder / "data" / "archive" / "ledgers" / it.settings.ledger / "blocks"
+        blocks = it.folder / "data" / "archive" / "ledgers" / it.settings.ledger.name / "blocks"
         if not sealing:
             return speed, 0.0
         _wait_final(it)

@@ -123,7 +123,7 @@ def bench(**options: Any) -> Iterator[Bench]:
         server.start()
         stack.callback(server.stop)
         values = {"data_dir": folder / "data", "redis_url": server.url, **options}
-        settings = Settings(**values)
+        settings = Settings.from_variables(**values)
         environment = dict(os.environ)
         environment |= {f"TRUNKLINE_{name.upper()}": str(value) for name, value in values.items()}
         client = stack.enter_context(connect(server.url))

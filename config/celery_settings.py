@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from config import queues
-from config.settings import DEFAULT_LEDGER, Settings
+from config.sections import DEFAULT_LEDGER
+from config.settings import Settings
 
 
 def celery_settings(settings: Settings) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         # no schedule file that a kill could tear.
         "beat_scheduler": "workers.beat:BoundedScheduler",
         # Beat must look at least as often as the shortest interval.
-        "beat_max_loop_interval": min(0.2, settings.slot_interval / 2),
+        "beat_max_loop_interval": min(0.2, settings.blocks.slot_interval / 2),
     }
 
 
@@ -57,7 +58,7 @@ def _broker(settings: Settings) -> dict[str, Any]:
         "broker_transport_options": {
             # A message unacknowledged this long is delivered again (default: an hour). What intake knows of is
             # brought back by the sweeper long before; this is for messages that other clients sent.
-            "visibility_timeout": settings.visibility_timeout,
+            "visibility_timeout": settings.broker.visibility_timeout,
             # Look for such messages every 5 s: kombu scans at each Nth (throttle) of these intervals, and the
             # defaults of 10 and 10 make that 100 s ...
             "unacked_restore_interval": 5,
@@ -76,7 +77,7 @@ def _broker(settings: Settings) -> dict[str, Any]:
             "health_check_interval": 15,
             # Queues are named alike for all ledgers; on a shared broker each has its own all the same. The default
             # ledger's have no prefix, so that any Celery client finds them.
-            "global_keyprefix": _key_prefix(settings.ledger),
+            "global_keyprefix": _key_prefix(settings.ledger.name),
         },
         # Wait for the broker for as long as it takes, at boot and later.
         "broker_connection_retry": True,
@@ -119,7 +120,7 @@ def _worker(settings: Settings) -> dict[str, Any]:
         # Messages waiting for their countdown raise the prefetch count: in an outage a worker would otherwise pull
         # the whole queue into its memory.
         "worker_eta_task_limit": 1000,
-        "worker_concurrency": settings.worker_concurrency,
+        "worker_concurrency": settings.worker.concurrency,
         # A child above this (KiB) is replaced after its task, before fragmentation grows on it.
         "worker_max_memory_per_child": 500_000,
         # SIGTERM stops consuming and lets what runs finish, however long. SIGQUIT, or SIGTERM with
@@ -145,10 +146,10 @@ def beat_schedule(settings: Settings) -> dict[str, Any]:
         return {"task": task, "schedule": seconds}
 
     return {
-        "seal": every(settings.slot_interval, queues.SEAL),
-        "sweep": every(settings.sweep_interval, queues.SWEEP),
+        "seal": every(settings.blocks.slot_interval, queues.SEAL),
+        "sweep": every(settings.sweep.interval, queues.SWEEP),
         # Asks often and does nothing until a checkpoint is due by time or by number.
-        "checkpoint": every(min(5.0, settings.checkpoint_interval), queues.CREATE_CHECKPOINT),
-        "scrub": every(settings.scrub_interval, queues.SCRUB_CHECKPOINTS),
+        "checkpoint": every(min(5.0, settings.checkpoints.interval), queues.CREATE_CHECKPOINT),
+        "scrub": every(settings.archive.scrub_interval, queues.SCRUB_CHECKPOINTS),
         "health": every(1.0, queues.EVALUATE_HEALTH),
     }

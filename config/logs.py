@@ -15,7 +15,8 @@ from structlog.typing import Processor
 
 from config.errors import ConfigurationError
 from config.rotation import SharedLogFile
-from config.settings import LogFormat, Profile, Settings
+from config.sections import LogFormat
+from config.settings import Profile, Settings
 
 #: How a record's own handler is told from those of tests and of whoever runs our code inside a program of theirs.
 _OURS = "_trunkline"
@@ -23,8 +24,8 @@ _OURS = "_trunkline"
 
 def log_format(settings: Settings) -> LogFormat:
     """JSON or console, once `auto` is resolved: people read the logs of a sandbox, machines those of production."""
-    if settings.log_format is not LogFormat.AUTO:
-        return settings.log_format
+    if settings.log.format is not LogFormat.AUTO:
+        return settings.log.format
     return LogFormat.CONSOLE if settings.profile is Profile.DEV else LogFormat.JSON
 
 
@@ -37,7 +38,7 @@ def configure_process(settings: Settings, process: str, *, level: int | None = N
     form = log_format(settings)
     handler = _handler(settings, file)
     handler.setFormatter(_formatter(form, process, colors=_is_terminal(handler)))
-    chosen = _level(settings) if level is None or "log_level" in settings.model_fields_set else level
+    chosen = _level(settings) if level is None or "level" in settings.log.model_fields_set else level
     _install([handler], chosen, keep_others=False)
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught
@@ -50,14 +51,14 @@ def configure_command(settings: Settings, process: str, *, server: bool = False,
     used where the settings name none. Raises ConfigurationError when the file cannot be opened.
     """
     _configure_structlog()
-    explicit = "log_level" in settings.model_fields_set
-    form = log_format(settings) if server or settings.log_format is not LogFormat.AUTO else LogFormat.CONSOLE
+    explicit = "level" in settings.log.model_fields_set
+    form = log_format(settings) if server or settings.log.format is not LogFormat.AUTO else LogFormat.CONSOLE
     shown = _Standard()
     shown.setFormatter(_formatter(form, process, colors=_is_terminal(shown)))
     shown.setLevel(_level(settings) if explicit else logging.WARNING)
     handlers: list[logging.Handler] = [shown]
-    if settings.log_file or file:
-        kept = _file_handler(settings, settings.log_file or file)
+    if settings.log.file or file:
+        kept = _file_handler(settings, settings.log.file or file)
         kept.setFormatter(_formatter(log_format(settings), process, colors=False))
         kept.setLevel(_level(settings))
         handlers.append(kept)
@@ -76,14 +77,14 @@ class _Standard(logging.StreamHandler[TextIO]):
 
 
 def _handler(settings: Settings, file: Path | None) -> logging.Handler:
-    path = settings.log_file or file
+    path = settings.log.file or file
     return _Standard() if path is None else _file_handler(settings, path)
 
 
 def _file_handler(settings: Settings, path: Path | None) -> logging.Handler:
     assert path is not None
     try:
-        return SharedLogFile(path, most_bytes=settings.log_file_bytes, kept=settings.log_files_kept)
+        return SharedLogFile(path, most_bytes=settings.log.file_bytes, kept=settings.log.files_kept)
     except OSError as error:
         raise ConfigurationError(f"TRUNKLINE_LOG_FILE: {path} cannot be written: {error.strerror}.") from error
 
@@ -104,7 +105,7 @@ def _install(handlers: list[logging.Handler], level: int, *, keep_others: bool) 
 
 
 def _level(settings: Settings) -> int:
-    return logging.getLevelNamesMapping()[settings.log_level.value.upper()]
+    return logging.getLevelNamesMapping()[settings.log.level.value.upper()]
 
 
 def _is_terminal(handler: logging.Handler) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import types
 from enum import Enum
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
@@ -12,21 +13,27 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
 from config.settings import Settings
-from config.unknown import OTHER_VARIABLES, PREFIX
+from config.unknown import OTHER_VARIABLES
+from config.variables import Setting, all_settings
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
 
-#: Heading of the table that begins with a field.
-SECTIONS = {
-    "profile": "The instance",
-    "redis_url": "Redis and the broker",
-    "batch_size": "Intake and workers",
-    "slot_interval": "Blocks, sweeps, checkpoints",
-    "visibility_timeout": "Celery",
-    "log_level": "Logs",
-    "rpc_host": "The RPC server",
-    "archive_url": "The archive",
+#: Section of the settings to the heading of its table; the first one has what is in no section.
+HEADINGS = {
+    "": "The instance",
+    "redis": "Redis",
+    "broker": "The broker",
+    "ledger": "The ledger",
+    "intake": "Intake",
+    "worker": "Workers",
+    "blocks": "Blocks",
+    "sweep": "Sweeps",
+    "checkpoints": "Checkpoints",
+    "archive": "The archive",
+    "log": "Logs",
+    "rpc": "The RPC server",
 }
+_HEAD = "| variable | type | default | unit | meaning |\n|---|---|---|---|---|\n"
 
 INTRODUCTION = """\
 # Configuration
@@ -45,21 +52,19 @@ This page is made from the code by `make configuration`.
 def reference() -> str:
     """The text of docs/configuration.md."""
     parts = [INTRODUCTION]
-    for name, field in Settings.model_fields.items():
-        if name in SECTIONS:
-            parts.append(
-                f"\n## {SECTIONS[name]}\n\n| variable | type | default | unit | meaning |\n|---|---|---|---|---|\n"
-            )
-        parts.append(_row(name, field))
+    for section, settings in groupby(all_settings(Settings).values(), key=lambda one: ".".join(one.path[:-1])):
+        parts.append(f"\n## {HEADINGS[section]}\n\n{_HEAD}")
+        parts += map(_row, settings)
     parts.append("\n## Not settings\n\n| variable | meaning |\n|---|---|\n")
     parts += [f"| `{name}` | {meaning} |\n" for name, meaning in OTHER_VARIABLES.items()]
     return "".join(parts)
 
 
-def _row(name: str, field: FieldInfo) -> str:
+def _row(setting: Setting) -> str:
+    field = setting.field
     extra = field.json_schema_extra
     unit = extra.get("unit", "") if isinstance(extra, dict) else ""
-    cells = [f"`{PREFIX}{name.upper()}`", _kind(field), _default(field), str(unit), field.description or ""]
+    cells = [f"`{setting.variable}`", _kind(field), _default(field), str(unit), field.description or ""]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 
-PREFIX = "TRUNKLINE_"
+from config.variables import PREFIX
+
 #: Variables that are read elsewhere than in `Settings`: name to meaning.
 OTHER_VARIABLES = {
     "TRUNKLINE_DEBUG": "1: the command line adds tracebacks to what it calls a bug",
@@ -13,9 +14,9 @@ OTHER_VARIABLES = {
 }
 
 
-def unknown_variables(fields: Iterable[str], environment: Mapping[str, str]) -> list[str]:
+def unknown_variables(settings: Iterable[str], environment: Mapping[str, str]) -> list[str]:
     """A sentence for each `TRUNKLINE_` variable that is not a setting, with the nearest name that there is."""
-    known = {f"{PREFIX}{field.upper()}" for field in fields} | set(OTHER_VARIABLES)
+    known = set(settings) | set(OTHER_VARIABLES)
     # Upper case, as settings are read: their names ignore case.
     strange = sorted({name for name in environment if name.upper().startswith(PREFIX)} - known)
     return [_sentence(name, known) for name in strange if name.upper() not in known]

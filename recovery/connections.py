@@ -8,6 +8,8 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from recovery.lean_client import LeanRedis
+
 
 def connect(url: str, *, timeout: float = 2.0) -> redis.Redis:
     """A client whose every reply comes within `timeout` seconds or raises `redis.TimeoutError`.
@@ -18,7 +20,7 @@ def connect(url: str, *, timeout: float = 2.0) -> redis.Redis:
     """
     # A Unix socket knows no keepalive, and redis-py refuses the option there.
     keepalive = {} if url.startswith("unix://") else {"socket_keepalive": True}
-    client: redis.Redis = redis.Redis.from_url(
+    client: redis.Redis = LeanRedis.from_url(
         url,
         socket_timeout=timeout,
         socket_connect_timeout=min(timeout, 1.0),
@@ -49,7 +51,9 @@ def fail_fast(client: redis.Redis, timeout: float) -> redis.Redis:
         retry_on_timeout=False,
         health_check_interval=0,
     )
-    return redis.Redis(connection_pool=redis.ConnectionPool(connection_class=pool.connection_class, **settings))
+    # Of the client's own class: what its owner changed in it (or left out) stays so.
+    kind = LeanRedis if type(client) is LeanRedis else redis.Redis
+    return kind(connection_pool=redis.ConnectionPool(connection_class=pool.connection_class, **settings))
 
 
 def connect_async(url: str, *, timeout: float, connections: int = 32) -> AsyncRedis:

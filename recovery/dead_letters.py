@@ -8,10 +8,10 @@ atomic step. It must then keep `{prefix}:dead-bytes` right: the bytes of all ids
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import redis
@@ -138,6 +138,28 @@ class DeadLetters:
         records = cast("Iterable[bytes | None]", self._client.hmget(self.key, ids))
         return [_shown_letter(id, record) for id, record in zip(ids, records, strict=True) if record is not None]
 
+    def some(self, limit: int, *, most_bytes: int = 1024 * 1024) -> Sequence[DeadLetter]:
+        """At most `limit` letters by their ids, any when there are more: bounded, however many are kept.
+
+        One that would exceed `most_bytes` together with those before it is shown by its id alone, as "too large".
+        """
+        drawn = cast("Iterable[bytes] | None", self._client.hrandfield(self.key, limit))
+        with self._client.pipeline(transaction=False) as pipe:
+            ids = sorted(drawn or ())
+            for id in ids:
+                pipe.hstrlen(self.key, cast("Any", id))
+            sizes = [int(size) for size in pipe.execute()]
+        light, room = [], most_bytes
+        for id, size in zip(ids, sizes, strict=True):
+            if size <= room:
+                light.append(id)
+                room -= size
+        records = dict(zip(light, cast("Any", self._client.hmget(self.key, light)) if light else (), strict=True))
+        # None: dropped meanwhile.
+        gone = {id for id, record in records.items() if record is None}
+        kept = [id for id in ids if id not in gone]
+        return [_shown_letter(id, records[id]) if id in records else _large_letter(id) for id in kept]
+
     def get(self, id: bytes) -> DeadLetter | None:
         """The letter `id`, or None. Raises UnreadableLetterError."""
         record = self._record(id)
@@ -197,6 +219,10 @@ def _shown_letter(id: bytes, record: bytes) -> DeadLetter:
         return DeadLetter(
             id=id, kind=UNREADABLE, payload=record, reason=str(error), attempts=0, first_at=0.0, last_at=0.0
         )
+
+
+def _large_letter(id: bytes) -> DeadLetter:
+    return DeadLetter(id=id, kind="too large", payload=b"", reason="too large", attempts=0, first_at=0.0, last_at=0.0)
 
 
 def _shown(id: bytes) -> str:

@@ -47,7 +47,7 @@ def default_collaborators(settings: Settings) -> Collaborators:
 
     Raises ConfigurationError, ArchiveError.
     """
-    prefix = key_prefix(settings.ledger)
+    prefix = key_prefix(settings.ledger.name)
     url = settings.ledger_url()
     blocks = open_blocks(settings)
     return Collaborators(
@@ -63,7 +63,9 @@ def default_collaborators(settings: Settings) -> Collaborators:
         ),
         blocks=ArchivedBlocks(blocks),
         identity=Keypair.from_json(blocks.identity.to_json()),
-        health=WorkerHealth(WorkerRegistry(connect(url, timeout=min(1.0, settings.redis_timeout)), settings.ledger)),
+        health=WorkerHealth(
+            WorkerRegistry(connect(url, timeout=min(1.0, settings.redis.timeout)), settings.ledger.name)
+        ),
     )
 
 

@@ -59,14 +59,14 @@ class RpcNode:
         self._app = app
         ledger = _ledger_access(settings, parts.blocks, clock)
         limits = _limits(settings)
-        self.hub = Hub(ledger, clock=clock, answer_limit=settings.rpc_answer_limit)
+        self.hub = Hub(ledger, clock=clock, answer_limit=settings.rpc.answer_limit)
         self.context = Context(
             settings=settings,
             ledger=ledger,
             indexes=_indexes(settings, ledger.reader, parts.blocks, clock),
             sending=Sending(
-                sender=Sender(self._submitter, window=settings.rpc_send_window, queue_limit=settings.rpc_send_queue),
-                simulator=Simulator(self._ledger, queue_limit=settings.rpc_send_queue),
+                sender=Sender(self._submitter, window=settings.rpc.send_window, queue_limit=settings.rpc.send_queue),
+                simulator=Simulator(self._ledger, queue_limit=settings.rpc.send_queue),
                 faucet=_faucet(settings),
                 limits=limits,
                 accepted=self.hub.on_received,
@@ -76,14 +76,14 @@ class RpcNode:
         self.dispatcher = Dispatcher(
             self.context,
             limits=limits,
-            answer_budget=AnswerBudget(settings.rpc_answers_limit),
+            answer_budget=AnswerBudget(settings.rpc.answers_limit),
             fault_tolerance=FaultTolerance(
-                read_timeout=settings.rpc_read_timeout,
-                write_timeout=settings.rpc_write_timeout,
+                read_timeout=settings.rpc.read_timeout,
+                write_timeout=settings.rpc.write_timeout,
                 gate=parts.gate,
                 breaker=parts.breaker,
             ),
-            answer_cache=AnswerCache(settings.rpc_stale_answers),
+            answer_cache=AnswerCache(settings.rpc.stale_answers),
         )
 
     def application(self) -> Starlette:
@@ -118,19 +118,21 @@ class RpcNode:
         self.context.sending.sender.close()
 
     def _ledger(self) -> Ledger:
-        timeout = min(self._settings.redis_timeout, self._settings.rpc_write_timeout / 2)
-        return Ledger(connect(self._settings.ledger_url(), timeout=timeout), self._settings.ledger)
+        timeout = min(self._settings.redis.timeout, self._settings.rpc.write_timeout / 2)
+        return Ledger(connect(self._settings.ledger_url(), timeout=timeout), self._settings.ledger.name)
 
     def _submitter(self) -> Submitter:
         return Submitter(self._ledger(), self._app, self._settings)
 
 
 def _read_timeout(settings: Settings) -> float:
-    return min(settings.redis_timeout, settings.rpc_read_timeout / 4)
+    return min(settings.redis.timeout, settings.rpc.read_timeout / 4)
 
 
 def _async_ledger(settings: Settings, *, timeout: float, connections: int = 32) -> AsyncLedger:
-    return AsyncLedger(connect_async(settings.ledger_url(), timeout=timeout, connections=connections), settings.ledger)
+    return AsyncLedger(
+        connect_async(settings.ledger_url(), timeout=timeout, connections=connections), settings.ledger.name
+    )
 
 
 def _ledger_access(settings: Settings, archive: BlockSource | None, clock: Clock) -> LedgerAccess:
@@ -140,26 +142,26 @@ def _ledger_access(settings: Settings, archive: BlockSource | None, clock: Clock
 
 
 def _indexes(settings: Settings, reader: LedgerReader, archive: BlockSource | None, clock: Clock) -> Indexes:
-    accounts = AccountIndex(settings.rpc_indexed_accounts)
-    history = History(settings.rpc_history)
+    accounts = AccountIndex(settings.rpc.indexed_accounts)
+    history = History(settings.rpc.history)
     # A blocking read and a scan of large records may take longer than an answer to a client.
     ledger = _async_ledger(settings, timeout=max(5.0, _read_timeout(settings)), connections=2)
     read_block = archive.read if archive is not None else None
-    backfill = Backfill(read_block, history, slots=settings.history_slots) if read_block is not None else None
+    backfill = Backfill(read_block, history, slots=settings.blocks.history_slots) if read_block is not None else None
     follower = Follower(ledger, reader, accounts, history, backfill, read_block)
     return Indexes(follower, accounts, history, LargestAccounts(reader, clock=clock))
 
 
 def _limits(settings: Settings) -> Limits:
     return Limits(
-        calls_per_second=settings.rpc_rate_limit,
-        airdrops_per_minute=settings.rpc_airdrops_per_minute,
-        connections=settings.rpc_connections,
-        in_flight=settings.rpc_in_flight,
+        calls_per_second=settings.rpc.rate_limit,
+        airdrops_per_minute=settings.rpc.airdrops_per_minute,
+        connections=settings.rpc.connections,
+        in_flight=settings.rpc.in_flight,
     )
 
 
 def _faucet(settings: Settings) -> Faucet | None:
-    if settings.profile is Profile.PROD or not settings.rpc_airdrop_limit:
+    if settings.profile is Profile.PROD or not settings.rpc.airdrop_limit:
         return None
-    return Faucet(settings.data_dir / "faucet.json", settings.rpc_airdrop_limit)
+    return Faucet(settings.data_dir / "faucet.json", settings.rpc.airdrop_limit)

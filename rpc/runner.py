@@ -51,8 +51,8 @@ def run_rpc(
     # Threads that come back from Redis wait for the interpreter this long (5 ms by default) while others compute.
     sys.setswitchinterval(_SWITCH_SECONDS)
     sockets = [
-        listen(host or chosen.rpc_host, chosen.rpc_port if http_port is None else http_port),
-        listen(host or chosen.rpc_host, chosen.rpc_ws_port if ws_port is None else ws_port),
+        listen(host or chosen.rpc.host, chosen.rpc.port if http_port is None else http_port),
+        listen(host or chosen.rpc.host, chosen.rpc.ws_port if ws_port is None else ws_port),
     ]
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve(chosen, sockets))
@@ -82,7 +82,7 @@ def uvicorn_config(app: Starlette, settings: Settings) -> uvicorn.Config:
         app,
         http="auto",
         ws="websockets-sansio",
-        ws_max_size=settings.rpc_body_limit,
+        ws_max_size=settings.rpc.body_limit,
         ws_per_message_deflate=False,
         ws_ping_interval=20.0,
         ws_ping_timeout=20.0,

@@ -104,7 +104,7 @@ class TransactionTask(FaultTolerantTask):
         try:
             summary = self._park(delay, exc)
         except (LedgerUnavailable, LedgerMissing, StaleEpoch) as error:
-            delay = min(delay, runtime().settings.longest_countdown)
+            delay = min(delay, runtime().settings.intake.longest_countdown)
             logger.warning("%s; cannot park in intake (%s): the message comes again in %.1f s", exc, error, delay)
             self.publish_again(delay)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from banking.errors import Diverged, LedgerMissing, LedgerRestoring
-from banking.ledger.maintenance import server_run
+from banking.ledger.maintenance import note_archive_error, server_run
 from config.app import app
 from config.queues import SEAL
 from recovery.archive import ArchiveUnavailable
@@ -30,7 +30,7 @@ def seal() -> int | None:
         parts.ledger_recovery.ensure_consistent(keep_waiting=lambda _: False)
         return None
     except ArchiveUnavailable:
-        parts.ledger.client.set(parts.ledger.keys.archive_error, "1", ex=_ARCHIVE_ERROR_SECONDS)
+        note_archive_error(parts.ledger, _ARCHIVE_ERROR_SECONDS)
         raise
 
 
@@ -38,7 +38,7 @@ def _seal(parts: Runtime) -> int | None:
     # Read before: a server that starts in between was not verified by this seal.
     run = server_run(parts.ledger) if parts.attester.due() else ""
     # Beat's own jitter must not skip every second slot: accept a slot that is nearly over.
-    sealed = parts.sealer.seal(interval=0.8 * parts.settings.slot_interval)
+    sealed = parts.sealer.seal(interval=0.8 * parts.settings.blocks.slot_interval)
     if sealed is None:
         return None
     logger.debug("Sealed slot %d", sealed.slot, extra={"slot": sealed.slot})

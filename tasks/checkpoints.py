@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from banking.ledger.maintenance import release_checkpoint_lease, take_checkpoint_lease
+from banking.ledger.observing import write_note
 from config.app import app
 from config.queues import CREATE_CHECKPOINT, SCRUB_CHECKPOINTS
 from recovery.checkpoints import Manifest
+from recovery.clock import SYSTEM_CLOCK
 from tasks.errors import LEDGER_AWAY
 from tasks.runtime import Runtime, runtime
 
@@ -27,19 +30,21 @@ def create(*, force: bool = False, full: bool = False) -> str | None:
     newest = _newest(parts)
     if not force and not _is_due(parts, newest, state.finalized, state.finalized_seq):
         return None
-    lease = f"{parts.ledger.prefix}:checkpointing"
-    if not parts.ledger.client.set(lease, parts.pid, nx=True, ex=_LEASE_SECONDS):
-        # A clock set back would keep the lease of a dead holder for as long as it was set back.
-        rest: Any = parts.ledger.client.ttl(lease)
-        if rest > _LEASE_SECONDS:
-            parts.ledger.client.expire(lease, _LEASE_SECONDS)
+    if not take_checkpoint_lease(parts.ledger, str(parts.pid), _LEASE_SECONDS):
         return None
     try:
+        began = SYSTEM_CLOCK.monotonic()
         made = parts.ledger_recovery.create_checkpoint(full=full)
+        _note_checkpoint(parts, made, SYSTEM_CLOCK.monotonic() - began)
         _clean_up(parts)
     finally:
-        parts.ledger.client.delete(lease)
+        release_checkpoint_lease(parts.ledger)
     return made.id
+
+
+def _note_checkpoint(parts: Runtime, made: Manifest, seconds: float) -> None:
+    facts: dict[str, str | int | float] = {"id": made.id, "kind": made.kind, "slot": made.facts["slot"]}
+    write_note(parts.ledger, "checkpoint", {**facts, "bytes": made.stored_bytes, "seconds": round(seconds, 3)})
 
 
 def _newest(parts: Runtime) -> Manifest | None:
@@ -54,16 +59,18 @@ def _is_due(parts: Runtime, newest: Manifest | None, slot: int, seq: int) -> boo
     if int(facts["slot"]) >= slot:
         return False
     # In slots, the clock that all hosts share: their own may tell different times.
-    age = (slot - int(facts["slot"])) * parts.settings.slot_interval
+    age = (slot - int(facts["slot"])) * parts.settings.blocks.slot_interval
     grown = seq - int(facts["seq"])
-    return age >= parts.settings.checkpoint_interval or grown >= parts.settings.checkpoint_transactions
+    return age >= parts.settings.checkpoints.interval or grown >= parts.settings.checkpoints.transactions
 
 
 def _clean_up(parts: Runtime) -> None:
     settings, store = parts.settings, parts.ledger_recovery.store
-    if len(store.ids()) < settings.checkpoints_kept + _CLEAN_UP_EVERY:
+    if len(store.ids()) < settings.checkpoints.kept + _CLEAN_UP_EVERY:
         return
-    dropped = parts.ledger_recovery.clean_up(keep=settings.checkpoints_kept, history_slots=settings.history_slots)
+    dropped = parts.ledger_recovery.clean_up(
+        keep=settings.checkpoints.kept, history_slots=settings.blocks.history_slots
+    )
     logger.info("Cleaned the archive up: %d blocks dropped", dropped)
 
 
@@ -83,4 +90,5 @@ def scrub() -> dict[str, Any]:
     blocks = sum(1 for _ in ledger_recovery.blocks.follow(first, None))
     for line in bad:
         logger.error("Scrub: bad checkpoint %s", line)
+    write_note(runtime().ledger, "scrub", {"checkpoints": len(good), "bad": len(bad), "blocks": blocks})
     return {"checkpoints": len(good), "bad": bad, "blocks": blocks}

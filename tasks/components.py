@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
-import redis
 
-from recovery.breaker import BreakerStatus, CircuitBreaker, Override, list_breakers
+from recovery.breaker import BreakerStatus, CircuitBreaker, Override
 from recovery.checkpoints import Manifest, Part, pack_records, unpack_records
 from recovery.checkpoints.components import ComponentLayer
 from recovery.checkpoints.errors import RestoreRefused
@@ -74,23 +73,21 @@ class OverridesComponent(_SmallComponent):
 
     def __init__(
         self,
-        client: redis.Redis,
-        namespace: str,
+        breakers: Callable[[], Sequence[BreakerStatus]],
         breaker: Callable[[str], CircuitBreaker],
         *,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         super().__init__()
-        self._client = client
-        self._namespace = namespace
+        self._breakers = breakers
         self._breaker = breaker
         self._clock = clock
 
     def dump(self) -> Any:
-        return [self._row(status) for status in list_breakers(self._client, self._namespace) if status.override]
+        return [self._row(status) for status in self._breakers() if status.override]
 
     def load(self, dumped: Any) -> None:
-        overruled = {status.name for status in list_breakers(self._client, self._namespace) if status.override}
+        overruled = {status.name for status in self._breakers() if status.override}
         for row in dumped:
             left = None if row["until"] is None else row["until"] - self._clock.time()
             if left is not None:

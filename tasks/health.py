@@ -7,7 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from banking.ledger.maintenance import has_archive_error
 from banking.ledger.pulse import Pulse
+from banking.ledger.recovery_parts import memory_signal
 from banking.restore.consistency import is_unsealable
 from config.app import app
 from config.queues import EVALUATE_HEALTH
@@ -17,7 +19,7 @@ from recovery.degradation import OperationType
 from recovery.degradation.evaluator import SharedRules
 from recovery.degradation.modes import is_allowed
 from recovery.degradation.rules import rules_from
-from recovery.degradation.signals import CallableSignal, DiskFreeRatio, RedisMemoryRatio, Signal, collect
+from recovery.degradation.signals import CallableSignal, DiskFreeRatio, Signal, collect
 from tasks.errors import LEDGER_AWAY
 from tasks.policies import PIPELINE_RULES
 from tasks.runtime import Runtime, runtime
@@ -62,14 +64,14 @@ def _signals(parts: Runtime, pulse: Pulse, breaker: Snapshot) -> list[Signal]:
     signals: list[Signal] = [
         CallableSignal("breaker_open_s", lambda: _breaker_open_seconds(breaker, pulse)),
         CallableSignal("backlog_age_s", lambda: pulse.backlog_age or 0.0),
-        CallableSignal("seal_lag_s", lambda: max(0.0, pulse.seal_age - parts.settings.slot_interval)),
+        CallableSignal("seal_lag_s", lambda: max(0.0, pulse.seal_age - parts.settings.blocks.slot_interval)),
         CallableSignal("clock_back_s", lambda: pulse.clock_back),
         CallableSignal("unsealed_bytes_ratio", lambda: _unsealed_ratio(parts)),
         CallableSignal("archive_writable", lambda: _archive_writable(parts, pulse)),
         CallableSignal(
             "dead_letters_ratio", lambda: parts.dead_letters.limits.share(*parts.dead_letters.letters.size())
         ),
-        RedisMemoryRatio(parts.ledger.client),
+        memory_signal(parts.ledger),
     ]
     location = urlsplit(parts.settings.archive_location())
     if location.scheme == "file":
@@ -107,5 +109,5 @@ def _breaker_open_seconds(breaker: Snapshot, pulse: Pulse) -> float | None:
 
 def _archive_writable(parts: Runtime, pulse: Pulse) -> float:
     # A block that was made says more than the note of an earlier failure, whose expiry a clock set back puts off.
-    failed = parts.ledger.client.exists(parts.ledger.keys.archive_error) and not pulse.sealing
+    failed = has_archive_error(parts.ledger) and not pulse.sealing
     return 0.0 if failed else 1.0

@@ -12,8 +12,8 @@ def open_modes(settings: Settings) -> DegradationManager:
     """The manager of the settings' ledger, with the pipeline's components registered."""
     manager = DegradationManager(
         settings.ledger_url(),
-        namespace=f"{key_prefix(settings.ledger)}:modes",
-        retry_after=settings.longest_countdown,
+        namespace=f"{key_prefix(settings.ledger.name)}:modes",
+        retry_after=settings.intake.longest_countdown,
     )
     for component, operations in PIPELINE_OPERATIONS.items():
         manager.register(component, operations)

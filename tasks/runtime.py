@@ -16,6 +16,7 @@ from banking.intake.intake import Intake
 from banking.ledger.keys import key_prefix
 from banking.ledger.ledger import Ledger
 from banking.ledger.pulse import PulseTaker
+from banking.ledger.recovery_parts import ledger_breakers, retry_budget
 from banking.restore.attestation import Attester
 from banking.restore.ledger_recovery import LedgerRecovery
 from config.app import app
@@ -39,7 +40,7 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.pid = os.getpid()
-        self._prefix = key_prefix(settings.ledger)
+        self._prefix = key_prefix(settings.ledger.name)
 
     # ---- the ledger
 
@@ -63,13 +64,13 @@ class Runtime:
     def ledger_recovery(self) -> LedgerRecovery:
         others = {
             "modes": ModesComponent(self.degradation),
-            "overrides": OverridesComponent(self.ledger.client, self._prefix, self._breaker_named),
+            "overrides": OverridesComponent(lambda: ledger_breakers(self.ledger), self._breaker_named),
         }
         return LedgerRecovery(self.ledger, self.blocks, others=others)
 
     @cached_property
     def intake(self) -> Intake:
-        return Intake(self.ledger, limit=self.settings.intake_limit, letters=letter_limits(self.settings))
+        return Intake(self.ledger, limit=self.settings.intake.limit, letters=letter_limits(self.settings))
 
     @cached_property
     def pulse(self) -> PulseTaker:
@@ -81,12 +82,12 @@ class Runtime:
 
     @cached_property
     def processor(self) -> Processor:
-        stage = BankingStage(self.ledger, SvmExecutor(), conflict_rounds=self.settings.conflict_rounds)
+        stage = BankingStage(self.ledger, SvmExecutor(), conflict_rounds=self.settings.worker.conflict_rounds)
         return Processor(
             stage,
             self.intake,
             self.dead_letters,
-            max_attempts=self.settings.max_attempts,
+            max_attempts=self.settings.worker.max_attempts,
             on_full=lambda: request_seal(app),
         )
 
@@ -118,7 +119,7 @@ class Runtime:
 
     @cached_property
     def budget(self) -> RetryBudget:
-        return RetryBudget(self.ledger.client, name="transactions", prefix=f"{self._prefix}:budget")
+        return retry_budget(self.ledger, "transactions")
 
     def may_process(self) -> bool:
         """Whether transactions may run now; answered from memory, at most 0.1 s old."""

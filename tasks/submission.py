@@ -62,14 +62,14 @@ class Submitter:
         self.ledger = ledger
         self._intake = Intake(
             ledger,
-            limit=settings.intake_limit,
-            unsealed_limit=settings.unsealed_limit,
+            limit=settings.intake.limit,
+            unsealed_limit=settings.intake.unsealed_limit,
             letters=letter_limits(settings),
         )
         self._settings = settings
         self._modes = modes
         self._app = app
-        self._batch_size = settings.batch_size
+        self._batch_size = settings.intake.batch_size
         self._clock = clock
         self._broker_again_at = 0.0
         self._patience = RestorePatience(clock)
@@ -200,7 +200,7 @@ def _name(transaction: VerifiedTransaction) -> str:
 def default_submitter() -> Submitter:
     """The submitter of this process's settings. Raises ConfigurationError when no instance is known."""
     settings = get_settings()
-    return Submitter(Ledger(ledger_client(settings), settings.ledger), default_app, settings)
+    return Submitter(Ledger(ledger_client(settings), settings.ledger.name), default_app, settings)
 
 
 def submit(

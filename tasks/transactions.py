@@ -47,10 +47,10 @@ def sweep() -> dict[str, int]:
     """Re-enqueue accepted transactions that no message speaks for, and parked ones whose time has come."""
     parts = runtime()
     settings = parts.settings
-    found = parts.intake.sweep(grace=settings.sweep_grace, queue_empty=_queue_is_empty(), limit=settings.sweep_limit)
+    found = parts.intake.sweep(grace=settings.sweep.grace, queue_empty=_queue_is_empty(), limit=settings.sweep.limit)
     for raws, why in ((found.released, "released"), (found.lost, "lost"), (found.suspects, "suspect")):
         transaction_log.brought_back(raws, why)
-        enqueue(app, raws, batch_size=settings.batch_size, enqueued_at=found.at, isolate=why == "suspect")
+        enqueue(app, raws, batch_size=settings.intake.batch_size, enqueued_at=found.at, isolate=why == "suspect")
     enqueue_batches(app, [(batch.id, batch.count) for batch in found.batches], enqueued_at=found.at)
     lost = len(found.lost) + sum(batch.count for batch in found.batches)
     if lost or found.suspects:

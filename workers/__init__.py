@@ -2,4 +2,6 @@
 
 from workers.rooms import claim
 
+__all__ = ["app"]
+
 claim()

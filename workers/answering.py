@@ -17,12 +17,12 @@ _CONNECT_SECONDS = 3.0
 
 def require_servers(settings: Settings) -> None:
     """Raises TrunklineError naming the variable whose server is away or refuses us."""
-    if settings.redis_url:
-        _require_redis("TRUNKLINE_REDIS_URL", settings.redis_url)
-    if is_amqp(settings.broker_url):
-        _require_rabbitmq(settings.broker_url)
-    elif settings.broker_url:
-        _require_redis("TRUNKLINE_BROKER_URL", settings.broker_url)
+    if settings.redis.url:
+        _require_redis("TRUNKLINE_REDIS_URL", settings.redis.url)
+    if is_amqp(settings.broker.url):
+        _require_rabbitmq(settings.broker.url)
+    elif settings.broker.url:
+        _require_redis("TRUNKLINE_BROKER_URL", settings.broker.url)
 
 
 def _require_redis(variable: str, url: str) -> None:

@@ -73,8 +73,8 @@ def ask_worker(name: str, queue: str) -> str | None:
     """`worker_problem` of this moment."""
     settings = get_settings()
     try:
-        with connect(settings.ledger_url(), timeout=settings.redis_timeout) as client:
-            workers = WorkerRegistry(client, settings.ledger).live()
+        with connect(settings.ledger_url(), timeout=settings.redis.timeout) as client:
+            workers = WorkerRegistry(client, settings.ledger.name).live()
     except redis.RedisError as error:
         return f"the ledger's Redis does not answer: {error}"
     return worker_problem(workers, name, queue, held=queue == TRANSACTIONS and not runtime().may_process())
@@ -89,7 +89,7 @@ def main(arguments: list[str]) -> int:
         problem = page_problem("Flower", FLOWER_HEALTH)
     elif arguments == ["rpc"]:
         # `behind` is an answer, too: a container must not be restarted because the workers are.
-        problem = page_problem("The RPC server", f"http://127.0.0.1:{get_settings().rpc_port}/health")
+        problem = page_problem("The RPC server", f"http://127.0.0.1:{get_settings().rpc.port}/health")
     else:
         print("usage: python -m workers.container_health broker|flower|rpc|worker NAME QUEUE", file=sys.stderr)
         return 2

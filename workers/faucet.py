@@ -61,12 +61,12 @@ def initialise(
     Raises LedgerExists when only the archive has it (it is to be restored), LedgerUnavailable, ArchiveError, and
     KeypairError when the faucet's file is damaged.
     """
-    with connect(redis_url, timeout=settings.redis_timeout) as client:
-        ledger = Ledger(client, settings.ledger)
+    with connect(redis_url, timeout=settings.redis.timeout) as client:
+        ledger = Ledger(client, settings.ledger.name)
         if ledger.exists():
             return _found(settings, ledger)
         keypair = _keypair(settings)
-        accounts = genesis_accounts(keypair.pubkey(), settings.genesis_lamports)
+        accounts = genesis_accounts(keypair.pubkey(), settings.ledger.genesis_lamports)
         # The faucet stays the faucet, whatever a fixture says of it.
         accounts = {
             **accounts,

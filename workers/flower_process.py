@@ -15,6 +15,8 @@ from typing import Any
 import click
 from celery.signals import import_modules
 
+from config.settings import get_settings
+
 #: Seconds from SIGTERM or Ctrl-C to the end of the process at the latest.
 PATIENCE = 2.0
 
@@ -53,7 +55,10 @@ def _on_import_modules(**_: Any) -> None:
     from tornado.ioloop import IOLoop
     from tornado.options import options
 
+    from workers.flower_tab.extension import install_tab
+
     apply_defaults(options)
+    install_tab(get_settings())
     # Later, because Flower has not set its own handlers of signals yet.
     IOLoop.current().add_callback(_bound_the_end)
 

@@ -59,19 +59,19 @@ def _check_redis(settings: Settings, ledger: Ledger) -> None:
     where = masked(settings.ledger_url())
     try:
         # Not PING: a Redis on a full disk refuses that.
-        ledger.client.time()
+        ledger.server_ms()
         there = ledger.exists()
     except (redis.RedisError, LedgerUnavailable) as error:
         cause = error if isinstance(error, redis.RedisError) else error.__cause__ or error
         problem = refusal(cause) or (
-            f"it does not answer this machine ({error}); is it bound to an address that this machine reaches, and "
+            f"it does not answer this machine ({cause}); is it bound to an address that this machine reaches, and "
             "does a firewall let it through"
         )
         raise NotJoined(f"Redis at {where}: {problem}.") from error
     if not there:
         raise NotJoined(
-            f"Redis at {where} has no ledger {settings.ledger!r}. Start its instance first (`trunkline up` on the host "
-            "that has the archive), or name another ledger by --ledger."
+            f"Redis at {where} has no ledger {settings.ledger.name!r}. Start its instance first (`trunkline up` on the "
+            "host that has the archive), or name another ledger by --ledger."
         )
 
 
@@ -92,7 +92,9 @@ def _check_archive(settings: Settings, ledger: Ledger) -> str:
     blocks = read_blocks(settings)
     newest = blocks.newest()
     if newest is None:
-        raise NotJoined(f"The archive {where} has no ledger {settings.ledger!r}. Name the one that its sealer writes.")
+        raise NotJoined(
+            f"The archive {where} has no ledger {settings.ledger.name!r}. Name the one that its sealer writes."
+        )
     found = blocks.header(newest).ledger_id
     if found != mine:
         raise NotJoined(
@@ -127,7 +129,7 @@ class JoinedHost:
         if maintenance:
             self._commands["maintenance"] = commands.joined_maintenance(f"maintenance-{token}")
         self._token = token
-        self._registry = WorkerRegistry(open_ledger(settings).client, settings.ledger)
+        self._registry = WorkerRegistry.of(open_ledger(settings))
         self.log_folder = self._folder / "log"
 
     @contextmanager
@@ -185,7 +187,7 @@ class JoinedHost:
 
     def _keep(self, supervisor: Supervisor, name: str, command: list[str]) -> None:
         environment = commands.child_environment(self._settings, self._settings.ledger_url())
-        if self._settings.log_file is None:
+        if self._settings.log.file is None:
             environment["TRUNKLINE_LOG_FILE"] = str(self.log_folder / f"{name}.log")
         child = Child(name, command, log_folder=self.log_folder, environment=environment, cwd=commands.HOME)
         self._children.append(child)

@@ -24,7 +24,8 @@ from banking.ledger.connections import ledger_client
 from config.addresses import masked, refusal
 from config.errors import ConfigurationError
 from config.logs import configure_process, log_format
-from config.settings import LogFormat, Settings, get_settings, require_known_variables
+from config.sections import LogFormat
+from config.settings import Settings, get_settings, require_known_variables
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ def _configure_logs(context: click.Context, settings: Settings) -> None:
         # Celery draws its banner and says goodbye past all logging; every line is to be an object.
         celeryd_after_setup.connect(_draw_no_banner, weak=False, dispatch_uid="trunkline")
         setattr(celery_worker, "safe_say", partial(_say_as_json, name))  # noqa: B010 - the stubs leave it out
-    logger.info("%s starts", name, extra={"profile": settings.profile.value, "ledger": settings.ledger})
+    logger.info("%s starts", name, extra={"profile": settings.profile.value, "ledger": settings.ledger.name})
 
 
 def _keep_logs(**_: Any) -> None:

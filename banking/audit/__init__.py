@@ -1,1 +1,3 @@
 """The audit: whether a ledger keeps its invariants, checked beside the load."""
+
+__all__ = ["audit"]

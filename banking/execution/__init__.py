@@ -1,1 +1,14 @@
 """What the VM is given and how its answers are read: see docs/execution.md."""
+
+__all__ = [
+    "account_access",
+    "executor",
+    "fees",
+    "native",
+    "processor",
+    "reserved",
+    "stage",
+    "sysvars",
+    "transaction_meta",
+    "vm",
+]

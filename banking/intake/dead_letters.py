@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from banking.ledger.dead_letters import open_dead_letters
 from banking.ledger.ledger import Ledger
 from banking.ledger.scripts import DROP, GIVE_UP, REPLAY
 from recovery.clock import SYSTEM_CLOCK, Clock
-from recovery.dead_letters import DeadLetter, DeadLetters, DeadLettersFullError, LetterLimits, pack_letter
+from recovery.dead_letters import DeadLetter, DeadLettersFullError, LetterLimits, pack_letter
 
 TRANSACTION = "transaction"
 MALFORMED = "malformed"
@@ -37,7 +38,7 @@ class TransactionDeadLetters:
         self._ledger = ledger
         self._clock = clock
         self.limits = limits or LetterLimits()
-        self.letters = DeadLetters(ledger.client, ledger.prefix, limits=self.limits)
+        self.letters = open_dead_letters(ledger, self.limits)
 
     def add(self, signature: bytes, raw: bytes, reason: str, attempts: int, message_hash: bytes = b"") -> bool:
         """Move a transaction from intake to the dead letters; False when it has its outcome or is there already.

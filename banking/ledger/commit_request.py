@@ -13,8 +13,8 @@ The numbers are those of the script's arguments. Integers are big-endian; an ind
     19  how many succeeded
     20  "1" if every one is paid for and names a blockhash or nonce                      21  "1" if any is bound
     22  outcomes as the journal keeps them (`banking.ledger.journal_format`)
-    23  id of the batch whose transactions these are, all of them and in its order: 12 and 13 are empty then, and the raw
-        transactions are missing, for intake has them; "" when they are given
+    23  id of the batch whose transactions these are, all of them and in its order: 12 and 13 are empty then, and the
+        raw transactions are missing, for intake has them; "" when they are given
 
 Behind them come the results (packed; of a refusal without a fee the error alone), the raw transactions, and the records
 that were written ("" = the account is gone) in the order of 16.

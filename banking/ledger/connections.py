@@ -10,4 +10,4 @@ from recovery.connections import connect
 
 def ledger_client(settings: Settings) -> redis.Redis:
     """A client of the ledger's Redis. Raises ConfigurationError when no server is known."""
-    return connect(settings.ledger_url(), timeout=settings.redis_timeout)
+    return connect(settings.ledger_url(), timeout=settings.redis.timeout)

@@ -79,9 +79,19 @@ class LedgerKeys:
         return f"{self.prefix}:archive_error"
 
     @cached_property
+    def checkpointing(self) -> str:
+        """String with an expiry: the lease of who writes a checkpoint."""
+        return f"{self.prefix}:checkpointing"
+
+    @cached_property
     def health(self) -> str:
         """Hash: what the evaluation of health remembers between two looks; see `lua/pulse.lua`."""
         return f"{self.prefix}:health"
+
+    @cached_property
+    def notes(self) -> str:
+        """Hash: "checkpoint", "scrub", "restore" to a JSON object that says how the newest one went."""
+        return f"{self.prefix}:notes"
 
     @cached_property
     def workers(self) -> str:

@@ -19,6 +19,35 @@ def set_closing_bytes(ledger: Ledger, count: int) -> None:
     ledger.call(lambda: ledger.client.hset(ledger.epoch_keys.state, "closing_bytes", str(count)))
 
 
+# ---- archive and checkpoints
+
+
+def note_archive_error(ledger: Ledger, seconds: int) -> None:
+    """Note, for `seconds`, that the archive refused a write."""
+    ledger.call(lambda: ledger.client.set(ledger.keys.archive_error, "1", ex=seconds))
+
+
+def has_archive_error(ledger: Ledger) -> bool:
+    """Whether a refused write of the archive is noted at present."""
+    return bool(ledger.call(lambda: ledger.client.exists(ledger.keys.archive_error)))
+
+
+def take_checkpoint_lease(ledger: Ledger, holder: str, seconds: int) -> bool:
+    """Whether `holder` may write a checkpoint now; nobody else may for `seconds`, or until `release_...`."""
+    lease = ledger.keys.checkpointing
+    if ledger.call(lambda: ledger.client.set(lease, holder, nx=True, ex=seconds)):
+        return True
+    # A clock set back would keep the lease of a dead holder for as long as it was set back.
+    if ledger.call(lambda: ledger.client.ttl(lease)) > seconds:
+        ledger.call(lambda: ledger.client.expire(lease, seconds))
+    return False
+
+
+def release_checkpoint_lease(ledger: Ledger) -> None:
+    """Let the next checkpoint be written."""
+    ledger.call(lambda: ledger.client.delete(ledger.keys.checkpointing))
+
+
 # ---- restore
 
 
@@ -28,13 +57,6 @@ def unresolved_signatures(ledger: Ledger) -> list[bytes]:
     waiting = cast("list[bytes]", ledger.call(lambda: client.hkeys(keys.intake)))
     dead = cast("list[bytes]", ledger.call(lambda: client.hkeys(keys.dead)))
     return waiting + [name for name in dead if len(name) == _SIGNATURE_BYTES]
-
-
-def loaded_outcomes(ledger: Ledger, token: str, signatures: Sequence[bytes]) -> list[bytes | None]:
-    """The statuses that the restore with lease `token` has loaded."""
-    status = ledger.keys.staging(token).status
-    names: list[Any] = list(signatures)
-    return cast("list[bytes | None]", ledger.call(lambda: ledger.client.hmget(status, names)))
 
 
 def fenced_slot(ledger: Ledger) -> int | None:
@@ -60,11 +82,6 @@ def leftovers(ledger: Ledger) -> list[str]:
 def forget_leftover(ledger: Ledger, name: str) -> None:
     """Take `name` off the list of leftovers."""
     ledger.call(lambda: ledger.client.srem(ledger.keys.leftovers, name))
-
-
-def drop_loaded(ledger: Ledger, token: str) -> None:
-    """Drop what the restore with lease `token` loaded."""
-    ledger.call(lambda: ledger.client.unlink(*ledger.keys.staging(token).all()))
 
 
 def epoch_view(ledger: Ledger, number: int) -> Ledger:

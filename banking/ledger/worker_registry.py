@@ -14,6 +14,7 @@ from typing import Any
 import redis
 
 from banking.ledger.keys import LedgerKeys
+from banking.ledger.ledger import Ledger
 from banking.ledger.scripts import HEARTBEAT, LUA
 
 #: Seconds between two heartbeats, and until a worker without one is no longer counted.
@@ -43,6 +44,11 @@ class WorkerRegistry:
         self._client = client
         self._keys = LedgerKeys(ledger)
         self.key = self._keys.workers
+
+    @classmethod
+    def of(cls, ledger: Ledger) -> WorkerRegistry:
+        """The registry of the workers that serve `ledger`."""
+        return cls(ledger.client, ledger.name)
 
     def heartbeat(self, name: str, pid: int, queues: Sequence[str]) -> None:
         """Record that worker `name` consumes `queues`."""

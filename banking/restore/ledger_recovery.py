@@ -10,7 +10,9 @@ from banking.errors import LeaseLost, RestoreInterrupted
 from banking.intake.intake import MAX_AT_ONCE, Intake
 from banking.ledger.journal import read_journal
 from banking.ledger.ledger import BLOCKHASH_HISTORY, Ledger
-from banking.ledger.maintenance import drop_epoch, drop_loaded, epoch_counters, epoch_view, forget_leftover, leftovers
+from banking.ledger.maintenance import drop_epoch, epoch_counters, epoch_view, forget_leftover, leftovers
+from banking.ledger.observing import write_note
+from banking.ledger.staging import drop_staged
 from banking.restore.checkpointing import COMPONENT, LedgerSnapshot, checkpoint_store, newest_chain
 from banking.restore.consistency import ConsistencyReport, ConsistencyState, compare
 from banking.restore.restoring import LedgerRestore
@@ -116,6 +118,7 @@ class LedgerRecovery:
         try:
             manager = self._manager(LedgerComponent(None, (), restore))
             manager.restore_system_checkpoint(checkpoint_id)
+            self._note_restore(restore, checkpoint_id)
         finally:
             restore.give_up()
         self.collect_old_epochs()
@@ -150,7 +153,11 @@ class LedgerRecovery:
         if restored is None:
             restore.restore_parts(())
             restore.activate_restored()
+        self._note_restore(restore, "" if restored is None else restored.id)
         self._set_bad_aside(restored)
+
+    def _note_restore(self, restore: LedgerRestore, checkpoint_id: str) -> None:
+        write_note(self.ledger, "restore", {"epoch": restore.epoch, "checkpoint": checkpoint_id})
 
     def _set_bad_aside(self, restored: Manifest | None) -> None:
         """Move what was passed over, because it does not verify, into the archive's quarantine: kept, and said."""
@@ -221,7 +228,7 @@ class LedgerRecovery:
         current = self.ledger.epoch
         for name in leftovers(self.ledger):
             if name.startswith("load-"):
-                drop_loaded(self.ledger, name.removeprefix("load-"))
+                drop_staged(self.ledger, name.removeprefix("load-"))
             elif int(name.removeprefix("e")) < current:
                 self._drop_epoch(int(name.removeprefix("e")))
             else:

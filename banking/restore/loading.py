@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import Self
 
 from banking.errors import RestoreFailed
-from banking.ledger.keys import EpochKeys
 from banking.ledger.ledger import Ledger
 from banking.ledger.records import lamports_of
+from banking.ledger.staging import StagedHash, write_staged
 from banking.ledger.versions import restored
 from banking.restore.snapshot import (
     ACCOUNTS,
@@ -34,16 +34,16 @@ Progress = Callable[[int], None]
 
 
 class EpochLoader:
-    """Writes what `epoch` begins with into `keys`, and counts what it wrote. A context manager."""
+    """Writes what `epoch` begins with for the holder of lease `token`, and counts what it wrote. A context manager."""
 
-    def __init__(self, ledger: Ledger, keys: EpochKeys, epoch: int, progress: Progress) -> None:
+    def __init__(self, ledger: Ledger, token: str, epoch: int, progress: Progress) -> None:
         self._ledger = ledger
-        self._keys = keys
+        self._token = token
         self._epoch = epoch
         self._progress = progress
         self._pool = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="restore")
         self._waiting: deque[Future[None]] = deque()
-        self._names: dict[str, set[bytes]] = {keys.status: set(), keys.messages: set(), keys.blockhashes: set()}
+        self._names: dict[StagedHash, set[bytes]] = {"status": set(), "messages": set(), "blockhashes": set()}
         self.accounts = 0
         self.lamports = 0
 
@@ -71,8 +71,8 @@ class EpochLoader:
 
     def add_blockhash(self, blockhash: bytes, slot: int) -> None:
         """One more recent blockhash: that of the block which opens the epoch."""
-        self._names[self._keys.blockhashes].add(blockhash)
-        self._write([(self._keys.blockhashes, [blockhash, slot])])
+        self._names["blockhashes"].add(blockhash)
+        self._write([("blockhashes", [blockhash, slot])])
 
     def counts(self) -> list[int]:
         """How many fields accounts, versions, status, messages and blockhashes must have, in this order."""
@@ -88,47 +88,43 @@ class EpochLoader:
 
     def _accounts(self, rows: Sequence[tuple[bytes, int, bytes]]) -> None:
         for first in range(0, len(rows), _ROWS_AT_ONCE):
-            some = rows[first : first + _ROWS_AT_ONCE]
-            self.lamports += sum(lamports_of(record) for _, _, record in some)
-            self.accounts += len(some)
-            records = [part for key, _, record in some for part in (key, record)]
-            versions = [part for key, seq, _ in some for part in (key, restored(seq, self._epoch))]
-            self._put((self._keys.accounts, records), (self._keys.versions, versions))
+            page = rows[first : first + _ROWS_AT_ONCE]
+            self.lamports += sum(lamports_of(record) for _, _, record in page)
+            self.accounts += len(page)
+            records = [part for key, _, record in page for part in (key, record)]
+            versions = [part for key, seq, _ in page for part in (key, restored(seq, self._epoch))]
+            self._put(("accounts", records), ("versions", versions))
 
     def _statuses(self, layers: Sequence[ComponentLayer], fold: Fold, head_slot: int) -> None:
         for layer in layers:
             for batch in layer.read(STATUSES):
                 self._put_statuses([row for row in status_rows(batch) if is_recent(row[1], head_slot)])
             for batch in layer.read(BLOCKHASHES):
-                self._put_pairs(self._keys.blockhashes, blockhash_rows(batch))
+                self._put_pairs("blockhashes", blockhash_rows(batch))
         self._put_statuses(list(fold.recent_statuses(head_slot)))
-        self._put_pairs(self._keys.blockhashes, fold.recent_blockhashes(head_slot))
+        self._put_pairs("blockhashes", fold.recent_blockhashes(head_slot))
 
     def _put_statuses(self, rows: Sequence[tuple[bytes, bytes, bytes]]) -> None:
         for first in range(0, len(rows), _ROWS_AT_ONCE):
-            some = rows[first : first + _ROWS_AT_ONCE]
-            self._put_pairs(self._keys.status, [row[:2] for row in some])
-            self._put_pairs(self._keys.messages, [(row[2], row[0]) for row in some if row[2]])
+            page = rows[first : first + _ROWS_AT_ONCE]
+            self._put_pairs("status", [row[:2] for row in page])
+            self._put_pairs("messages", [(row[2], row[0]) for row in page if row[2]])
 
-    def _put_pairs(self, key: str, pairs: Iterable[tuple[bytes, bytes | int]]) -> None:
+    def _put_pairs(self, hash_name: StagedHash, pairs: Iterable[tuple[bytes, bytes | int]]) -> None:
         flat: list[bytes | int] = []
         for name, value in pairs:
-            self._names[key].add(name)
+            self._names[hash_name].add(name)
             flat += (name, value)
         if flat:
-            self._put((key, flat))
+            self._put((hash_name, flat))
 
-    def _put(self, *writes: tuple[str, Sequence[bytes | int]]) -> None:
+    def _put(self, *writes: tuple[StagedHash, Sequence[bytes | int]]) -> None:
         if len(self._waiting) >= 2 * _CONNECTIONS:
             self._take_one()
         self._waiting.append(self._pool.submit(self._write, writes))
 
-    def _write(self, writes: Sequence[tuple[str, Sequence[bytes | int]]]) -> None:
-        pipe = self._ledger.client.pipeline(transaction=False)
-        for key, flat in writes:
-            pipe.hset(key, items=list(flat))
-            pipe.expire(key, ABANDONED_SECONDS)
-        self._ledger.call(pipe.execute)
+    def _write(self, writes: Sequence[tuple[StagedHash, Sequence[bytes | int]]]) -> None:
+        write_staged(self._ledger, self._token, writes, expiry=ABANDONED_SECONDS)
 
     def _take_one(self) -> None:
         self._waiting.popleft().result()

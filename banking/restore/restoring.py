@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from banking.blocks.block import Block, BlockHeader, encode_body
 from banking.blocks.store import BlockStore
 from banking.errors import BadBlock, Diverged, LeaseLost, LedgerUnavailable, RestoreFailed, RestoreInterrupted
-from banking.ledger.keys import EpochKeys
 from banking.ledger.layout import LAYOUT
 from banking.ledger.ledger import BLOCKHASH_HISTORY, Ledger
-from banking.ledger.maintenance import drop_loaded, fenced_slot, loaded_outcomes, unresolved_signatures
+from banking.ledger.maintenance import fenced_slot, unresolved_signatures
 from banking.ledger.scripts import FORGET, SWITCH
+from banking.ledger.staging import drop_staged, staged_outcomes
 from banking.restore.block_hashes import fill_hashes
 from banking.restore.lease import RestoreLease
 from banking.restore.loading import EpochLoader, check_totals
@@ -50,7 +50,6 @@ class LedgerRestore:
         self._clock = clock
         self._lease = lease
         self.epoch = lease.epoch
-        self._staging: EpochKeys = ledger.keys.staging(lease.token)
         self._fold: Fold | None = None
         self._loader: EpochLoader | None = None
 
@@ -90,7 +89,7 @@ class LedgerRestore:
         crash_points.reach("restore.folded")
         rows = _account_rows(layers) + len(self._fold.accounts)
         with EpochLoader(
-            self._ledger, self._staging, self.epoch, lambda done: self._lease.progress("accounts", done, rows)
+            self._ledger, self._lease.token, self.epoch, lambda done: self._lease.progress("accounts", done, rows)
         ) as loader:
             self._lease.progress("accounts", 0, rows)
             crash_points.reach("restore.loading")
@@ -123,7 +122,7 @@ class LedgerRestore:
         """Drop what was loaded; what cannot be dropped now goes by itself later."""
         self._fold = self._loader = None
         try:
-            drop_loaded(self._ledger, self._lease.token)
+            drop_staged(self._ledger, self._lease.token)
         except LedgerUnavailable as error:
             logger.warning("The partly loaded state stays for the next tidying: %s", error)
 
@@ -188,30 +187,30 @@ class LedgerRestore:
     def _forget_resolved(self, slot: int) -> None:
         """Take out of intake, and out of the dead letters, what has its outcome in the restored state."""
         waiting = unresolved_signatures(self._ledger)
-        open_ones: set[bytes] = set()
+        unresolved: set[bytes] = set()
         for first in range(0, len(waiting), 1_000):
-            some = waiting[first : first + 1_000]
-            values = loaded_outcomes(self._ledger, self._lease.token, some)
-            self._drop([name for name, value in zip(some, values, strict=True) if value is not None])
-            open_ones.update(name for name, value in zip(some, values, strict=True) if value is None)
-        self._drop(self._resolved_long_ago(open_ones, slot))
+            page = waiting[first : first + 1_000]
+            values = staged_outcomes(self._ledger, self._lease.token, page)
+            self._drop([name for name, value in zip(page, values, strict=True) if value is not None])
+            unresolved.update(name for name, value in zip(page, values, strict=True) if value is None)
+        self._drop(self._resolved_long_ago(unresolved, slot))
 
     def _resolved_long_ago(self, signatures: set[bytes], slot: int) -> list[bytes]:
         """Those with an outcome that is too old for the statuses: after a roll-back of more than 300 slots."""
         fenced = fenced_slot(self._ledger)
         if not signatures or fenced is None or fenced >= slot - BLOCKHASH_HISTORY:
             return []
-        found: list[bytes] = []
+        resolved: list[bytes] = []
         first = fenced + 1
         for block in self._blocks.follow(first, None, until=slot - BLOCKHASH_HISTORY):
             self._folded(block, first, slot)
-            found += [entry.signature for entry in block.entries if entry.signature in signatures]
-        return found
+            resolved += [entry.signature for entry in block.entries if entry.signature in signatures]
+        return resolved
 
     def _drop(self, signatures: Sequence[bytes]) -> None:
         for first in range(0, len(signatures), 1_000):
-            some = signatures[first : first + 1_000]
-            if not self._ledger.run(FORGET, [self._lease.token, *some]):
+            page = signatures[first : first + 1_000]
+            if not self._ledger.run(FORGET, [self._lease.token, *page]):
                 raise LeaseLost("another process took the restore over")
 
     def _switch(self, opening: BlockHeader, loader: EpochLoader) -> None:

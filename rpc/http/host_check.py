@@ -67,7 +67,7 @@ class HostCheck:
 
 def allowed_hosts(settings: Settings) -> list[str]:
     """The names of the setting, in lower case; `.example.org` stands for every name below it."""
-    return [name.strip().lower() for name in settings.rpc_allowed_hosts.split(",") if name.strip()]
+    return [name.strip().lower() for name in settings.rpc.allowed_hosts.split(",") if name.strip()]
 
 
 def _name_in(host: str) -> str:

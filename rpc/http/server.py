@@ -94,7 +94,7 @@ class _Endpoints:
             self._dispatcher.limits.end()
 
     async def _body(self, request: Request) -> bytes:
-        limit = self._dispatcher.settings.rpc_body_limit
+        limit = self._dispatcher.settings.rpc.body_limit
         parts, size = [], 0
         async for part in request.stream():
             size += len(part)

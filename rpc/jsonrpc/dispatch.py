@@ -117,7 +117,7 @@ class Dispatcher:
 
     async def answer(self, body: bytes, address: str) -> Reply:
         """Answer an HTTP body: one call or a batch. Close the reply once it is sent."""
-        request = _Request(self, address, RequestBudget(self.answer_budget, self.settings.rpc_answer_limit))
+        request = _Request(self, address, RequestBudget(self.answer_budget, self.settings.rpc.answer_limit))
         try:
             message = parse(body)
             if isinstance(message, list):
@@ -134,7 +134,7 @@ class Dispatcher:
 
     async def answer_value(self, message: Any, address: str) -> Reply:
         """Answer one call that was parsed already: for websockets. Close the reply once it is sent."""
-        limit = min(self.settings.rpc_answer_limit, _MAX_WEBSOCKET_BYTES)
+        limit = min(self.settings.rpc.answer_limit, _MAX_WEBSOCKET_BYTES)
         request = _Request(self, address, RequestBudget(self.answer_budget, limit))
         try:
             return _reply(await _answer_one(request, message), request)
@@ -159,7 +159,7 @@ def _reply(parts: list[bytes], request: _Request) -> Reply:
 
 
 async def _answer_batch(request: _Request, messages: list[Any]) -> list[bytes]:
-    limit = request.dispatcher.settings.rpc_batch_limit
+    limit = request.dispatcher.settings.rpc.batch_limit
     if not messages:
         raise invalid_request()
     if len(messages) > limit:

@@ -47,7 +47,8 @@ class Chain:
         #: Unix time (ms) of the slots that were seen to begin.
         self.slot_times_ms: dict[int, int] = {}
         self._time_order: deque[int] = deque()
-        self._waiting: set[tuple[int, asyncio.Future[None]]] = set()
+        self._waiting: set[tuple[int, asyncio.Future[bool]]] = set()
+        self._seq = 0
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -55,6 +56,11 @@ class Chain:
 
     async def stop(self) -> None:
         await cancel_and_wait(self._task)
+
+    @property
+    def waits(self) -> int:
+        """How many callers wait for a slot to be final."""
+        return len(self._waiting)
 
     def slot_age(self, snapshot: Snapshot) -> float:
         """Seconds since this server saw `snapshot`'s open slot begin, by its monotonic clock: no time of day counts."""
@@ -65,20 +71,25 @@ class Chain:
         """When `slot` was closed (Unix ms), as its block says too; None when this server did not see it."""
         return self.slot_times_ms.get(slot + 1)
 
-    async def wait_finalized(self, slot: int, timeout: float) -> bool:
-        """Return once `slot` is finalized; False when it is not within `timeout` seconds."""
-        if self.tip is not None and self.tip.finalized >= slot:
+    async def wait_finalized(self, snapshot: Snapshot, timeout: float) -> bool:
+        """Return once the open slot of `snapshot` is finalized, with all that stood in it then.
+
+        False when it is not within `timeout` seconds, or when Redis may have lost some of it meanwhile: the slot that
+        becomes final may then be another one of the same number.
+        """
+        if self.tip is not None and self.tip.epoch > snapshot.epoch:
+            return False
+        if self.tip is not None and self.tip.epoch == snapshot.epoch and self.tip.finalized >= snapshot.slot:
             return True
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry = (slot, future)
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        entry = (snapshot.slot, future)
         self._waiting.add(entry)
         try:
-            await asyncio.wait_for(future, timeout)
+            return await asyncio.wait_for(future, timeout)
         except TimeoutError:
             return False
         finally:
             self._waiting.discard(entry)
-        return True
 
     async def _run(self) -> None:
         down = False
@@ -93,11 +104,16 @@ class Chain:
                 if not down:
                     logger.warning("Cannot follow the ledger: %s", error)
                 down = True
+                # A server that comes back may have lost what the waiting have read.
+                self._give_up_waiting()
                 await asyncio.sleep(_AFTER_FAILURE_SECONDS)
 
     async def _poll(self) -> None:
         snapshot = await self._reader.read()
         old = self.tip
+        if old is not None and (snapshot.epoch != old.epoch or snapshot.seq < self._seq):
+            self._give_up_waiting()
+        self._seq = snapshot.seq
         if old is not None and (old.epoch, old.slot, old.finalized) == _place(snapshot):
             return
         if old is None or (old.epoch, old.slot) != (snapshot.epoch, snapshot.slot):
@@ -107,9 +123,14 @@ class Chain:
         self.tip = tip
         for slot, future in list(self._waiting):
             if slot <= tip.finalized and not future.done():
-                future.set_result(None)
+                future.set_result(True)
         for listener in self.listeners:
             listener(old, tip)
+
+    def _give_up_waiting(self) -> None:
+        for _, future in self._waiting:
+            if not future.done():
+                future.set_result(False)
 
     def _note_time(self, snapshot: Snapshot) -> None:
         if snapshot.slot in self.slot_times_ms:

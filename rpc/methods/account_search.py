@@ -42,7 +42,7 @@ async def find_accounts(
     if context.indexes.accounts.overflowed:
         raise RpcError(
             KEY_EXCLUDED_FROM_SECONDARY_INDEX,
-            f"The ledger holds more than {context.settings.rpc_indexed_accounts} accounts, the most that "
+            f"The ledger holds more than {context.settings.rpc.indexed_accounts} accounts, the most that "
             "this node indexes; this RPC method is unavailable",
         )
     candidates = context.indexes.accounts.find(by, value)
@@ -51,7 +51,7 @@ async def find_accounts(
         return
     if len(candidates) > _PAGE:
         await call.budget.heavy()
-    limit, count = context.settings.rpc_listed_accounts, 0
+    limit, count = context.settings.rpc.listed_accounts, 0
     for first in range(0, len(candidates), _PAGE):
         async for read in _read_page(call, candidates[first : first + _PAGE]):
             slot = await settled_slot(call, read, commitment)

@@ -113,8 +113,8 @@ async def settled_slot(call: Call, read: Records, commitment: Commitment) -> int
     newest = max((sequence(version) for version in read.versions if version), default=0)
     if newest <= snapshot.finalized_seq:
         return snapshot.finalized
-    wait = context.settings.rpc_commitment_wait
-    if not await context.ledger.chain.wait_finalized(snapshot.slot, wait):
+    wait = context.settings.rpc.commitment_wait
+    if not await context.ledger.chain.wait_finalized(snapshot, wait):
         tip = context.ledger.chain.tip
         behind = snapshot.slot - (snapshot.finalized if tip is None else tip.finalized)
         raise node_unhealthy(f"Node is behind by {behind} slots", behind)

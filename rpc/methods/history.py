@@ -7,6 +7,8 @@ from typing import Any
 from solders.signature import Signature
 
 from banking.ledger import reads
+from banking.ledger.journal import JournalEntry
+from banking.ledger.ledger import BLOCKHASH_HISTORY
 from banking.ledger.records import Outcome
 from rpc.encoding.transactions import ENCODINGS, encode_with_meta, error_value, executed
 from rpc.index.history import Past
@@ -32,12 +34,26 @@ async def get_signature_statuses(call: Call) -> Any:
     snapshot = await call.context.ledger.reader.read(recorded)
     values: list[dict[str, Any] | None] = []
     for signature, outcome in zip(signatures, snapshot.answer(recorded), strict=True):
-        past = call.context.indexes.history.find(signature) if outcome is None and search else None
+        past = await _forgotten(call, signature, snapshot.slot) if outcome is None and search else None
         if outcome is not None:
             values.append(status_of(outcome.slot, outcome.err, snapshot.finalized))
         else:
             values.append(status_of(past.slot, past.err, snapshot.finalized) if past is not None else None)
     return with_context(values, snapshot.slot)
+
+
+async def _forgotten(call: Call, signature: bytes, slot: int) -> Past | None:
+    """A transaction that Redis has forgotten by its age, not one of a tail that it lost, which the index still has."""
+    past = call.context.indexes.history.find(signature)
+    if past is None or past.slot < slot - BLOCKHASH_HISTORY:
+        return past
+    entry = await call.context.ledger.blocks.find_entry(past.slot, past.seq)
+    return past if entry is not None and _is_of(entry, signature) else None
+
+
+def _is_of(entry: JournalEntry, signature: bytes) -> bool:
+    """Where Redis lost its tail, the index remembers places at which others stand now."""
+    return bool(entry.raw) and bytes(executed(entry).parsed.signatures[0]) == signature
 
 
 def status_of(slot: int, err: str | None, finalized: int) -> dict[str, Any]:
@@ -69,7 +85,7 @@ async def get_transaction(call: Call) -> Any:
         return None
     entry = await context.ledger.blocks.find_entry(place.slot, place.seq)
     # Without a fee it was refused, and never stood in a block.
-    if entry is None or not entry.included:
+    if entry is None or not entry.included or not _is_of(entry, signature):
         return None
     item = executed(entry)
     decimals = await context.ledger.decimals.of(item.mints)

@@ -98,7 +98,7 @@ async def get_health(call: Call) -> str:
     context = call.context
     snapshot = await context.ledger.reader.read()
     late = context.ledger.chain.slot_age(snapshot)
-    interval = context.settings.slot_interval
+    interval = context.settings.blocks.slot_interval
     if late > _SLOTS_LATE * interval + 1.0:
         behind = int(late / interval)
         raise node_unhealthy(f"Node is behind by {behind} slots", behind)

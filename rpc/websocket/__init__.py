@@ -1,1 +1,3 @@
 """Subscriptions over websockets."""
+
+__all__ = ["connection", "hub"]

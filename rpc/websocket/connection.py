@@ -31,7 +31,7 @@ class Connection:
         self._hub = hub
         self._socket = socket
         self._address = address
-        self._outgoing = Outgoing(dispatcher.answer_budget, dispatcher.settings.rpc_write_limit)
+        self._outgoing = Outgoing(dispatcher.answer_budget, dispatcher.settings.rpc.write_limit)
         self._too_slow = False
         self._writing: asyncio.Task[None] | None = None
         self._subscriptions: dict[int, Subscription] = {}
@@ -81,11 +81,11 @@ class Connection:
 
     async def _take(self, body: bytes) -> None:
         try:
-            if len(body) > self._dispatcher.settings.rpc_body_limit:
+            if len(body) > self._dispatcher.settings.rpc.body_limit:
                 raise invalid_request("The message is too large")
             message = parse(body)
             if isinstance(message, list):
-                if not 0 < len(message) <= self._dispatcher.settings.rpc_batch_limit:
+                if not 0 < len(message) <= self._dispatcher.settings.rpc.batch_limit:
                     raise invalid_request()
                 for call in message:
                     await self._take_one(call)
@@ -124,7 +124,7 @@ class Connection:
 
     async def _subscribe(self, kind: str, params: Params, id: Id) -> None:
         await self._dispatcher.fault_tolerance.check(OperationType.READ)
-        limit = self._dispatcher.settings.rpc_subscriptions
+        limit = self._dispatcher.settings.rpc.subscriptions
         self._forget_finished()
         if len(self._subscriptions) >= limit:
             raise Overloaded(f"At most {limit} subscriptions on one connection")

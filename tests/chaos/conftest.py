@@ -11,13 +11,15 @@ from tests.support.durability.node import Node, running_node
 from tests.support.redis_servers import MakeRedis
 
 HERE = Path(__file__).parent
+#: The tests of the storm's own parts, and a short storm.
+ALWAYS = {"test_schedule.py", "test_checker.py", "test_short_storm.py"}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Left out, not skipped, without the option."""
+    """Left out, not skipped, without the option; what is quick, and one short storm, always run."""
     if config.getoption("--chaos"):
         return
-    chaos = [item for item in items if HERE in item.path.parents]
+    chaos = [item for item in items if HERE in item.path.parents and item.path.name not in ALWAYS]
     if chaos:
         config.hook.pytest_deselected(items=chaos)
         items[:] = [item for item in items if item not in chaos]

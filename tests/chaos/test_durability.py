@@ -13,7 +13,7 @@ import pytest
 
 from banking.audit.audit import audit
 from banking.transaction import SignedTransaction
-from config.settings import Fsync
+from config.sections import Fsync
 from tasks.receipts import Level
 from tasks.submission import SubmissionFailed
 from tests.support.oracle.opinions import assert_agrees

@@ -11,7 +11,7 @@ import pytest
 
 from banking.execution.executor import SvmExecutor
 from banking.execution.stage import BankingStage
-from config.settings import Fsync
+from config.sections import Fsync
 from tasks.submission import SubmissionFailed
 from tests.support.ledgers import SOL, World
 from tests.support.oracle.doings import DOINGS

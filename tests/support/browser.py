@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from selenium.common.exceptions import ElementClickInterceptedException, StaleElementReferenceException
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
@@ -62,9 +63,60 @@ class Browser:
         """Return once the page says `text`."""
         wait_until(lambda: text in self.text(), f"the page says {text!r}", interval=0.2)
 
+    def says(self, selector: str) -> str:
+        """What stands in the first element that `selector` finds, as a person sees it."""
+        # One call, because a page that refreshes itself replaces its parts.
+        return str(self._driver.execute_script("return document.querySelector(arguments[0]).innerText", selector))
+
+    def attribute(self, selector: str, name: str) -> str:
+        """An attribute of the first element that `selector` finds, "" when it has none."""
+        script = "return document.querySelector(arguments[0])?.getAttribute(arguments[1])"
+        return str(self._driver.execute_script(script, selector, name) or "")
+
+    def follow(self, label: str) -> None:
+        """Click the link with `label`."""
+        self._driver.find_element("link text", label).click()
+
+    def fill(self, selector: str, text: str) -> None:
+        """Type `text` into a field that was empty."""
+        self._driver.find_element("css selector", selector).send_keys(text)
+
+    def press(self, label: str, *, within: str = "body") -> None:
+        """Press the first button with `label` in what the CSS selector `within` finds, once it may be pressed."""
+        path = f".//button[normalize-space()={label!r}]"
+        wait_until(lambda: self._pressed(within, path), f"{label!r} in {within} was pressed", interval=0.2)
+
+    def can_press(self, label: str, *, within: str = "body") -> bool:
+        """Whether there is such a button, and it is not disabled."""
+        found = self._driver.find_elements("css selector", within)
+        path = f".//button[normalize-space()={label!r}]"
+        return any(button.is_enabled() for part in found for button in part.find_elements("xpath", path))
+
+    def _pressed(self, within: str, path: str) -> bool:
+        try:
+            for part in self._driver.find_elements("css selector", within):
+                for button in part.find_elements("xpath", path):
+                    if button.is_displayed() and button.is_enabled():
+                        button.click()
+                        return True
+        except (StaleElementReferenceException, ElementClickInterceptedException):
+            # The page replaced it meanwhile, or something passed before it.
+            pass
+        return False
+
+    def look(self, theme: str) -> None:
+        """Choose Flower's theme, `light` or `dark`, for this page and those after it."""
+        self._driver.execute_script("localStorage.setItem('flower-theme', arguments[0])", theme)
+        self._driver.refresh()
+
+    def resize(self, width: int, height: int) -> None:
+        """Give the window another size, in pixels."""
+        self._driver.set_window_size(width, height)
+
     def picture(self, path: Path) -> None:
         """Save the window as a PNG file."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._driver.execute_script("window.scrollTo(0, 0)")
         assert self._driver.save_screenshot(str(path))
 
 

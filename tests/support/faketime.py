@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-_PLACES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib/faketime/libfaketimeMT.so.1")
+PLACES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib/faketime/libfaketimeMT.so.1")
 
 
 def library() -> Path:
     """The library to preload. Without it a laptop skips, and CI fails."""
-    for pattern in _PLACES:
+    for pattern in PLACES:
         for found in sorted(Path("/").glob(pattern.lstrip("/"))):
             return found
     if os.environ.get("CI"):

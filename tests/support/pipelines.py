@@ -114,7 +114,7 @@ class Pipeline:
             **options,
         }
         self._environment = {f"TRUNKLINE_{name.upper()}": str(value) for name, value in values.items() if value}
-        self._connect(Settings(**values))
+        self._connect(Settings.from_variables(**values))
         self.faucet = Keypair()
         self.workers: list[WorkerProcess] = []
         self.blocks = open_blocks(self.settings)
@@ -132,8 +132,8 @@ class Pipeline:
         self.app = Celery("test-producer", set_as_current=False)
         self.app.conf.update(celery_settings(settings))
         self.client = ledger_client(settings)
-        self.ledger = Ledger(self.client, settings.ledger)
-        self.intake = Intake(self.ledger, limit=settings.intake_limit)
+        self.ledger = Ledger(self.client, settings.ledger.name)
+        self.intake = Intake(self.ledger, limit=settings.intake.limit)
         self.dead_letters = TransactionDeadLetters(self.ledger)
         self.submitter = Submitter(self.ledger, self.app, settings)
 

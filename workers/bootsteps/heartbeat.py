@@ -74,5 +74,5 @@ class HeartbeatStep(bootsteps.StartStopStep):
 
 
 def _open_registry(settings: Settings) -> WorkerRegistry:
-    client = connect(settings.ledger_url(), timeout=min(PATIENCE, settings.redis_timeout))
-    return WorkerRegistry(client, settings.ledger)
+    client = connect(settings.ledger_url(), timeout=min(PATIENCE, settings.redis.timeout))
+    return WorkerRegistry(client, settings.ledger.name)

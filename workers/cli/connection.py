@@ -22,4 +22,4 @@ def open_submitter(ledger: Ledger) -> Submitter:
 
 def open_registry(ledger: Ledger) -> WorkerRegistry:
     """The registry of the workers of `ledger`."""
-    return WorkerRegistry(ledger.client, ledger.name)
+    return WorkerRegistry.of(ledger)

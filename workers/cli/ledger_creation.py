@@ -15,26 +15,26 @@ def create_if_missing(settings: Settings, redis_url: str, extra: Callable[[], di
     try:
         return _describe(settings, initialise(settings, redis_url, extra))
     except LedgerRestoring:
-        return f"The restore of ledger {settings.ledger!r} was cut off: the workers are to finish it."
+        return f"The restore of ledger {settings.ledger.name!r} was cut off: the workers are to finish it."
     except LedgerExists:
-        return f"Redis has no ledger {settings.ledger!r}, but the archive has: the workers are to restore it."
+        return f"Redis has no ledger {settings.ledger.name!r}, but the archive has: the workers are to restore it."
 
 
 def _describe(settings: Settings, made: Initialised) -> str:
     path = faucet_path(settings)
     if made.created:
         return (
-            f"Ledger {settings.ledger!r} made (id {made.ledger_id}). Its faucet {made.faucet} holds "
-            f"{settings.genesis_lamports} lamports; the key is {path}."
+            f"Ledger {settings.ledger.name!r} made (id {made.ledger_id}). Its faucet {made.faucet} holds "
+            f"{settings.ledger.genesis_lamports} lamports; the key is {path}."
         )
     if made.faucet is not None:
-        return f"Ledger {settings.ledger!r} is there already (id {made.ledger_id}), with the faucet {made.faucet}."
+        return f"Ledger {settings.ledger.name!r} is there already (id {made.ledger_id}), with the faucet {made.faucet}."
     if not path.exists():
         return (
-            f"Ledger {settings.ledger!r} is there already (id {made.ledger_id}), made elsewhere: "
+            f"Ledger {settings.ledger.name!r} is there already (id {made.ledger_id}), made elsewhere: "
             f"no airdrops from here without its faucet key in {path}."
         )
     raise TrunklineError(
-        f"The ledger {settings.ledger!r} exists, but the key in {path} has nothing in it: it is another ledger's. "
+        f"The ledger {settings.ledger.name!r} exists, but the key in {path} has nothing in it: it is another ledger's. "
         "Choose another ledger by TRUNKLINE_LEDGER, another --data DIR, or put the right faucet.json there."
     )

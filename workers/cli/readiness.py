@@ -19,7 +19,7 @@ class Readiness:
     """Reads the registry of workers, as often as the caller likes. A Redis that does not answer means not yet."""
 
     def __init__(self, settings: Settings, redis_url: str, *, transaction_workers: int = 1) -> None:
-        self._registry = WorkerRegistry(connect(redis_url, timeout=settings.redis_timeout), settings.ledger)
+        self._registry = WorkerRegistry(connect(redis_url, timeout=settings.redis.timeout), settings.ledger.name)
         self._wanted = transaction_workers
         self.shown = ""
         self.missing = "nothing was asked yet"

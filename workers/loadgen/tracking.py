@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from solders.signature import Signature
 
+from banking.ledger.dead_letters import are_dead_letters
 from banking.ledger.ledger import Ledger
 from banking.ledger.records import Outcome
 from recovery.clock import SYSTEM_CLOCK, Clock
@@ -84,8 +85,8 @@ class OutcomeTracker:
 
     def _look_among_dead(self) -> list[Resolved]:
         window = list(self._open)[:_WINDOW]
-        letters = self._ledger.call(lambda: self._ledger.client.hmget(self._ledger.keys.dead, window))
-        return [self._resolve(key, None) for key, letter in zip(window, letters, strict=True) if letter]
+        dead = are_dead_letters(self._ledger, window)
+        return [self._resolve(key, None) for key, is_dead in zip(window, dead, strict=True) if is_dead]
 
     def _resolve(self, key: bytes, outcome: Outcome | None) -> Resolved:
         tag, added = self._open.pop(key)

@@ -55,11 +55,11 @@ def rpc_ports(http: int) -> dict[str, str]:
 
 def child_environment(settings: Settings, redis_url: str) -> dict[str, str]:
     """This process's environment with every setting that was given, and the ledger's and broker's addresses."""
-    given = {name: getattr(settings, name) for name in settings.model_fields_set}
-    given |= {"data_dir": settings.data_dir.resolve(), "redis_url": redis_url}
+    given = settings.given()
+    given |= {"TRUNKLINE_DATA_DIR": settings.data_dir.resolve(), "TRUNKLINE_REDIS_URL": redis_url}
     values = {
-        f"TRUNKLINE_{name.upper()}": str(value.value if isinstance(value, Enum) else value)
-        for name, value in given.items()
+        variable: str(value.value if isinstance(value, Enum) else value)
+        for variable, value in given.items()
         if value is not None
     }
     # Celery's banners are for a terminal, and no lines of a log.

@@ -17,7 +17,7 @@ from urllib.parse import quote
 import redis
 
 from config.errors import TrunklineError
-from config.settings import Fsync
+from config.sections import Fsync
 from recovery.connections import connect
 from workers.supervisor.guard import Guard
 from workers.supervisor.ports import free_port

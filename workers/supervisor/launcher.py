@@ -166,7 +166,7 @@ class Launcher:
             "flower_url": self.flower_url,
             "rpc_url": self.rpc_url,
             "pid": os.getpid(),
-            "ledger": self._settings.ledger,
+            "ledger": self._settings.ledger.name,
             "workers": self._wanted,
         }
 
@@ -223,15 +223,15 @@ class Launcher:
     def _start_redis(self, supervisor: Supervisor) -> None:
         require_servers(self._settings)
         if self._settings.external_redis:
-            self.redis_url = self._settings.redis_url
-            self.broker_url = self._settings.broker_url or self.redis_url
+            self.redis_url = self._settings.redis.url
+            self.broker_url = self._settings.broker.url or self.redis_url
             return
         port = self._redis_tcp_port
         log = self.log_folder / "redis.log"
         set_aside(log)
         server = EmbeddedRedis(
             self._data / "redis",
-            fsync=self._settings.fsync,
+            fsync=self._settings.redis.fsync,
             tcp_port=choose_port(port, 0, "Redis") if port is not None else None,
             log=log,
             move=self._move_redis,
@@ -239,7 +239,7 @@ class Launcher:
         )
         supervisor.keep_redis(server)
         self.redis_url = server.url
-        self.broker_url = self._settings.broker_url or server.url
+        self.broker_url = self._settings.broker.url or server.url
 
     def _start_children(self, supervisor: Supervisor) -> None:
         # A process that is killed leaves its temporary files behind: here they are found again.
@@ -268,7 +268,7 @@ class Launcher:
 
     def _child(self, name: str, command: list[str]) -> Child:
         environment = dict(self._environment)
-        if self._settings.log_file is None:
+        if self._settings.log.file is None:
             # The file that its output goes to as well: so that it rotates while the process runs.
             environment["TRUNKLINE_LOG_FILE"] = str(self.log_folder / f"{name}.log")
         return Child(name, command, log_folder=self.log_folder, environment=environment, cwd=commands.HOME)

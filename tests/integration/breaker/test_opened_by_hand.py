@@ -27,7 +27,7 @@ def open_breaker(pipeline: Pipeline, seconds: float) -> None:
             "--for", f"{seconds:g}s", "--reason", "drill",
         ],
         cwd=ROOT,
-        env={**os.environ, "TRUNKLINE_REDIS_URL": pipeline.settings.redis_url},
+        env={**os.environ, "TRUNKLINE_REDIS_URL": pipeline.settings.redis.url},
         check=True,
     )  # fmt: skip
 

@@ -57,7 +57,7 @@ class Prepared:
     def __init__(self, folder: Path, server: EmbeddedRedis) -> None:
         self.folder = folder / "data"
         self.server = server
-        settings = Settings(data_dir=self.folder, redis_url=server.url)
+        settings = Settings.from_variables(data_dir=self.folder, redis_url=server.url)
         ledger, blocks = open_ledger(settings), open_blocks(settings)
         create_ledger(ledger, blocks, genesis_accounts(Keypair().pubkey(), 10**12))
         for _ in range(2):

@@ -19,14 +19,14 @@ Act = Callable[[], object]
 
 
 def modes(pipeline: Pipeline) -> DegradationManager:
-    prefix = LedgerKeys(pipeline.settings.ledger).prefix
-    return DegradationManager(pipeline.settings.redis_url, namespace=f"{prefix}:modes")
+    prefix = LedgerKeys(pipeline.settings.ledger.name).prefix
+    return DegradationManager(pipeline.settings.redis.url, namespace=f"{prefix}:modes")
 
 
 def breaker(pipeline: Pipeline) -> CircuitBreaker:
-    prefix = LedgerKeys(pipeline.settings.ledger).prefix
+    prefix = LedgerKeys(pipeline.settings.ledger.name).prefix
     config = CircuitBreakerConfig.preset("transaction")
-    return CircuitBreaker("transaction", config, redis=pipeline.settings.redis_url, namespace=prefix)
+    return CircuitBreaker("transaction", config, redis=pipeline.settings.redis.url, namespace=prefix)
 
 
 def held(pipeline: Pipeline) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import redis
 
 from banking.restore.ledger_recovery import LedgerRecovery
-from recovery.breaker import CircuitBreaker, CircuitState, Override
+from recovery.breaker import CircuitBreaker, CircuitState, Override, list_breakers
 from recovery.degradation import DegradationManager, DegradationMode
 from tasks.components import ModesComponent, OverridesComponent
 from tests.support.ledgers import World, new_world
@@ -24,7 +24,7 @@ def ledger_recovery(world: World) -> LedgerRecovery:
     client = world.ledger.client
     others = {
         "modes": ModesComponent(manager(client)),
-        "overrides": OverridesComponent(client, "t", lambda name: breaker(client, name)),
+        "overrides": OverridesComponent(lambda: list_breakers(client, "t"), lambda name: breaker(client, name)),
     }
     return LedgerRecovery(world.ledger, world.blocks, others=others)
 

@@ -10,7 +10,7 @@ from solders.keypair import Keypair
 from banking.errors import LedgerMissing, LedgerRestoring
 from banking.intake.intake import Intake
 from banking.restore.consistency import ConsistencyState
-from config.settings import Fsync
+from config.sections import Fsync
 from tests.support.durability.node import Node
 from tests.support.ledgers import SOL
 

@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.real_redis, pytest.mark.processes]
 
 @pytest.fixture
 def settings(node: Node) -> Settings:
-    return Settings(redis_url=node.server.url, ledger=LEDGER, unsealed_limit=3)
+    return Settings.from_variables(redis_url=node.server.url, ledger=LEDGER, unsealed_limit=3)
 
 
 @pytest.fixture

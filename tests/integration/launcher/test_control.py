@@ -16,7 +16,7 @@ pytestmark = pytest.mark.real_redis
 
 def test_more_threads_than_the_pool_has_connections_do_not_wait_for_each_other(redis_url: str) -> None:
     """As Flower's do: with Celery's own `control` all of them hang for good."""
-    settings = celery_settings(Settings(redis_url=redis_url))
+    settings = celery_settings(Settings.from_variables(redis_url=redis_url))
     callers = 3 * settings["broker_pool_limit"]
     meeting = threading.Barrier(callers)
     answers: list[object] = []

@@ -189,7 +189,9 @@ def _listens_nowhere(port: int) -> bool:
 
 def test_running_tasks_end_before_their_worker_does(tmp_path: Path, make_redis: MakeRedis) -> None:
     server = make_redis()
-    launcher = Launcher(Settings(data_dir=tmp_path / "data", redis_url=server.url), workers=1, flower=False, app=APP)
+    launcher = Launcher(
+        Settings.from_variables(data_dir=tmp_path / "data", redis_url=server.url), workers=1, flower=False, app=APP
+    )
     launcher.start()
     assert "redis" not in launcher.pids()
     _works(launcher)
@@ -214,7 +216,7 @@ def test_busy_ports_that_were_asked_for_are_named_and_nothing_stays(tmp_path: Pa
 
 
 def test_external_redis_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path, redis_url="redis://:secret@127.0.0.1:1/0")
+    settings = Settings.from_variables(data_dir=tmp_path, redis_url="redis://:secret@127.0.0.1:1/0")
     with pytest.raises(TrunklineError, match=r"TRUNKLINE_REDIS_URL.*127\.0\.0\.1:1") as caught:
         Launcher(settings, app=APP).start()
     assert "secret" not in str(caught.value)

@@ -68,7 +68,7 @@ def test_beat_and_flower_write_objects_too(make_pipeline: MakePipeline, tmp_path
     file = tmp_path / "all.log"
     options = ["--port=0", "--address=127.0.0.1"] if command == "flower" else []
     variables = {
-        "TRUNKLINE_REDIS_URL": pipeline.settings.redis_url,
+        "TRUNKLINE_REDIS_URL": pipeline.settings.redis.url,
         "TRUNKLINE_DATA_DIR": str(pipeline.settings.data_dir),
         "TRUNKLINE_PROFILE": "prod",
         "TRUNKLINE_LOG_FILE": str(file),

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.processes
 
 def test_workers_of_one_ledger_leave_the_other_ledgers_messages_alone(make_pipeline: MakePipeline) -> None:
     one = make_pipeline(ledger="one")
-    two = make_pipeline(one.settings.redis_url, ledger="two")
+    two = make_pipeline(one.settings.redis.url, ledger="two")
     one.start(1)
     idle = two.transfers(20)
     two.submit(idle)

@@ -13,7 +13,7 @@ from celery import Celery
 from kombu.common import ignore_errors
 
 from config import kombu_redis
-from config.settings import Fsync
+from config.sections import Fsync
 from recovery.connections import connect
 from tests.support.pipelines import MakePipeline, Pipeline
 from tests.support.redis_servers import MakeRedis

@@ -132,5 +132,5 @@ def assert_only_the_killer_is_dead(
     assert all(outcome and outcome.ok for outcome in pipeline.ledger.outcomes(others))
     (letter,) = pipeline.letters()
     assert (letter.id, letter.payload) == (killer.signature, killer.raw)
-    assert letter.attempts == pipeline.settings.max_attempts
+    assert letter.attempts == pipeline.settings.worker.max_attempts
     assert "while running it" in letter.reason

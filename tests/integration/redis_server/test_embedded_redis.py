@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from config.errors import TrunklineError
-from config.settings import Fsync
+from config.sections import Fsync
 from recovery.connections import connect
 from tests.support.redis_servers import MakeRedis
 from tests.support.waiting import gone, wait_until

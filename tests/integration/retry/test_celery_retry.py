@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from config.settings import Fsync
+from config.sections import Fsync
 from recovery.connections import connect
 from recovery.dead_letters import DeadLetters
 from tests.support.paths import ROOT

@@ -89,7 +89,7 @@ class Instance:
         return Answer(done.returncode, done.stdout, done.stderr)
 
     def json(self, command: str) -> Any:
-        answer = self(command, "--json")
+        answer = self(*command.split(), "--json")
         assert answer.code == 0, answer.err
         return json.loads(answer.out)
 

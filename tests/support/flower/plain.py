@@ -18,13 +18,13 @@ END = 5.0
 
 
 class PlainFlower:
-    """`celery -A workers.app flower`, as any Celery user starts it; `variables` are its settings."""
+    """`celery -A workers.app flower`, with Flower's own `options`; `variables` are our settings."""
 
-    def __init__(self, folder: Path, *, app: str = "workers.app", **variables: str) -> None:
+    def __init__(self, folder: Path, *options: str, app: str = "workers.app", **variables: str) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.log = folder / "plain-flower.log"
-        command = ["-A", app, "flower", "--address=127.0.0.1", f"--port={port}"]
+        command = ["-A", app, "flower", "--address=127.0.0.1", f"--port={port}", *options]
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "celery", *command],

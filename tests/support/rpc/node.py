@@ -37,7 +37,7 @@ class Node:
         (folder / "faucet.json").write_text(json.dumps(list(bytes(self.world.faucet))))
         around: dict[str, Any] = {"blocks": ArchivedBlocks(self.world.blocks)}
         around |= {name: options.pop(name) for name in ("gate", "breaker", "health") if name in options}
-        self.settings = Settings(data_dir=folder, redis_url=url, **options)
+        self.settings = Settings.from_variables(data_dir=folder, redis_url=url, **options)
         self._runner = asyncio.Runner()
         self.rpc = self.run(self._make(Collaborators(**around)))
 

@@ -31,7 +31,7 @@ class Served:
     def __init__(self, client: redis.Redis, url: str, folder: Path, **options: Any) -> None:
         self.world: World = new_world(client, "main")
         (folder / "faucet.json").write_text(json.dumps(list(bytes(self.world.faucet))))
-        settings = Settings(data_dir=folder, redis_url=url, **options)
+        settings = Settings.from_variables(data_dir=folder, redis_url=url, **options)
         app = Celery("test-rpc", set_as_current=False)
         app.conf.update(celery_settings(settings))
         self.rpc = RpcNode(settings, Collaborators(blocks=ArchivedBlocks(self.world.blocks)), app=app)

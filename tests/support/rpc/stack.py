@@ -114,7 +114,7 @@ def make_stack(folder: Path, **settings: object) -> Stack:
     folder.mkdir(parents=True, exist_ok=True)
     redis = EmbeddedRedis(folder / "redis")
     redis.start()
-    known = Settings(data_dir=folder, redis_url=redis.url)
+    known = Settings.from_variables(data_dir=folder, redis_url=redis.url)
     initialise(known, redis.url)
     http_port, ws_port = free_port(), free_port()
     values: dict[str, object] = {

@@ -18,7 +18,7 @@ from config.celery_settings import beat_schedule, celery_settings
 from config.settings import Settings
 from workers.beat import BoundedScheduler
 
-SETTINGS = Settings(redis_url="redis://127.0.0.1:6379/0")
+SETTINGS = Settings.from_variables(redis_url="redis://127.0.0.1:6379/0")
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +49,10 @@ def test_work_is_acknowledged_after_it_is_done(conf: dict[str, Any]) -> None:
 
 def test_lost_messages_are_looked_for_within_seconds(conf: dict[str, Any]) -> None:
     options = conf["broker_transport_options"]
-    assert options["visibility_timeout"] == SETTINGS.visibility_timeout <= 60
+    assert options["visibility_timeout"] == SETTINGS.broker.visibility_timeout <= 60
     assert options["unacked_restore_interval"] * options["unacked_restore_throttle"] <= 10
     # A countdown must end well before its message is taken for lost.
-    assert SETTINGS.longest_countdown < options["visibility_timeout"] / 2
+    assert SETTINGS.intake.longest_countdown < options["visibility_timeout"] / 2
 
 
 def test_no_socket_waits_for_ever_nor_gives_up_a_quiet_queue(conf: dict[str, Any]) -> None:
@@ -95,7 +95,7 @@ def test_each_task_has_its_queue_and_no_other_queue_exists(conf: dict[str, Any])
 def test_every_task_name_is_explicit() -> None:
     """In a process of its own: an app that was asked for its tasks keeps its settings."""
     program = "import workers.app; print(*workers.app.app.tasks)"
-    environment = {**os.environ, "TRUNKLINE_REDIS_URL": SETTINGS.redis_url}
+    environment = {**os.environ, "TRUNKLINE_REDIS_URL": SETTINGS.redis.url}
     answer = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True)
     names = {name for name in answer.stdout.decode().split() if not name.startswith("celery.")}
     assert {queues.PROCESS, queues.PROCESS_BATCH, queues.SWEEP, queues.SEAL} <= names

@@ -14,7 +14,8 @@ import structlog
 
 from config.errors import ConfigurationError
 from config.logs import configure_command, configure_process, log_format
-from config.settings import LogFormat, Profile, Settings
+from config.sections import LogFormat
+from config.settings import Profile, Settings
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +32,7 @@ def _as_before() -> Iterator[None]:
 
 
 def settings(**values: Any) -> Settings:
-    return Settings(**values)
+    return Settings.from_variables(**values)
 
 
 def objects(text: str) -> list[dict[str, Any]]:

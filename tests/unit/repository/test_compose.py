@@ -17,6 +17,7 @@ from jsonschema import Draft202012Validator
 
 from config import queues
 from config.settings import Settings
+from config.variables import all_settings
 from tests.support.paths import ROOT, SUPPORT
 from workers.supervisor.embedded_redis import EmbeddedRedis
 from workers.supervisor.launcher import WORKER_PATIENCE
@@ -162,7 +163,7 @@ def test_settings_in_the_environment_exist(services: dict[str, dict[str, Any]]) 
     for service in services.values():
         for name in service.get("environment", {}):
             if name.startswith("TRUNKLINE_"):
-                assert name.removeprefix("TRUNKLINE_").lower() in Settings.model_fields
+                assert name in all_settings(Settings)
 
 
 def test_redis_runs_as_the_embedded_one_does(services: dict[str, dict[str, Any]], tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from config.settings import Settings
-from config.unknown import OTHER_VARIABLES, PREFIX
+from config.unknown import OTHER_VARIABLES
+from config.variables import all_settings
 from tests.support.paths import ROOT
 
 PACKAGES = ("config", "recovery", "banking", "tasks", "workers", "rpc", "oracle")
@@ -107,7 +108,7 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_variables_are_settings() -> None:
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | set(OTHER_VARIABLES)
+    known = set(all_settings(Settings)) | set(OTHER_VARIABLES)
     named = {(name_of(path), name) for path in documents() for name in _VARIABLE.findall(path.read_text())}
     assert {(path, name) for path, name in named if name not in known} == set()
     assert len(named) > 50

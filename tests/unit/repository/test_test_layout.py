@@ -13,6 +13,9 @@ from tests.support.paths import ROOT
 TESTS = ROOT / "tests"
 #: Started by make and by hand, not by pytest.
 PROGRAMS = {"chaos/rpc_fuzz.py", "clients/conformance.py", "clients/javascript.py"}
+#: `python -m tests.chaos`: a program of several folders, and what only it uses.
+STORM = {"harness", "nemesis", "clients", "checker", "planted"}
+STORM_FILES = {"chaos/__main__.py", "chaos/history.py", "chaos/figures.py", "chaos/report.py"}
 #: Tests of the repository itself: its layout, its packages, the files beside the code.
 REPOSITORY = "repository"
 
@@ -39,7 +42,7 @@ def imported_test_modules(source: str) -> list[str]:
 def misplaced(name: str) -> bool:
     """Whether a file, named relative to tests/, is where it must not be."""
     folder, _, file = name.rpartition("/")
-    if file == "__init__.py" or name == "conftest.py" or name in PROGRAMS:
+    if file == "__init__.py" or name == "conftest.py" or name in PROGRAMS | STORM_FILES:
         return False
     of_pytest = is_test_module(file.removesuffix(".py"))
     match folder.split("/"):
@@ -47,6 +50,8 @@ def misplaced(name: str) -> bool:
             return of_pytest
         case ["unit", room, *_]:
             return not of_pytest or room not in {*ROOMS, REPOSITORY}
+        case ["chaos", part]:
+            return of_pytest or part not in STORM
         case ["integration", _] | ["chaos" | "oracle"]:
             return not of_pytest
         case _:

@@ -32,7 +32,7 @@ def settings(tmp_path: Path, any_redis: redis.Redis, monkeypatch: pytest.MonkeyP
             return None
 
     monkeypatch.setattr(faucet, "connect", lambda url, timeout: Kept())
-    return Settings(data_dir=tmp_path / "data", genesis_lamports=LAMPORTS, redis_url="redis://somewhere")
+    return Settings.from_variables(data_dir=tmp_path / "data", genesis_lamports=LAMPORTS, redis_url="redis://somewhere")
 
 
 def test_cut_off_before_the_ledger_is_made_it_goes_on_with_the_same_key(

@@ -96,7 +96,7 @@ def watch(name: str | None, duration: float | None) -> None:
 
 
 def _namespace() -> str:
-    return key_prefix(get_settings().ledger)
+    return key_prefix(get_settings().ledger.name)
 
 
 def _statuses() -> list[BreakerStatus]:

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-import base58
 import click
-from kombu.exceptions import OperationalError
 
-from banking.intake.dead_letters import TRANSACTION, ReplayOutcome, TransactionDeadLetters
-from config.app import app
+from banking.intake.dead_letters import TRANSACTION, TransactionDeadLetters
 from recovery.dead_letters import DeadLetter, DeadLetters
-from recovery.task.dead_letters import send_again
-from tasks.enqueue import enqueue
 from workers.cli.connection import open_ledger
 from workers.cli.errors import CommandFailed
 from workers.cli.root import trunkline
+from workers.overview.replaying import NoSuchLetter, NotReplayable, letter_key, letter_name, replay_letter
 
 _PAGE = 500
-_SIGNATURE_BYTES = 64
 
 
 @trunkline.group()
@@ -51,9 +46,9 @@ def list_letters(as_json: bool, limit: int) -> None:
 def show(id: str) -> None:
     """Show one dead letter with its payload, as JSON."""
     letters = _letters()
-    letter = letters.get(_key(id))
+    letter = letters.get(letter_key(id))
     if letter is None:
-        raise _absent(id)
+        raise NoSuchLetter(id)
     click.echo(json.dumps(_facts(letter) | {"payload": _payload(letter)}, indent=2))
 
 
@@ -66,16 +61,16 @@ def replay(id: str | None, everything: bool) -> None:
         raise click.UsageError("Say which: an ID, or --all.")
     dead_letters = TransactionDeadLetters(open_ledger())
     if id is not None:
-        letter = dead_letters.letters.get(_key(id))
+        letter = dead_letters.letters.get(letter_key(id))
         if letter is None:
-            raise _absent(id)
+            raise NoSuchLetter(id)
         click.echo(_replay(dead_letters, letter))
         return
     refused = 0
     for letter in _all(dead_letters.letters):
         try:
             click.echo(_replay(dead_letters, letter))
-        except _NotReplayable as error:
+        except NotReplayable as error:
             click.echo(str(error), err=True)
             refused += 1
     if refused:
@@ -88,49 +83,16 @@ def drop(ids: tuple[str, ...]) -> None:
     """Forget dead letters for good."""
     dead_letters = TransactionDeadLetters(open_ledger())
     for id in ids:
-        if not dead_letters.drop(_key(id)):
-            raise _absent(id)
+        if not dead_letters.drop(letter_key(id)):
+            raise NoSuchLetter(id)
         click.echo(f"Dropped {id}.")
 
 
-class _NotReplayable(CommandFailed):
-    """The letter holds nothing that could run."""
-
-
 def _replay(dead_letters: TransactionDeadLetters, letter: DeadLetter) -> str:
-    if letter.kind == TRANSACTION:
-        return _replay_transaction(dead_letters, letter)
-    if letter.kind not in _tasks():
-        raise _NotReplayable(
-            f"{_name(letter.id)} is {letter.kind!r}, nothing that could run again; `trunkline deadletter drop` it."
-        )
-    sent: Callable[[DeadLetter], str] = lambda found: send_again(app, found)  # noqa: E731 - typed for replay
-    if not dead_letters.letters.replay(letter.id, sent):
-        raise _absent(_name(letter.id))
-    return f"Sent {letter.kind} {_name(letter.id)} again."
-
-
-def _replay_transaction(dead_letters: TransactionDeadLetters, letter: DeadLetter) -> str:
-    replayed = dead_letters.replay(letter)
-    match replayed.outcome:
-        case ReplayOutcome.GONE:
-            raise _absent(_name(letter.id))
-        case ReplayOutcome.RESOLVED:
-            return f"{_name(letter.id)} has its outcome already; the letter is dropped."
-        case ReplayOutcome.REPLAYED:
-            # From here on the sweeper would bring it as well; one by one, for it may kill its worker again.
-            try:
-                enqueue(app, [letter.payload], batch_size=1, enqueued_at=replayed.at, isolate=True)
-            except OperationalError as error:
-                click.echo(f"The broker does not answer ({error}); the sweeper will enqueue it.", err=True)
-            return f"{_name(letter.id)} is back in intake."
-
-
-def _tasks() -> set[str]:
-    """Names of our tasks: only those may be sent again."""
+    # Importing registers our tasks.
     import workers.app as application
 
-    return {name for name in application.app.tasks if not name.startswith("celery.")}
+    return replay_letter(dead_letters, letter, application.app.tasks, lambda told: click.echo(told, err=True))
 
 
 def _letters() -> DeadLetters:
@@ -144,28 +106,9 @@ def _all(letters: DeadLetters) -> Iterator[DeadLetter]:
         after = page[-1].id
 
 
-def _key(id: str) -> bytes:
-    """The letter's id as stored: 64 raw bytes for a transaction's signature, else text."""
-    try:
-        raw = base58.b58decode(id)
-    except ValueError:
-        return id.encode()
-    return bytes(raw) if len(raw) == _SIGNATURE_BYTES else id.encode()
-
-
-def _name(id: bytes) -> str:
-    if len(id) == _SIGNATURE_BYTES:
-        return base58.b58encode(id).decode()
-    return id.decode(errors="backslashreplace")
-
-
-def _absent(id: str) -> CommandFailed:
-    return CommandFailed(f"There is no dead letter {id}. `trunkline deadletter list` shows those there are.")
-
-
 def _facts(letter: DeadLetter) -> dict[str, Any]:
     return {
-        "id": _name(letter.id),
+        "id": letter_name(letter.id),
         "kind": letter.kind,
         "reason": letter.reason,
         "attempts": letter.attempts,
@@ -176,7 +119,7 @@ def _facts(letter: DeadLetter) -> dict[str, Any]:
 
 def _line(letter: DeadLetter) -> str:
     when = datetime.fromtimestamp(letter.last_at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    return f"{_name(letter.id)}  {letter.kind}  {when}  attempts {letter.attempts}  {letter.reason}"
+    return f"{letter_name(letter.id)}  {letter.kind}  {when}  attempts {letter.attempts}  {letter.reason}"
 
 
 def _payload(letter: DeadLetter) -> str:

@@ -127,7 +127,7 @@ class _Demo:
         return [] if self._killed_at is not None else ["the load ended before a worker could be killed"]
 
     def _told_ledger(self, created: bool) -> None:
-        name = self._settings.ledger
+        name = self._settings.ledger.name
         self._say(f"Ledger {name!r} {'made, with a funded faucet' if created else 'found from before'}.")
 
     def _say(self, text: str) -> None:

@@ -12,7 +12,8 @@ from solders.pubkey import Pubkey
 from banking.admin.fixtures import read_account_dir
 from banking.ledger.connections import ledger_client
 from config.instance import read_instance
-from config.settings import Fsync, Settings, get_settings
+from config.sections import Fsync
+from config.settings import Settings, get_settings
 from workers.cli.base import StartingCommand
 from workers.cli.ledger_creation import create_if_missing
 from workers.cli.root import trunkline

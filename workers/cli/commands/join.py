@@ -51,7 +51,7 @@ def join(
     settings = get_settings()
     found = check(settings)
     click.echo(f"Redis   {masked(settings.ledger_url())}")
-    click.echo(f"Ledger  {settings.ledger} (id {found.ledger_id})")
+    click.echo(f"Ledger  {settings.ledger.name} (id {found.ledger_id})")
     if found.signer is not None:
         pin = "" if trusted else f"; to believe no other: --trust {found.signer}"
         click.echo(f"Key     {found.signer} vouches for the ledger{pin}")

@@ -15,8 +15,8 @@ from banking.blocks.store import BlockStore, ledger_folder
 from banking.errors import LedgerMissing, LedgerRestoring
 from banking.from_settings import open_blocks, open_recovery, read_blocks
 from banking.ledger.connections import ledger_client
-from banking.ledger.keys import key_prefix
 from banking.ledger.ledger import Ledger
+from banking.ledger.overview import drop_ledger, served_ledgers
 from banking.restore.checkpointing import checkpoint_store
 from config.settings import get_settings
 from recovery.archive.names import unfold_segment
@@ -46,7 +46,7 @@ def list_all(as_json: bool) -> None:
     """List the ledgers in Redis and in the archive."""
     settings = get_settings()
     client = ledger_client(settings)
-    served = {key.decode()[4:-6] for key in client.scan_iter(match="tl:{*}:meta", count=1000)}
+    served = set(served_ledgers(client))
     try:
         archived = {unfold_segment(name) for name in read_blocks(settings).archive.folders("ledgers")}
     except ConfigurationError as error:
@@ -65,7 +65,7 @@ def list_all(as_json: bool) -> None:
 
 
 def _row(ledger: Ledger, blocks: BlockStore | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": ledger.keys.name, "archived": None, "epoch": None, "slot": None, "checkpoints": None}
+    row: dict[str, Any] = {"name": ledger.name, "archived": None, "epoch": None, "slot": None, "checkpoints": None}
     if blocks is not None:
         row |= {"archived": blocks.newest(), "checkpoints": len(checkpoint_store(blocks).ids())}
     try:
@@ -153,11 +153,9 @@ def drop(name: str, archive: bool, yes: bool, as_json: bool) -> None:
         for found in sorted(blocks.archive.list(ledger_folder(name)), reverse=True):
             blocks.archive.delete(found)
             objects += 1
-    keys = list(target.call(lambda: list(target.client.scan_iter(match=f"{key_prefix(name)}:*", count=1000))))
-    for first in range(0, len(keys), 500):
-        target.call(lambda page=keys[first : first + 500]: target.client.unlink(*page))
-    facts = {"name": name, "keys": len(keys), "objects": objects}
-    message = f"Dropped {name!r}: {len(keys)} keys of Redis, {objects} objects of the archive."
+    keys = drop_ledger(target)
+    facts = {"name": name, "keys": keys, "objects": objects}
+    message = f"Dropped {name!r}: {keys} keys of Redis, {objects} objects of the archive."
     click.echo(json.dumps(facts, indent=2) if as_json else message)
 
 

@@ -11,6 +11,7 @@ import click
 
 from banking.errors import LedgerRestoring
 from banking.from_settings import letter_limits
+from banking.ledger.overview import read_backlog, restore_progress
 from banking.ledger.pulse import last_pulse
 from banking.restore.consistency import is_unsealable
 from config.addresses import masked
@@ -59,25 +60,14 @@ def gather() -> dict[str, Any]:
     settings = get_settings()
     ledger = open_ledger()
     state = ledger.state()
-    keys = ledger.keys
-
-    def sizes() -> list[int]:
-        # No MULTI: a Redis that is out of memory refuses it, even around reads.
-        pipe = ledger.client.pipeline(transaction=False)
-        pipe.hlen(keys.intake)
-        pipe.zcard(keys.parked)
-        pipe.hlen(keys.dead)
-        pipe.get(keys.dead_bytes)
-        return [int(size or 0) for size in pipe.execute()]
-
-    backlog, parked, dead, dead_bytes = ledger.call(sizes)
+    backlog = read_backlog(ledger)
     pulse = last_pulse(ledger)
     live = ledger.call(open_registry(ledger).live)
     workers = [worker for worker in live if not worker.waits]
     # With servers of one's own there may be no instance on this machine, and so no Flower to name.
     note = read_instance(settings.data_dir) or {}
     return {
-        "ledger": keys.name,
+        "ledger": ledger.name,
         "ledger_id": state.ledger_id,
         "epoch": state.epoch,
         "slot": state.slot,
@@ -87,11 +77,11 @@ def gather() -> dict[str, Any]:
         "accepted": state.accepted,
         "processed": state.processed,
         "failed": state.failed,
-        "backlog": backlog,
-        "parked": parked,
-        "dead": dead,
-        "dead_bytes": dead_bytes,
-        "dead_full": letter_limits(settings).share(dead, dead_bytes) >= 1,
+        "backlog": backlog.unresolved,
+        "parked": backlog.parked,
+        "dead": backlog.dead,
+        "dead_bytes": backlog.dead_bytes,
+        "dead_full": letter_limits(settings).share(backlog.dead, backlog.dead_bytes) >= 1,
         "unsealed_bytes": state.slot_bytes + state.closing_bytes,
         "unsealable": is_unsealable(state),
         "burned": state.burned,
@@ -113,19 +103,18 @@ def gather() -> dict[str, Any]:
 def _show_restore(as_json: bool) -> None:
     """How far the restore is, as the holder of its lease reported last."""
     ledger = open_ledger()
-    found: dict[bytes, bytes] = ledger.call(lambda: ledger.client.hgetall(ledger.keys.progress))
-    facts = {name.decode(): value.decode() for name, value in found.items()}
+    found = restore_progress(ledger)
     progress = {
         "ledger": ledger.name,
         "restoring": True,
-        "phase": facts.get("phase"),
-        "done": int(facts.get("done", 0)),
-        "total": int(facts.get("total", 0)),
-        "seconds_left": float(facts["seconds_left"]) if "seconds_left" in facts else None,
+        "phase": found.phase if found else None,
+        "done": found.done if found else 0,
+        "total": found.total if found else 0,
+        "seconds_left": found.seconds_left if found else None,
     }
     if as_json:
         click.echo(json.dumps(progress, indent=2))
-    elif not facts:
+    elif found is None:
         click.echo(f"Ledger {ledger.name!r} waits to be restored; a worker begins within seconds.")
     else:
         click.echo(

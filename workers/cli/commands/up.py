@@ -8,7 +8,8 @@ import click
 
 from config.addresses import masked
 from config.logs import configure_command
-from config.settings import Fsync, Settings, get_settings, override_environment
+from config.sections import Fsync
+from config.settings import Settings, get_settings, override_environment
 from workers.cli.arguments import cors_origins
 from workers.cli.base import StartingCommand
 from workers.cli.ledger_creation import create_if_missing

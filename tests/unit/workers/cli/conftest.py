@@ -31,7 +31,7 @@ def shell(plain: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
         stage.process([verify(raw) for raw in raws])
 
     made = Shell(fake, plain, process)
-    for module in ("tasks.submission", "workers.cli.commands.deadletter"):
+    for module in ("tasks.submission", "workers.overview.replaying"):
         monkeypatch.setattr(f"{module}.enqueue", lambda app, raws, **options: made.enqueue(raws))
     result = made("init")
     assert result.exit_code == 0, result.stderr

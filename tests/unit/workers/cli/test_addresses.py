@@ -26,7 +26,7 @@ BROKER_KINDS = "redis://, rediss://, unix://, amqp:// or amqps://"
     ],
 )
 def test_kinds_that_a_ledger_may_be_at(url: str) -> None:
-    assert Settings(redis_url=url).ledger_url() == url.replace("redis+socket", "unix")
+    assert Settings.from_variables(redis_url=url).ledger_url() == url.replace("redis+socket", "unix")
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_kinds_that_a_ledger_may_be_at(url: str) -> None:
     ],
 )
 def test_kinds_that_a_broker_may_be_at(url: str, spoken: str) -> None:
-    assert Settings(redis_url="redis://host", broker_url=url).celery_url() == spoken
+    assert Settings.from_variables(redis_url="redis://host", broker_url=url).celery_url() == spoken
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import base58
 import pytest
-from kombu.exceptions import OperationalError
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
@@ -19,6 +18,7 @@ from banking.ledger.worker_registry import WorkerRegistry
 from config import queues
 from config.settings import get_settings
 from recovery.dead_letters import DeadLetter
+from tasks.enqueue import BrokerUnavailable
 from tests.support.cli.shell import Shell
 from tests.support.ledgers import SOL, transfer_transaction
 
@@ -300,7 +300,8 @@ def test_a_replay_that_is_killed_before_it_publishes_loses_nothing(shell: Shell,
 
 def test_a_replay_without_a_broker_is_left_to_the_sweeper(shell: Shell, dead: str) -> None:
     def away(raws: Sequence[bytes]) -> None:
-        raise OperationalError("refused")
+        # What `enqueue` makes of all that a broker may say.
+        raise BrokerUnavailable("the broker did not take the messages: refused")
 
     shell.enqueue = away
     result = shell("deadletter", "replay", dead)
@@ -336,7 +337,7 @@ def test_what_never_was_a_transaction_cannot_be_replayed(shell: Shell, dead: str
 
 def test_a_given_up_task_is_sent_again(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[DeadLetter] = []
-    monkeypatch.setattr("workers.cli.commands.deadletter.send_again", lambda app, letter: sent.append(letter))
+    monkeypatch.setattr("workers.overview.replaying.send_again", lambda app, letter: sent.append(letter))
     letter = DeadLetter(
         id=b"task-1", kind=queues.SWEEP, payload=b"{}", reason="bug", attempts=1, first_at=1.0, last_at=2.0
     )

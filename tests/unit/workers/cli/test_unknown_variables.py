@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import get_settings
+from config.settings import Settings, get_settings
 from config.unknown import OTHER_VARIABLES, unknown_variables
+from config.variables import all_settings
 from tests.support.cli.program import environment
 from tests.support.cli.shell import run
 from tests.support.paths import ROOT
 
 TYPO = "TRUNKLINE_BATCHSIZE"
+SETTINGS = all_settings(Settings)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +31,7 @@ TYPO = "TRUNKLINE_BATCHSIZE"
     ],
 )
 def test_it_is_named_with_the_nearest(name: str, words: str) -> None:
-    [sentence] = unknown_variables(["batch_size", "redis_url", "rpc_port"], {name: "secret", "PATH": ""})
+    [sentence] = unknown_variables(SETTINGS, {name: "secret", "PATH": ""})
     assert sentence.startswith(f"{name} is no setting")
     assert words in sentence
     assert "secret" not in sentence
@@ -37,7 +39,7 @@ def test_it_is_named_with_the_nearest(name: str, words: str) -> None:
 
 def test_what_is_known_is_not_named() -> None:
     known = {"TRUNKLINE_BATCH_SIZE": "1", "trunkline_batch_size": "1", **OTHER_VARIABLES}
-    assert unknown_variables(["batch_size"], known) == []
+    assert unknown_variables(SETTINGS, known) == []
 
 
 @pytest.mark.parametrize("command", ["up", "init", "demo", "rpc"])

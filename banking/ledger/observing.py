@@ -1,0 +1,205 @@
+"""What watchers read of a ledger beside its counters: functions that write nothing and whose answers are bounded.
+
+All raise LedgerUnavailable; those that need the served epoch also LedgerMissing and LedgerRestoring.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from banking.ledger.ledger import Ledger
+from banking.ledger.pulse import TOLERANCE
+from banking.ledger.records import Outcome, unpack_outcome, unpack_refusal
+from banking.ledger.worker_registry import WorkerRegistry, WorkerStatus
+from recovery.breaker import BreakerStatus, list_breakers
+from recovery.spans import span
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits in a ledger, as of `at` (Redis time, seconds since the Unix epoch). Ages are seconds.
+
+    `oldest_age` is that of the oldest queued transaction, None when none is queued; `due_in` the time until the first
+    parked one may run again. `block_age` and `clock_back` are those of `banking.ledger.pulse.LastPulse`.
+    `archive_error` says that a write to the archive has just failed, `checkpointing` that a checkpoint is written.
+    """
+
+    at: float
+    backlog: int
+    queued: int
+    parked: int
+    oldest_age: float | None
+    due_in: float | None
+    dead: int
+    dead_bytes: int
+    block_age: float | None
+    clock_back: float
+    archive_error: bool
+    checkpointing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A Redis server. Sizes are bytes; `limit` is 0 without `maxmemory`. `refuses` says why it takes no writes."""
+
+    version: str
+    run_id: str
+    uptime: float
+    used: int
+    limit: int
+    total: int
+    policy: str
+    fragmentation: float
+    clients: int
+    aof: bool
+    refuses: str
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where one transaction is. Times are seconds of Redis' clock since the Unix epoch, None where it is not there.
+
+    `raw` is what intake holds of it, `attempts` the runs of it that ended with neither an outcome nor an error.
+    """
+
+    at: float
+    raw: bytes | None
+    queued_at: float | None
+    parked_until: float | None
+    attempts: int
+    outcome: Outcome | None
+    refusal: str | None
+    dead: bytes | None
+    finalized: int
+
+
+def waiting(ledger: Ledger) -> Waiting:
+    """Sizes and ages, by one round trip."""
+    keys, client = ledger.keys, ledger.client
+
+    def read() -> list[Any]:
+        # No MULTI: a Redis that is out of memory refuses it, even around reads.
+        pipe = client.pipeline(transaction=False)
+        pipe.time()
+        pipe.hlen(keys.intake)
+        pipe.zcard(keys.queued)
+        pipe.zcard(keys.parked)
+        pipe.zrange(keys.queued, 0, 0, withscores=True)
+        pipe.zrange(keys.parked, 0, 0, withscores=True)
+        pipe.hlen(keys.dead)
+        pipe.get(keys.dead_bytes)
+        pipe.hmget(keys.health, "sealed", "latest")
+        pipe.exists(keys.archive_error)
+        pipe.exists(keys.checkpointing)
+        return pipe.execute()
+
+    clock, backlog, queued, parked, oldest, due, dead, size, (sealed, latest), error, writing = ledger.call(read)
+    now = clock[0] + clock[1] / 1e6
+    behind = float(latest or 0) / 1000 - now
+    return Waiting(
+        at=now,
+        backlog=backlog,
+        queued=queued,
+        parked=parked,
+        oldest_age=max(0.0, now - oldest[0][1] / 1000) if oldest else None,
+        due_in=max(0.0, due[0][1] / 1000 - now) if due else None,
+        dead=dead,
+        dead_bytes=max(0, int(size or 0)),
+        block_age=span(float(sealed or 0) / 1000, now),
+        clock_back=behind if behind > TOLERANCE else 0.0,
+        archive_error=bool(error),
+        checkpointing=bool(writing),
+    )
+
+
+def live_workers(ledger: Ledger) -> list[WorkerStatus]:
+    """The workers that live, by name."""
+    return cast("list[WorkerStatus]", ledger.call(WorkerRegistry.of(ledger).live))
+
+
+def breakers(ledger: Ledger) -> list[BreakerStatus]:
+    """The breakers that have been used, by name."""
+    return cast("list[BreakerStatus]", ledger.call(lambda: list_breakers(ledger.client, ledger.prefix)))
+
+
+def server(ledger: Ledger) -> Server:
+    """The server that holds the ledger, by one round trip."""
+
+    def read() -> list[Any]:
+        pipe = ledger.client.pipeline(transaction=False)
+        for section in ("server", "memory", "persistence", "clients"):
+            pipe.info(section)
+        return pipe.execute()
+
+    info: dict[str, Any] = {}
+    for section in ledger.call(read):
+        info |= section
+    return Server(
+        version=str(info.get("redis_version", "")),
+        run_id=str(info.get("run_id", "")),
+        uptime=float(info.get("uptime_in_seconds", 0)),
+        used=int(info.get("used_memory", 0)),
+        limit=int(info.get("maxmemory", 0)),
+        total=int(info.get("total_system_memory", 0)),
+        policy=str(info.get("maxmemory_policy", "")),
+        fragmentation=float(info.get("mem_fragmentation_ratio", 0.0)),
+        clients=int(info.get("connected_clients", 0)),
+        aof=bool(info.get("aof_enabled")),
+        refuses=_refuses(info),
+    )
+
+
+def _refuses(info: Mapping[str, Any]) -> str:
+    if info.get("aof_enabled") and info.get("aof_last_write_status", "ok") != "ok":
+        return "it cannot write its append-only file"
+    limit, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
+    if limit and used >= limit:
+        return "it is out of memory"
+    return ""
+
+
+def whereabouts(ledger: Ledger, signature: bytes) -> Whereabouts:
+    """Everything that Redis knows of one transaction, by one round trip."""
+    keys, epoch, client = ledger.keys, ledger.epoch_keys, ledger.client
+    name: Any = signature
+
+    def read() -> list[Any]:
+        pipe = client.pipeline(transaction=False)
+        pipe.time()
+        pipe.hget(keys.intake, name)
+        pipe.zscore(keys.queued, name)
+        pipe.zscore(keys.parked, name)
+        pipe.hget(keys.attempts, name)
+        pipe.hget(epoch.status, name)
+        pipe.hget(epoch.refusals, name)
+        pipe.hget(keys.dead, name)
+        pipe.hget(epoch.state, "finalized")
+        return pipe.execute()
+
+    clock, raw, queued, parked, attempts, status, refusal, dead, finalized = ledger.call(read)
+    return Whereabouts(
+        at=clock[0] + clock[1] / 1e6,
+        raw=raw,
+        queued_at=None if queued is None else queued / 1000,
+        parked_until=None if parked is None else parked / 1000,
+        attempts=int(attempts or 0),
+        outcome=unpack_outcome(status) if status else None,
+        refusal=unpack_refusal(refusal) if refusal else None,
+        dead=dead,
+        finalized=int(finalized or -1),
+    )
+
+
+def write_note(ledger: Ledger, name: str, facts: Mapping[str, str | int | float]) -> None:
+    """Keep the newest report of something that happens now and then ("scrub", "restore"), with Redis' time."""
+    record = json.dumps({**facts, "at": ledger.server_ms() / 1000})
+    ledger.call(lambda: ledger.client.hset(ledger.keys.notes, name, record))
+
+
+def read_notes(ledger: Ledger) -> dict[str, dict[str, Any]]:
+    """The newest report of each kind; `at` in each is Redis time in seconds since the Unix epoch."""
+    found = cast("dict[bytes, bytes]", ledger.call(lambda: ledger.client.hgetall(ledger.keys.notes)))
+    return {name.decode(): json.loads(record) for name, record in found.items()}

@@ -1,0 +1,1 @@
+"""Programs that use the instance as its users do, and note every call and answer."""

@@ -1,0 +1,1 @@
+"""Faults, the seeded schedule they come in, and what runs it."""

@@ -1,0 +1,248 @@
+"""The tab Resilience as an operator uses it: in a browser, on a real instance, while things go wrong."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from recovery.connections import connect
+from tests.support.browser import Browser, open_browser
+from tests.support.cli.program import PROGRAM, Instance, environment
+from tests.support.flower.plain import PlainFlower
+from tests.support.paths import ROOT
+from tests.support.ports import free_port
+from tests.support.tools import needs
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.processes, pytest.mark.real_redis]
+
+LOGIN = "ops:s3cret"
+SENTENCE, FIX = "#tl-sentence", "#tl-fix"
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    """`trunkline up` with two workers and a Flower that wants a login."""
+    needs("chromium", "chromium")  # before all this is started
+    running = Instance(tmp_path_factory.mktemp("tab") / "data", {"FLOWER_BASIC_AUTH": LOGIN})
+    running.start("--workers", "2", "--no-rpc", "--flower-port", str(free_port()))
+    yield running
+    running.end()
+
+
+@pytest.fixture(scope="module")
+def url(instance: Instance) -> str:
+    return str(instance.json("status")["flower_url"])
+
+
+@pytest.fixture(scope="module")
+def browser(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A window of somebody who is logged in."""
+    with open_browser(tmp_path_factory.mktemp("browser")) as opened:
+        opened.resize(1280, 1100)
+        opened.open(url.replace("://", f"://{LOGIN}@") + "/resilience")
+        yield opened
+
+
+@pytest.fixture
+def tab(browser: Browser, url: str) -> Browser:
+    """The tab, as it is when all is well."""
+    browser.open(f"{url}/resilience")
+    wait_until(lambda: "All is well" in browser.says(SENTENCE), "all is well")
+    return browser
+
+
+class Camera:
+    """Takes the pictures of the documentation when that was asked for."""
+
+    def __init__(self, browser: Browser, *, taking: bool) -> None:
+        self.taking = taking
+        self._browser = browser
+
+    def __call__(self, name: str) -> None:
+        if self.taking:
+            self._browser.picture(ROOT / "docs" / "images" / f"{name}.png")
+
+
+@pytest.fixture
+def camera(pytestconfig: pytest.Config, browser: Browser) -> Camera:
+    return Camera(browser, taking=pytestconfig.getoption("--pictures"))
+
+
+@contextmanager
+def running_load(instance: Instance) -> Iterator[None]:
+    command = [PROGRAM, "load", "--count", "30000", "--accounts", "60", "--rate", "600", "--data", str(instance.folder)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+def number(text: str) -> int:
+    return int(text.split(maxsplit=1)[0].replace(",", ""))
+
+
+def test_under_load_it_shows_what_runs(instance: Instance, tab: Browser, camera: Camera) -> None:
+    with running_load(instance):
+        wait_until(lambda: "/s" in tab.says("#tl-rate") and number(tab.says("#tl-rate")) > 100, "throughput is shown")
+        taken = 40 if camera.taking else 2
+        wait_until(lambda: drawn(tab, "#tl-chart-rate .tl-ok") > taken, "the chart grows", timeout=60)
+        camera("flower-resilience")
+    rows = {row["Worker"].partition("@")[0]: row for row in tab.table("#tl-workers")}
+    assert {name: row["Consumes"] for name, row in rows.items()} == {
+        "maintenance": "maintenance",
+        "tx1": "transactions",
+        "tx2": "transactions",
+    }
+    wait_until(lambda: "incremental" in tab.says("#tl-checkpoints") or "full" in tab.says("#tl-checkpoints"), "it is")
+    assert [row["State"] for row in tab.table("#tl-breakers")] == ["closed"]
+    assert "Resilience" in tab.says(".app-nav .active")
+
+
+def drawn(tab: Browser, selector: str) -> int:
+    """How many points a line of a chart has."""
+    return len(tab.attribute(selector, "points").split())
+
+
+def test_a_breaker_is_opened_and_reset_by_clicks(instance: Instance, tab: Browser, camera: Camera) -> None:
+    tab.press("Open", within="#tl-breakers")
+    tab.fill("#tl-dialog-reason", "the disk of the database is replaced")
+    tab.press("Open it", within="#tl-dialog")
+    told = "Work has stopped: ops (Flower) opened the breaker 'transaction' by hand, for another "
+    wait_until(lambda: tab.says(SENTENCE).startswith(told), "it says why work has stopped")
+    assert tab.says(SENTENCE).endswith(": the disk of the database is replaced.")
+    assert "Reset" in tab.says(FIX)
+    wait_until(
+        lambda: (
+            [row["Why not"] for row in tab.table("#tl-workers") if row["Worker"].startswith("tx")]
+            == ["paused: the breaker transaction is not closed"] * 2
+        ),
+        "both workers take nothing, and say why",
+    )
+    assert "TrunklineBreakerOpen" in {row["Alert"] for row in tab.table("#tl-alerts")}
+    [stored] = instance.json("breaker list")
+    assert (stored["state"], stored["override_by"]) == ("open", "ops (Flower)")
+    camera("flower-breaker-open")
+    tab.press("Reset", within="#tl-breakers")
+    wait_until(lambda: "All is well" in tab.says(SENTENCE), "work goes on")
+
+
+def test_a_mode_is_shown_explained_and_cleared(instance: Instance, tab: Browser, camera: Camera) -> None:
+    tab.look("dark")
+    tab.press("Set", within="#tl-modes tr:last-child")
+    tab.fill("#tl-dialog-reason", "maintenance of the archive")
+    tab.press("Set it", within="#tl-dialog")
+    wait_until(
+        lambda: (
+            "transactions is in mode READ_ONLY" in tab.says(SENTENCE)
+            and "set by ops (Flower), for another 9 min" in tab.says(SENTENCE)
+        ),
+        "it says why work has stopped",
+    )
+    assert "trunkline mode clear transactions" in tab.says(FIX)
+    tab.press("Explain", within="#tl-modes tr:last-child")
+    wait_until(
+        lambda: (
+            "WRITE is refused: transactions is READ_ONLY because of the override by ops (Flower)"
+            in tab.says("#tl-explained")
+        ),
+        "it explains",
+    )
+    assert "(maintenance of the archive)" in instance("mode", "explain", "transactions", "WRITE").out
+    camera("flower-read-only")
+    tab.press("Clear", within="#tl-entries")
+    wait_until(lambda: "All is well" in tab.says(SENTENCE), "work goes on")
+    tab.look("light")
+
+
+def test_a_redis_that_hangs_is_told_and_does_not_hang_the_page(instance: Instance, tab: Browser, url: str) -> None:
+    with stopped_redis(instance):
+        wait_until(lambda: "does not answer" in tab.says(SENTENCE), "it says that Redis does not answer", timeout=10)
+        assert "Work has stopped: Redis at unix://" in tab.says(SENTENCE)
+        status, body = fetch(f"{url}/resilience/data", login=LOGIN, timeout=2.0)
+        assert (status, json.loads(body)["diagnosis"]["level"]) == (200, "stopped")
+    wait_until(lambda: "All is well" in tab.says(SENTENCE), "work goes on", timeout=60)
+
+
+@contextmanager
+def stopped_redis(instance: Instance) -> Iterator[None]:
+    """The embedded Redis hangs: it takes connections, and answers nothing."""
+    with connect(instance.json("status")["redis_url"]) as client:
+        info: Any = client.info("server")
+    os.kill(info["process_id"], signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(info["process_id"], signal.SIGCONT)
+
+
+def fetch(
+    url: str,
+    *,
+    login: str = "",
+    data: bytes | None = None,
+    timeout: float = 10.0,
+    headers: Mapping[str, str] | None = None,
+) -> tuple[int, str]:
+    """The status and the body of an answer."""
+    sent = dict(headers or {})
+    if login:
+        sent["Authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
+    request = urllib.request.Request(url, data=data, headers=sent)
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode(errors="replace")
+
+
+CHANGE = json.dumps({"name": "transaction", "reason": "because", "for": 60}).encode()
+#: What a page sends: the token from the cookie once more.
+TOKEN = {"Cookie": "_xsrf=0123456789abcdef0123456789abcdef", "X-XSRFToken": "0123456789abcdef0123456789abcdef"}
+
+
+def test_a_change_needs_a_login_and_a_token(instance: Instance, url: str) -> None:
+    change = f"{url}/resilience/change/breaker-open"
+    assert fetch(change, data=CHANGE)[0] in (401, 403)
+    assert fetch(change, data=CHANGE, login="ops:wrong", headers=TOKEN)[0] == 401
+    assert fetch(change, data=CHANGE, login=LOGIN)[0] == 403
+    assert fetch(change, data=CHANGE, login=LOGIN, headers={**TOKEN, "X-XSRFToken": "another"})[0] == 403
+    assert fetch(change, data=CHANGE, login=LOGIN, headers={**TOKEN, "Sec-Fetch-Site": "cross-site"})[0] == 403
+    assert fetch(f"{url}/resilience/data")[0] == 401
+    assert instance.json("breaker list")[0]["state"] == "closed"
+    assert fetch(change, data=b"[1]", login=LOGIN, headers=TOKEN)[0] == 400
+    assert fetch(change, data=CHANGE, login=LOGIN, headers=TOKEN)[0] == 200
+    assert instance.json("breaker list")[0]["state"] == "open"
+    reset = f"{url}/resilience/change/breaker-reset"
+    assert fetch(reset, data=CHANGE, login=LOGIN, headers=TOKEN)[0] == 200
+
+
+def test_without_a_login_it_is_for_reading_only(instance: Instance, browser: Browser) -> None:
+    """And under a url_prefix, started by the plain Celery command."""
+    plain = PlainFlower(instance.folder.parent, "--url_prefix=ops/flower", TRUNKLINE_DATA_DIR=str(instance.folder))
+    try:
+        plain.wait_listening()
+        browser.open(f"{plain.url}/ops/flower/workers")
+        browser.follow("Resilience")
+        wait_until(lambda: "All is well" in browser.says(SENTENCE), "the tab is there")
+        assert "no login" in browser.says("#tl-read-only")
+        assert len(browser.table("#tl-breakers")) == 1
+        assert not browser.can_press("Open", within="#tl-breakers")
+        assert not browser.can_press("Set", within="#tl-modes")
+        refused = fetch(f"{plain.url}/ops/flower/resilience/change/breaker-open", data=CHANGE, headers=TOKEN)
+        assert refused[0] == 403
+        assert "no login" in refused[1]
+        assert instance.json("breaker list")[0]["state"] == "closed"
+    finally:
+        plain.kill()

@@ -1,0 +1,1 @@
+"""Flower's tab Resilience: its pages, its data, and the requests by which an operator changes something."""

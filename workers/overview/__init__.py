@@ -1,0 +1,1 @@
+"""What an instance is doing, as one snapshot: read within bounds, for the command line, Flower and metrics."""
