@@ -87,7 +87,11 @@ class Intake:
 
     def accept_batch(self, transactions: Sequence[VerifiedTransaction]) -> Accepted:
         """Record up to 256 transactions in one atomic step; as a batch, if none of them was there before."""
-        return self._accept(len(transactions), new_batch_id(), [pack_batch(transactions)])
+        return self.accept_record(len(transactions), pack_batch(transactions))
+
+    def accept_record(self, count: int, record: bytes) -> Accepted:
+        """As `accept_batch`, for the record of a batch of `count` transactions."""
+        return self._accept(count, new_batch_id(), [record])
 
     def _accept(self, count: int, batch: bytes, what: Sequence[bytes]) -> Accepted:
         if not 0 < count <= MAX_AT_ONCE:
@@ -98,8 +102,12 @@ class Intake:
 
     def dissolve(self, batch: bytes, *, lost: bool = False) -> list[AcceptedTransaction]:
         """What is still in a batch, each with its own record from now on. `lost`: each has a run without an end."""
+        return [accepted(raw, message) for message, raw in self.take_apart(batch, lost=lost)]
+
+    def take_apart(self, batch: bytes, *, lost: bool = False) -> list[tuple[bytes, bytes]]:
+        """As `dissolve`: pairs of message hash and raw transaction."""
         _, found = self._ledger.run(DISSOLVE, [self._ledger.epoch, batch, int(lost)])
-        return [accepted(raw, message) for message, raw in zip(found[::2], found[1::2], strict=True)]
+        return list(zip(found[::2], found[1::2], strict=True))
 
     def park(self, pairs: Sequence[tuple[bytes, bytes]], delay: float) -> int:
         """Put transactions off for `delay` seconds (10 at most); returns how many are parked now."""
@@ -120,7 +128,7 @@ class Intake:
             [self._ledger.epoch, int(grace * 1000), int(queue_empty), limit, int(MAX_PARKING * 1000)],
         )
         for batch, again in zip(broken[::2], broken[1::2], strict=True):
-            raws = [transaction.raw for transaction in self.dissolve(batch, lost=True)]
+            raws = [raw for _, raw in self.take_apart(batch, lost=True)]
             if again == b"1":
                 suspects += raws
             else:

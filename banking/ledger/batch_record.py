@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import secrets
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -35,8 +35,6 @@ def pack_batch(transactions: Sequence[SignedTransaction]) -> bytes:
     """The record of `transactions`, which were verified."""
     accounts: dict[bytes, None] = {}
     blockhashes: dict[bytes, None] = {}
-    hashes: list[bytes] = []
-    raws: list[bytes] = []
     for transaction in transactions:
         raw = transaction.raw
         end = transaction.blockhash_at
@@ -45,10 +43,17 @@ def pack_batch(transactions: Sequence[SignedTransaction]) -> bytes:
         for at in range(end - _KEY_BYTES * count, end, _KEY_BYTES):
             accounts[raw[at : at + _KEY_BYTES]] = None
         blockhashes[transaction.blockhash] = None
-        hashes.append(transaction.message_hash)
-        raws += (len(raw).to_bytes(2, "big"), raw)
+    hashes = [transaction.message_hash for transaction in transactions]
+    return join_batch(accounts, blockhashes, hashes, [transaction.raw for transaction in transactions])
+
+
+def join_batch(
+    accounts: Collection[bytes], blockhashes: Collection[bytes], hashes: Sequence[bytes], raws: Sequence[bytes]
+) -> bytes:
+    """The record of a batch of these parts."""
     counts = _COUNTS.pack(len(accounts), len(blockhashes), len(hashes))
-    return b"".join((counts, *accounts, *blockhashes, *hashes, *raws))
+    framed = [part for raw in raws for part in (len(raw).to_bytes(2, "big"), raw)]
+    return b"".join((counts, *accounts, *blockhashes, *hashes, *framed))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from banking.blocks.store import BlockStore
 from banking.errors import StaleEpoch
 from banking.intake.dead_letters import TransactionDeadLetters
 from banking.intake.intake import Intake
+from banking.ledger.batch_record import ID_BYTES, join_batch
 from banking.ledger.commit_request import CommitRequest
 from banking.ledger.journal import read_journal
 from banking.ledger.ledger import MAX_BLOCKHASH_AGE, Ledger
@@ -61,6 +62,11 @@ class Transfer:
         return hashlib.sha512(f"{self.number} {self.twin}".encode()).digest()
 
     @property
+    def raw(self) -> bytes:
+        """As in a transaction, a byte stands before the signature."""
+        return b"\x01" + self.signature + b"raw"
+
+    @property
     def message_hash(self) -> bytes:
         return hashlib.sha256(f"message {self.number}".encode()).digest()
 
@@ -87,7 +93,7 @@ class Transfer:
             burned=burned,
             ok=ok,
             result=pack_result(Result(None if ok else '"Failed"', burned, 0, [])),
-            raw=b"raw" + self.signature,
+            raw=self.raw,
             writes=writes,
         )
 
@@ -174,6 +180,7 @@ class View:
     transfers: list[Transfer]
     entries: list[CommitRequest]
     versions: dict[bytes, bytes]
+    batch: bytes = b""
 
 
 class CommitMachine(RuleBasedStateMachine):
@@ -190,6 +197,7 @@ class CommitMachine(RuleBasedStateMachine):
         self.model.blockhashes[self.newest] = 1
         self.transfers: list[Transfer] = []
         self.views: dict[int, View] = {}
+        self.batches: list[tuple[bytes, list[Transfer]]] = []
 
     def teardown(self) -> None:
         self.client.close()
@@ -228,18 +236,24 @@ class CommitMachine(RuleBasedStateMachine):
             if twin not in self.transfers:
                 self.transfers.append(twin)
 
-    @rule(batch=batches)
-    def accept(self, batch: list[int]) -> None:
-        chosen = self.chosen(batch)
+    @rule(batch=batches, together=st.booleans())
+    def accept(self, batch: list[int], together: bool) -> None:
+        chosen, intake = self.chosen(batch), Intake(self.current)
         if chosen:
-            Intake(self.current).accept([(t.signature, b"raw" + t.signature) for t in chosen])
+            if together:
+                hashes, raws = [t.message_hash for t in chosen], [t.raw for t in chosen]
+                id = intake.accept_record(len(chosen), join_batch(KEYS, {chosen[0].blockhash}, hashes, raws)).batch
+                if id:
+                    self.batches.append((id, chosen))
+            else:
+                intake.accept([(t.signature, t.raw) for t in chosen])
             for transfer in chosen:
                 if not self.model.settled(transfer.signature):
                     self.model.take(transfer.signature)
 
     @rule(batch=batches, again=st.booleans())
     def park_or_examine(self, batch: list[int], again: bool) -> None:
-        pairs = [(t.signature, b"raw" + t.signature) for t in self.chosen(batch)]
+        pairs = [(t.signature, t.raw) for t in self.chosen(batch)]
         if not pairs:
             return
         if again:
@@ -265,7 +279,9 @@ class CommitMachine(RuleBasedStateMachine):
     @rule(index=indexes)
     def bury(self, index: int) -> None:
         for transfer in self.chosen([index]):
-            done = TransactionDeadLetters(self.current).add(transfer.signature, b"raw", "given up", 3)
+            done = TransactionDeadLetters(self.current).add(
+                transfer.signature, transfer.raw, "given up", 3, transfer.message_hash
+            )
             assert done != self.model.settled(transfer.signature)
             if done:
                 self.model.take(transfer.signature)
@@ -276,10 +292,24 @@ class CommitMachine(RuleBasedStateMachine):
     def sweep(self, queue_empty: bool) -> None:
         Intake(self.current).sweep(grace=-1.0, queue_empty=queue_empty, limit=3)
 
+    @rule(which=indexes)
+    def take_a_batch_apart(self, which: int) -> None:
+        for id, transfers in self.batches[which % len(self.batches) :][:1] if self.batches else []:
+            found = {raw for _, raw in Intake(self.current).take_apart(id)}
+            assert found <= {t.raw for t in transfers if t.signature in self.model.intake}
+
     @rule(stage=stages, batch=batches)
     def load_and_execute(self, stage: int, batch: list[int]) -> None:
         """A stage reads and executes; its commit comes whenever it comes."""
-        chosen = self.chosen(batch)
+        self._load_and_execute(stage, self.chosen(batch))
+
+    @rule(stage=stages, which=indexes)
+    def load_and_execute_a_batch(self, stage: int, which: int) -> None:
+        if self.batches:
+            id, transfers = self.batches[which % len(self.batches)]
+            self._load_and_execute(stage, transfers, id)
+
+    def _load_and_execute(self, stage: int, chosen: list[Transfer], batch: bytes = b"") -> None:
         if not chosen:
             return
         blockhashes = list(dict.fromkeys(t.blockhash for t in chosen))
@@ -292,7 +322,7 @@ class CommitMachine(RuleBasedStateMachine):
         recent = {blockhash for blockhash, valid in loaded.recent.items() if valid}
         # Those with an end are executed, too: a stage may have read before they had it.
         entries = [t.entry(loaded.records, recent) for t in chosen]
-        self.views[stage] = View(chosen, entries, loaded.versions)
+        self.views[stage] = View(chosen, entries, loaded.versions, batch)
 
     @rule(which=indexes, reply_lost=st.booleans(), enqueued_at=st.sampled_from([0, 1, 2**52]))
     def commit(self, which: int, reply_lost: bool, enqueued_at: int) -> None:
@@ -303,12 +333,14 @@ class CommitMachine(RuleBasedStateMachine):
         view, ledger = self.views[stage], self.ledgers[stage]
         if ledger.epoch != self.current.epoch:
             with pytest.raises(StaleEpoch):
-                ledger.commit(view.entries, view.versions, enqueued_at)
+                ledger.commit(view.entries, view.versions, enqueued_at, batch=view.batch)
             del self.views[stage]
             return
         read = {key: view.versions[key] for entry in view.entries for key in entry.reads}
-        expected = self.model.commit(view.entries, read)
-        assert ledger.commit(view.entries, view.versions, enqueued_at).codes == expected
+        gone = view.batch and not self.client.hexists(ledger.keys.batches, view.batch)
+        # Of a batch that is not in intake any more nothing is known: each is to be asked for by itself.
+        expected = "C" * len(view.entries) if gone else self.model.commit(view.entries, read)
+        assert ledger.commit(view.entries, view.versions, enqueued_at, batch=view.batch).codes == expected
         if not reply_lost:
             del self.views[stage]
 
@@ -335,6 +367,10 @@ class CommitMachine(RuleBasedStateMachine):
         for before, after in zip(old.all(), new.all(), strict=True):
             if self.client.exists(before):
                 self.client.rename(before, after)
+        # What only claimed its message is not in the archive.
+        for message, signature in self.client.hgetall(new.messages).items():
+            if not self.client.hexists(new.status, signature):
+                self.client.hdel(new.messages, message)
         self.client.hset(ledger.keys.meta, "epoch", ledger.epoch + 1)
 
     # ---- what must hold after each step
@@ -361,12 +397,20 @@ class CommitMachine(RuleBasedStateMachine):
         assert not model.dead & set(model.applied)
         assert model.accepted == len(model.applied) + len(model.dead) + len(model.intake)
         spoken_for = {*self.client.zrange(keys.queued, 0, -1), *self.client.zrange(keys.parked, 0, -1)}
-        assert spoken_for == model.intake
-        assert set(self.client.hkeys(keys.attempts)) <= model.intake
+        held = self.client.hgetall(keys.intake)
+        members = {signature for signature, batch in held.items() if len(batch) == ID_BYTES}
+        assert {held[signature] for signature in members} <= spoken_for
+        assert {name for name in spoken_for if len(name) > ID_BYTES} == model.intake - members
+        stored = self.client.hkeys(keys.batches)
+        assert {name for name in spoken_for if len(name) == ID_BYTES} == {
+            name for name in stored if len(name) == ID_BYTES
+        }
+        assert {held[signature] for signature in members} <= set(stored)
+        assert set(self.client.hkeys(keys.attempts)) <= model.intake | set(stored)
 
     def _check_journal(self, ledger: Ledger) -> None:
         entries = list(read_journal(ledger))
-        assert [entry.raw for entry in entries] == [b"raw" + signature for signature in self.model.applied]
+        assert [entry.signature for entry in entries] == self.model.applied
         assert [entry.seq for entry in entries] == list(range(2, self.model.seq + 1))
 
 
