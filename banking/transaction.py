@@ -16,6 +16,8 @@ from banking.intake.reasons import Reason
 #: The most bytes of a transaction (Solana's packet size: IPv6 minimum MTU less headers).
 PACKET_BYTES = 1232
 SIGNATURE_BYTES = 64
+#: The first byte of a message of any version but the first, whose header begins with the number of its signers.
+_VERSION_BIT = 0x80
 
 TransactionInput = bytes | str | VersionedTransaction
 
@@ -33,16 +35,26 @@ class SignedTransaction:
     @property
     def lookups(self) -> bool:
         """Whether it takes accounts from address lookup tables."""
+        if not self._versioned:
+            return False
         message = self.parsed.message
         return isinstance(message, MessageV0) and bool(message.address_table_lookups)
 
     @property
+    def header_at(self) -> int:
+        """Where the message's header stands in `raw`: three counts of accounts, then the number of its keys."""
+        # Every count in a packet fits into one byte. The signatures come first, and a version takes a byte.
+        return 1 + SIGNATURE_BYTES * self.raw[0] + self._versioned
+
+    @property
     def blockhash_at(self) -> int:
-        """Where the blockhash stands in `raw`: behind the signatures, the message's header and its account keys."""
-        message = self.parsed.message
-        # Every count in a packet fits into one byte. A version takes a byte, the header three.
-        version = int(isinstance(message, MessageV0))
-        return 1 + SIGNATURE_BYTES * len(self.parsed.signatures) + version + 3 + 1 + 32 * len(message.account_keys)
+        """Where the blockhash stands in `raw`: behind the message's header and its account keys."""
+        header = self.header_at
+        return header + 4 + 32 * self.raw[header + 3]
+
+    @property
+    def _versioned(self) -> bool:
+        return self.raw[1 + SIGNATURE_BYTES * self.raw[0]] >= _VERSION_BIT
 
 
 class VerifiedTransaction(SignedTransaction):

@@ -12,14 +12,8 @@ import threading
 import time
 from typing import Any, cast
 
-from solders.hash import Hash
-from solders.keypair import Keypair
-
-from banking.execution.executor import SvmExecutor
-from banking.execution.stage import BankingStage
-from banking.transaction import verify
 from benchmarks.bare import app as bare_app
-from benchmarks.harness import SOL, Bench, bench, pay, rate, stop, summary
+from benchmarks.harness import HOT, Bench, bench, keypair, rate, stop, summary
 from config.queues import PROCESS
 from tasks.submission import Submitter
 
@@ -111,10 +105,7 @@ def _hot(count: int) -> float:
     """Every transaction from one payer, four worker processes."""
     with bench() as it:
         it.make_ledger(200)
-        payer = Keypair()
-        stage = BankingStage(it.ledger, SvmExecutor())
-        blockhash = Hash.from_bytes(it.ledger.state().blockhash)
-        stage.process([verify(bytes(pay(it.faucet, payer.pubkey(), 10_000 * SOL, blockhash)))])
+        payer = keypair(HOT)
         it.worker("workers.app", "transactions", processes=4)
         it.worker("workers.app", "maintenance", processes=1, extra=["-B"])
         done = _outcomes(it)

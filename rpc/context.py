@@ -10,6 +10,7 @@ from solders.keypair import Keypair
 
 from config.settings import Settings
 from rpc.index.accounts import AccountIndex
+from rpc.index.fees import PriorityFees
 from rpc.index.history import History
 from rpc.index.largest import LargestAccounts
 from rpc.jsonrpc.limits import Limits
@@ -51,6 +52,7 @@ class Indexes:
     accounts: AccountIndex
     history: History
     largest: LargestAccounts
+    fees: PriorityFees
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ from rpc.context import Context, Indexes, LedgerAccess, NodeInfo, Sending
 from rpc.http.server import create_app
 from rpc.index.accounts import AccountIndex
 from rpc.index.backfill import Backfill
+from rpc.index.fees import PriorityFees
 from rpc.index.history import History
 from rpc.index.largest import LargestAccounts
 from rpc.jsonrpc.answer_budget import AnswerBudget
@@ -103,7 +104,7 @@ class RpcNode:
         """Start following the ledger; returns at once, with or without Redis."""
         chain, follower = self.context.ledger.chain, self.context.indexes.follower
         chain.listeners.append(self.hub.on_tip)
-        follower.listeners.append(self.hub.on_entries)
+        follower.listeners += [self.hub.on_entries, self.context.indexes.fees.on_entries]
         chain.start()
         follower.start()
         self.context.node.performance.start()
@@ -149,7 +150,7 @@ def _indexes(settings: Settings, reader: LedgerReader, archive: BlockSource | No
     read_block = archive.read if archive is not None else None
     backfill = Backfill(read_block, history, slots=settings.blocks.history_slots) if read_block is not None else None
     follower = Follower(ledger, reader, accounts, history, backfill, read_block)
-    return Indexes(follower, accounts, history, LargestAccounts(reader, clock=clock))
+    return Indexes(follower, accounts, history, LargestAccounts(reader, clock=clock), PriorityFees())
 
 
 def _limits(settings: Settings) -> Limits:

@@ -15,8 +15,9 @@ from banking.intake.dead_letters import TransactionDeadLetters
 from banking.intake.intake import Intake
 from banking.ledger.keys import key_prefix
 from banking.ledger.ledger import Ledger
+from banking.ledger.observing import breakers
 from banking.ledger.pulse import PulseTaker
-from banking.ledger.recovery_parts import ledger_breakers, retry_budget
+from banking.ledger.recovery_parts import retry_budget
 from banking.restore.attestation import Attester
 from banking.restore.ledger_recovery import LedgerRecovery
 from config.app import app
@@ -64,7 +65,7 @@ class Runtime:
     def ledger_recovery(self) -> LedgerRecovery:
         others = {
             "modes": ModesComponent(self.degradation),
-            "overrides": OverridesComponent(lambda: ledger_breakers(self.ledger), self._breaker_named),
+            "overrides": OverridesComponent(lambda: breakers(self.ledger), self._breaker_named),
         }
         return LedgerRecovery(self.ledger, self.blocks, others=others)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
+import msgspec
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import (
     FailedTransactionMetadata,
@@ -48,8 +48,7 @@ _Call = Callable[[VersionedTransaction, AccountAccess, dict[bytes, bytes]], Answ
 _Ran = tuple[TransactionMetadata | None, Result, dict[bytes, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
+class Execution(msgspec.Struct, frozen=True):
     """What running a transaction came to.
 
     `burned` is the fee taken out of circulation (lamports); `writes` maps each changed account to its new record,
@@ -251,7 +250,10 @@ def _meta(answer: TransactionMetadata | FailedTransactionMetadata | SimulatedTra
 
 
 def _burned(view: Mapping[bytes, bytes], writes: Mapping[bytes, bytes]) -> int:
-    return sum(lamports_of(view.get(key, b"")) for key in writes) - sum(map(lamports_of, writes.values()))
+    burned, number = 0, int.from_bytes
+    for key, record in writes.items():
+        burned += number(view.get(key, b"")[:8], "little") - number(record[:8], "little")
+    return burned
 
 
 def _result(meta: TransactionMetadata, error: str | None, fee: int) -> Result:

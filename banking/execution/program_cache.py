@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import islice
 
-from banking.execution.account_access import AccountAccess, program_data_key
+from banking.execution.account_access import program_data_key
 from banking.ledger.ledger import LoadedState
+from banking.ledger.records import EXECUTABLE_AT
 
 _LARGE_BYTES = 1024
 _MAX_BYTES = 64 * 1024 * 1024
@@ -23,16 +24,15 @@ class ProgramCache:
         self._data_keys: dict[bytes, bytes] = {}
         self._bytes = 0
 
-    def with_data(self, access: AccountAccess) -> Iterable[bytes]:
-        """The keys of `access`, and the code of the programs among them as far as it is known here."""
-        yield from access.reads()
-        for key in access.keys:
-            if (data := self._data_keys.get(key)) is not None:
-                yield data
+    def data_of(self, keys: Collection[bytes]) -> list[bytes]:
+        """The code of the programs among `keys`, as far as it is known here."""
+        known = self._data_keys
+        return [known[key] for key in keys if key in known] if known else []
 
     def versions(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
         """The versions at hand of `keys`."""
-        return {key: self._records[key][0] for key in keys if key in self._records}
+        records = self._records
+        return {key: records[key][0] for key in keys if key in records} if records else {}
 
     def newest(self, most: int) -> dict[bytes, bytes]:
         """The versions of the `most` records that were used last."""
@@ -47,8 +47,10 @@ class ProgramCache:
                 self._records.move_to_end(key)
             elif not version:
                 self._forget(key)
-        for key, version in loaded.versions.items():
-            self._learn(key, version, loaded.records[key])
+        for key, record in loaded.records.items():
+            # Nearly no record is of interest, and this is asked of every one.
+            if record and (record[EXECUTABLE_AT] or len(record) >= _LARGE_BYTES):
+                self._learn(key, loaded.versions[key], record)
 
     def _learn(self, key: bytes, version: bytes, record: bytes) -> None:
         if record and (data := program_data_key(record)) is not None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
+from dataclasses import replace as dataclass_replace
+
+from msgspec.structs import replace
 
 from banking.errors import SlotFull, StillInConflict, TransactionRefused
 from banking.execution.account_access import AccountAccess, program_data_key, static_accounts, with_lookups
@@ -54,7 +57,7 @@ class OpenedBatch:
 class Simulation:
     """A run without effect, as of `slot`: `records` are the accounts as they would be afterwards.
 
-    `resolved` says that the signature has its outcome already.
+    `written` are those among them that it would change. `resolved` says that the signature has its outcome already.
     """
 
     slot: int
@@ -62,6 +65,7 @@ class Simulation:
     records: dict[bytes, bytes]
     detail: TransactionMeta
     resolved: bool = False
+    written: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
 class BankingStage:
@@ -169,7 +173,8 @@ class BankingStage:
             return Simulation(loaded.context.slot, result, {}, detail, resolved)
         refusal = None if _may_load(access, loaded) else MAX_LOADED_ACCOUNTS_DATA_SIZE_EXCEEDED
         ran = self._executor.simulate(transaction, access, loaded.records, refusal=refusal)
-        return Simulation(loaded.context.slot, ran.result, {**loaded.records, **ran.writes}, ran.detail, resolved)
+        records = {**loaded.records, **ran.writes}
+        return Simulation(loaded.context.slot, ran.result, records, ran.detail, resolved, ran.writes)
 
     def _round(
         self, pending: PendingBatch, report: BatchReport, enqueued_at: int, opened: OpenedBatch | None = None
@@ -177,15 +182,17 @@ class BankingStage:
         access = {transaction.signature: static_accounts(transaction) for transaction in pending.transactions}
         loaded = self._load(pending.transactions, access, opened=opened)
         open_transactions = without_outcome(pending.transactions, loaded, report)
-        ready = [transaction for transaction in open_transactions if loaded.has(access[transaction.signature].reads())]
+        ready = open_transactions
+        if loaded.left_out:
+            ready = [one for one in open_transactions if loaded.has(access[one.signature].reads())]
         if open_transactions and not ready:
             ready = open_transactions[:1]
+            access = {one.signature: static_accounts(one) for one in ready}
             loaded = self._load(ready, access, most_bytes=LONE_LOAD_BYTES)
         executed = self._execute(ready, access, loaded, pending, report)
-        tried = {transaction.signature for transaction in ready} - {
-            transaction.signature for transaction in pending.put_off
-        }
-        pending.put_off = [transaction for transaction in open_transactions if transaction.signature not in tried]
+        if len(ready) < len(open_transactions):
+            tried = {one.signature for one in ready} - {one.signature for one in pending.put_off}
+            pending.put_off = [one for one in open_transactions if one.signature not in tried]
         if not executed:
             pending.transactions = pending.put_off
             return
@@ -224,7 +231,8 @@ class BankingStage:
                 report.conflicts.append(transaction)
             else:
                 executed.append((transaction, entry))
-                size += sum(map(len, entry.writes.values()))
+                for record in entry.writes.values():
+                    size += len(record)
         return executed
 
     def _entry(
@@ -249,7 +257,7 @@ class BankingStage:
         if err is not None and not execution.burned:
             # As in Solana: whoever pays no fee is not included, and may try again.
             told = _told(transaction, err)
-            return replace(
+            return dataclass_replace(
                 told,
                 blockhash=transaction.blockhash if nonce is None else None,
                 reads=reads,
@@ -294,16 +302,18 @@ class BankingStage:
         """
         self._begin_epoch()
         static = dict(access)
-        wanted = dict.fromkeys(key for accounts in access.values() for key in self._programs.with_data(accounts))
-        found = opened.loaded if opened is not None else None
-        if opened is not None and found is not None:
+        found = None
+        wanted: dict[bytes, None] = {}
+        if opened is not None:
+            found = opened.loaded
             wanted = dict.fromkeys((*opened.record.accounts, *found.versions, *self._native))
+        else:
+            for accounts in access.values():
+                wanted.update(dict.fromkeys(accounts.reads()))
+            wanted.update(dict.fromkeys(self._programs.data_of(wanted)))
         while True:
             loaded, found = found or self._ask(transactions, wanted, most_bytes), None
-            for transaction in transactions:
-                named = with_lookups(transaction, static[transaction.signature], loaded.records)
-                access[transaction.signature] = _with_program_data(named, loaded)
-            needed = dict.fromkeys(key for accounts in access.values() for key in accounts.reads())
+            needed = _follow(transactions, static, access, loaded.records)
             if needed.keys() <= wanted.keys():
                 break
             wanted |= needed
@@ -357,8 +367,24 @@ def _told(transaction: SignedTransaction, err: str) -> CommitRequest:
     )
 
 
-def _with_program_data(access: AccountAccess, loaded: LoadedState) -> AccountAccess:
-    data = [key for name in access.keys if (key := program_data_key(loaded.records.get(name, b"")))]
-    if not data:
-        return access
-    return replace(access, implied=tuple(dict.fromkeys((*access.implied, *data))))
+def _follow(
+    transactions: Sequence[SignedTransaction],
+    static: Mapping[bytes, AccountAccess],
+    access: dict[bytes, AccountAccess],
+    records: Mapping[bytes, bytes],
+) -> dict[bytes, None]:
+    """Add to `access` what lookup tables and upgradeable programs name, as `records` have it; returns those keys."""
+    # Asked once of each record, and not once of each transaction that names it: most batches have none of either.
+    code = {key: data for key, record in records.items() if (data := program_data_key(record)) is not None}
+    needed: dict[bytes, None] = {}
+    for transaction in transactions:
+        if not code and not transaction.lookups:
+            access[transaction.signature] = static[transaction.signature]
+            continue
+        named = with_lookups(transaction, static[transaction.signature], records)
+        called = [code[key] for key in named.keys if key in code]
+        if called:
+            named = replace(named, implied=tuple(dict.fromkeys((*named.implied, *called))))
+        access[transaction.signature] = named
+        needed.update(dict.fromkeys(named.reads()))
+    return needed

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from solders.pubkey import Pubkey
 from solders.transaction_metadata import TransactionMetadata
 
 from banking.execution.account_access import AccountAccess
-from banking.ledger.records import HEADER_SIZE, OWNER_AT, lamports_of
+from banking.ledger.records import HEADER_SIZE, OWNER_AT
 
 _TOKEN_PROGRAMS = frozenset(
     bytes(Pubkey.from_string(text))
@@ -18,6 +18,7 @@ _TOKEN_PROGRAMS = frozenset(
 # SPL Token's account layout: mint 0-32, owner 32-64, amount u64 64-72, state at 108. Token-2022 appends a type.
 _TOKEN_ACCOUNT_BYTES = 165
 _STATE_AT = 108
+_LEAST_TOKEN_RECORD = HEADER_SIZE + _TOKEN_ACCOUNT_BYTES
 _ACCOUNT_TYPE = 2
 _NATIVE_LAMPORTS = 1
 
@@ -76,24 +77,25 @@ class Balances:
     """The balances of a transaction's accounts at one moment."""
 
     def __init__(self, keys: Sequence[bytes], view: Mapping[bytes, bytes], native: frozenset[bytes]) -> None:
-        self.lamports = [lamports_of(view.get(key, b"")) if key not in native else _NATIVE_LAMPORTS for key in keys]
-        self.tokens = list(_token_balances(keys, view))
+        # Twice for every transaction: one pass, and no detours.
+        self.lamports: list[int] = []
+        self.tokens: list[TokenBalance] = []
+        for key in keys:
+            record = view.get(key, b"")
+            if len(record) >= _LEAST_TOKEN_RECORD:
+                # Most accounts hold no data at all.
+                self._add_token(len(self.lamports), record)
+            self.lamports.append(_NATIVE_LAMPORTS if key in native else int.from_bytes(record[:8], "little"))
 
-
-def _token_balances(keys: Sequence[bytes], view: Mapping[bytes, bytes]) -> Iterable[TokenBalance]:
-    for index, key in enumerate(keys):
-        record = view.get(key, b"")
-        # Most accounts hold no data at all.
-        if len(record) < HEADER_SIZE + _TOKEN_ACCOUNT_BYTES:
-            continue
+    def _add_token(self, index: int, record: bytes) -> None:
         program = record[OWNER_AT:HEADER_SIZE]
         data = record[HEADER_SIZE:]
         if program not in _TOKEN_PROGRAMS or not data[_STATE_AT]:
-            continue
+            return
         if len(data) > _TOKEN_ACCOUNT_BYTES and data[_TOKEN_ACCOUNT_BYTES] != _ACCOUNT_TYPE:
-            continue
+            return
         amount = int.from_bytes(data[64:72], "little")
-        yield TokenBalance(index, data[:32], data[32:64], amount, program)
+        self.tokens.append(TokenBalance(index, data[:32], data[32:64], amount, program))
 
 
 def build_transaction_meta(

@@ -14,10 +14,10 @@ def sees_slot(transaction: SignedTransaction) -> bool:
     """Whether the outcome may depend on the slot or on any sysvar of it."""
     if transaction.lookups:
         return True
-    message = transaction.parsed.message
-    keys = message.account_keys
-    for instruction in message.instructions:
-        program = bytes(keys[instruction.program_id_index])
+    raw, keys_at = transaction.raw, transaction.header_at + 4
+    for instruction in transaction.parsed.message.instructions:
+        at = keys_at + 32 * instruction.program_id_index
+        program = raw[at : at + 32]
         if program == _COMPUTE_BUDGET:
             continue
         if program != _SYSTEM or bytes(instruction.data)[:4] not in _BLIND:

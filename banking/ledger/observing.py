@@ -23,7 +23,8 @@ class Waiting:
     """What waits in a ledger, as of `at` (Redis time, seconds since the Unix epoch). Ages are seconds.
 
     `oldest_age` is that of the oldest queued transaction, None when none is queued; `due_in` the time until the first
-    parked one may run again. `block_age` and `clock_back` are those of `banking.ledger.pulse.LastPulse`.
+    parked one may run again. `block_age` is the time since the newest block was first seen, None where health is not
+    evaluated, `clock_back` how far the server's clock is behind the latest time that was seen on it.
     `archive_error` says that a write to the archive has just failed, `checkpointing` that a checkpoint is written.
     """
 
@@ -39,6 +40,16 @@ class Waiting:
     clock_back: float
     archive_error: bool
     checkpointing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreProgress:
+    """`done` of about `total` steps of `phase`; `seconds_left` is an estimate, None before there is one."""
+
+    phase: str | None
+    done: int
+    total: int
+    seconds_left: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +123,18 @@ def waiting(ledger: Ledger) -> Waiting:
         clock_back=behind if behind > TOLERANCE else 0.0,
         archive_error=bool(error),
         checkpointing=bool(writing),
+    )
+
+
+def restore_progress(ledger: Ledger) -> RestoreProgress | None:
+    """How far the restore is, as the holder of its lease reported last; None when nobody restores yet."""
+    found = cast("dict[bytes, bytes]", ledger.call(lambda: ledger.client.hgetall(ledger.keys.progress)))
+    if not found:
+        return None
+    facts = {name.decode(): value.decode() for name, value in found.items()}
+    left = facts.get("seconds_left")
+    return RestoreProgress(
+        facts.get("phase"), int(facts.get("done", 0)), int(facts.get("total", 0)), None if left is None else float(left)
     )
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from banking.ledger.ledger import Ledger
 from banking.ledger.scripts import PULSE
 from recovery.clock import SYSTEM_CLOCK, Clock
-from recovery.spans import span
 
 #: Seconds that the server's clock may jump without a warning: time synchronisation slews by less.
 TOLERANCE = 1.0
@@ -38,30 +36,6 @@ class Pulse:
         if age is None or self.longest is None:
             return age
         return min(age, self.longest)
-
-
-@dataclass(frozen=True, slots=True)
-class LastPulse:
-    """What the last look left behind. Seconds; None where nothing ever looked."""
-
-    block_age: float | None
-    clock_back: float
-
-
-def last_pulse(ledger: Ledger) -> LastPulse:
-    """What evaluations of health found, for people to see; writes nothing. Raises LedgerUnavailable."""
-
-    def read() -> list[Any]:
-        pipe = ledger.client.pipeline(transaction=False)
-        pipe.time()
-        pipe.hmget(ledger.keys.health, "sealed", "latest")
-        return pipe.execute()
-
-    (seconds, micros), (sealed, latest) = ledger.call(read)
-    now = seconds + micros / 1e6
-    block_age = span(float(sealed or 0) / 1000, now)
-    behind = float(latest or 0) / 1000 - now
-    return LastPulse(block_age, behind if behind > TOLERANCE else 0.0)
 
 
 class PulseTaker:

@@ -41,14 +41,8 @@ def unpack_account(record: bytes) -> AccountView:
 
 def to_account(record: bytes) -> Account:
     """The solders account of a record."""
-    view = unpack_account(record)
-    return Account(
-        lamports=view.lamports,
-        data=view.data,
-        owner=Pubkey(view.owner),
-        executable=view.executable,
-        rent_epoch=view.rent_epoch,
-    )
+    lamports, rent_epoch, executable, owner = _HEADER.unpack_from(record)
+    return Account(lamports, record[HEADER_SIZE:], Pubkey(owner), bool(executable), rent_epoch)
 
 
 def lamports_of(record: bytes) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from banking.ledger.ledger import Ledger
-from recovery.breaker import BreakerStatus, list_breakers
 from recovery.degradation.signals import RedisMemoryRatio
 from recovery.retry.budget import RetryBudget
 
@@ -16,9 +15,3 @@ def retry_budget(ledger: Ledger, name: str) -> RetryBudget:
 def memory_signal(ledger: Ledger) -> RedisMemoryRatio:
     """How full the memory of the ledger's Redis is."""
     return RedisMemoryRatio(ledger.client)
-
-
-def ledger_breakers(ledger: Ledger) -> list[BreakerStatus]:
-    """The breakers around the ledger, by name. Raises LedgerUnavailable."""
-    found: list[BreakerStatus] = ledger.call(lambda: list_breakers(ledger.client, ledger.prefix))
-    return found

@@ -20,7 +20,7 @@ ENCODINGS = ("base58", "base64", "base64+zstd", "jsonParsed", "binary")
 _MAX_BASE58_BYTES = 128
 _TOO_LARGE = "Encoded binary (base 58) data should be less than 128 bytes, please use Base64 encoding."
 
-_compressor = zstandard.ZstdCompressor(level=1)
+_compressor = zstandard.ZstdCompressor(level=3)
 
 
 class AccountEncoding:
@@ -61,11 +61,17 @@ class AccountEncoding:
             case "base64" | "jsonParsed":
                 return [base64.b64encode(data).decode(), "base64"]
             case "base64+zstd":
-                return [base64.b64encode(_compressor.compress(data)).decode(), "base64+zstd"]
+                return [base64.b64encode(_zstd(data)).decode(), "base64+zstd"]
             case "base58":
                 return [_base58(data), "base58"]
             case _:
                 return _base58(data)
+
+
+def _zstd(data: bytes) -> bytes:
+    # As a stream, like Agave: the frame does not tell the size of its content.
+    stream = _compressor.compressobj()
+    return stream.compress(data) + stream.flush()
 
 
 def _base58(data: bytes) -> str:

@@ -1,3 +1,3 @@
 """Secondary indexes in the memory of the RPC process, off the path of the commits."""
 
-__all__ = ["accounts", "backfill", "filters", "history", "largest"]
+__all__ = ["accounts", "backfill", "fees", "filters", "history", "largest"]

@@ -128,6 +128,9 @@ class Config:
     def __init__(self, fields: dict[str, Any]) -> None:
         self._fields = fields
 
+    def __len__(self) -> int:
+        return len(self._fields)
+
     def __contains__(self, name: str) -> bool:
         return self._fields.get(name) is not None
 
@@ -241,6 +244,13 @@ class Params:
         if len(value) > maximum:
             raise invalid_params(f"Too many inputs provided; max {maximum}")
         return value
+
+    def commitment(self, place: int) -> Commitment:
+        """Of a method that takes nothing else in its configuration, where Agave insists on the member."""
+        config = self.config(place)
+        if self.get(place) is not None and not config:
+            raise invalid_params("Invalid params: missing field `commitment`.")
+        return config.commitment()
 
     def config(self, place: int) -> Config:
         value = self.get(place)

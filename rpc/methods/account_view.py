@@ -13,6 +13,7 @@ from banking.ledger.versions import sequence
 from rpc.jsonrpc.errors import min_context_slot_not_reached, node_unhealthy
 from rpc.jsonrpc.params import Commitment, Config
 from rpc.jsonrpc.registry import Call
+from rpc.ledger_access.rent import shown
 
 
 def response_context(slot: int) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def response_context(slot: int) -> dict[str, Any]:
 
 
 #: The version of Agave whose answers these are.
-API_VERSION = "4.0.0"
+API_VERSION = "4.1.0"
 #: Accounts of so many bytes together are read in a shared round trip, without taking a budget.
 _SMALL_BYTES = 128 * 1024
 
@@ -100,7 +101,8 @@ async def read_accounts(call: Call, keys: Sequence[bytes], most_bytes: int, *, a
     native = context.ledger.native
     hashes = snapshot.answer(blockhashes) if needs_blockhashes else None
     records = {
-        key: record or native.record(key, snapshot, hashes) for key, record in zip(keys, stored.records, strict=True)
+        key: shown(record, version) if record else native.record(key, snapshot, hashes)
+        for key, record, version in zip(keys, stored.records, stored.versions, strict=True)
     }
     return Records(snapshot, records, stored.versions)
 

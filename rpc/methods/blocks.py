@@ -106,8 +106,10 @@ async def get_block_production(call: Call) -> Any:
     first = (part.uint("firstSlot") or 0) if part is not None else 0
     last = part.uint("lastSlot", slot) if part is not None else slot
     assert last is not None
-    if last > slot or first > last:
-        raise invalid_params(f"firstSlot, {first}, and lastSlot, {last}, must lie within 0 and {slot}")
+    if last > slot:
+        raise invalid_params(f"lastSlot, {last}, is too large; max {slot}")
+    if first > last:
+        raise invalid_params(f"lastSlot, {last}, cannot be less than firstSlot, {first}")
     slots = last - first + 1
     identity = str(call.context.node.identity.pubkey())
     wanted = config.text("identity")

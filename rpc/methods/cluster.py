@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from rpc.jsonrpc.errors import NO_SNAPSHOT, RpcError, invalid_params
-from rpc.jsonrpc.params import to_pubkey
+from rpc.jsonrpc.errors import NO_SNAPSHOT, RpcError, block_not_available, invalid_params
+from rpc.jsonrpc.params import U64_MAX, to_pubkey
 from rpc.jsonrpc.registry import Call, method
 from rpc.methods.account_view import API_VERSION, read_at
 from rpc.methods.status import FEATURE_SET, SLOTS_IN_EPOCH
 
 _MAX_SAMPLES = 720
 _MAX_LEADERS = 5000
+_MAX_REWARDED = 1000
 
 
 @method("getClusterNodes", local=True)
@@ -59,7 +60,10 @@ async def get_leader_schedule(call: Call) -> Any:
     # Either parameter may be left out: (slot, config) or (config).
     first = call.params.get(0)
     config = call.params.config(0 if isinstance(first, dict) else 1)
-    await read_at(call, config)
+    current, _ = await read_at(call, config)
+    slot = current if first is None or isinstance(first, dict) else call.params.uint(0)
+    if slot // SLOTS_IN_EPOCH > _last_known_epoch(current):
+        return None
     identity = str(call.context.node.identity.pubkey())
     wanted = config.text("identity")
     if wanted is not None and str(to_pubkey(wanted)) != identity:
@@ -67,22 +71,32 @@ async def get_leader_schedule(call: Call) -> Any:
     return {identity: list(range(SLOTS_IN_EPOCH))}
 
 
-@method("getSlotLeader", local=True)
+def _last_known_epoch(slot: int) -> int:
+    """The schedule is made one epoch ahead."""
+    return slot // SLOTS_IN_EPOCH + 1
+
+
+@method("getSlotLeader")
 async def get_slot_leader(call: Call) -> str:
+    await read_at(call, call.params.config(0))
     return str(call.context.node.identity.pubkey())
 
 
-@method("getSlotLeaders", local=True)
+@method("getSlotLeaders")
 async def get_slot_leaders(call: Call) -> Any:
-    call.params.uint(0)
-    limit = call.params.uint(1)
+    start, limit = call.params.uint(0), call.params.uint(1)
     if not 1 <= limit <= _MAX_LEADERS:
         raise invalid_params(f"Invalid limit; max {_MAX_LEADERS}")
+    known = _last_known_epoch((await call.context.ledger.reader.read()).slot)
+    if (start + limit - 1) // SLOTS_IN_EPOCH > known:
+        epoch = max(start // SLOTS_IN_EPOCH, known + 1)
+        raise invalid_params(f"Invalid slot range: leader schedule for epoch {epoch} is unavailable")
     return [str(call.context.node.identity.pubkey())] * limit
 
 
 @method("getInflationGovernor", local=True)
-async def get_inflation_governor(_: Call) -> Any:
+async def get_inflation_governor(call: Call) -> Any:
+    call.params.commitment(0)
     return {"initial": 0.0, "terminal": 0.0, "taper": 0.0, "foundation": 0.0, "foundationTerm": 0.0}
 
 
@@ -92,10 +106,18 @@ async def get_inflation_rate(call: Call) -> Any:
     return {"total": 0.0, "validator": 0.0, "foundation": 0.0, "epoch": snapshot.slot // SLOTS_IN_EPOCH}
 
 
-@method("getInflationReward", local=True)
+@method("getInflationReward")
 async def get_inflation_reward(call: Call) -> Any:
-    # There is no stake, so there are no rewards.
-    return [None for value in call.params.items(0, 1000) if to_pubkey(value)]
+    addresses, config = [to_pubkey(value) for value in call.params.items(0, _MAX_REWARDED)], call.params.config(1)
+    slot, _ = await read_at(call, config)
+    # Of the last epoch that is over; in the first one there is none.
+    epoch = config.uint("epoch", max(0, slot // SLOTS_IN_EPOCH - 1))
+    assert epoch is not None
+    boundary = min((epoch + 1) * SLOTS_IN_EPOCH, U64_MAX)
+    if boundary > slot:
+        raise block_not_available(boundary)
+    # Nobody is paid for stake: inflation is zero.
+    return [None] * len(addresses)
 
 
 @method("getRecentPerformanceSamples", local=True)

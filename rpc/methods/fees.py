@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Any
 
 from solders.message import from_bytes_versioned
@@ -11,6 +9,8 @@ from solders.message import from_bytes_versioned
 from banking.execution.fees import fee_of
 from banking.ledger import reads
 from banking.ledger.ledger import MAX_BLOCKHASH_AGE
+from rpc.encoding.text import decode_base64
+from rpc.index.fees import SLOTS
 from rpc.jsonrpc.errors import invalid_params
 from rpc.jsonrpc.params import to_pubkey
 from rpc.jsonrpc.registry import Call, method
@@ -19,13 +19,12 @@ from rpc.methods.account_view import read_at, with_context
 _MAX_MESSAGE_TEXT = 1644
 _MAX_ACCOUNT_BYTES = 10 * 1024 * 1024
 _MAX_ADDRESSES = 128
-_FEE_SLOTS = 150
 
 
 @method("getMinimumBalanceForRentExemption", local=True)
 async def get_minimum_balance(call: Call) -> int:
     size = call.params.uint(0)
-    call.params.config(1).commitment()
+    call.params.commitment(1)
     if size > _MAX_ACCOUNT_BYTES:
         raise invalid_params(f"Invalid params: an account has at most {_MAX_ACCOUNT_BYTES} bytes of data.")
     return call.context.ledger.native.minimum_balance(size)
@@ -47,8 +46,8 @@ def _decode(text: str) -> Any:
     if len(text) > _MAX_MESSAGE_TEXT:
         raise invalid_params(f"base64 encoded message too large: {len(text)} bytes (max: {_MAX_MESSAGE_TEXT})")
     try:
-        raw = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
+        raw = decode_base64(text)
+    except ValueError as error:
         raise invalid_params(f"invalid base64 encoding: {error}") from None
     try:
         return from_bytes_versioned(raw)
@@ -58,13 +57,12 @@ def _decode(text: str) -> Any:
 
 @method("getRecentPrioritizationFees")
 async def get_recent_prioritization_fees(call: Call) -> Any:
-    # Every transaction gets in, whatever it offers: the fee to beat is zero.
-    if call.params.get(0) is not None:
-        for value in call.params.items(0, _MAX_ADDRESSES):
-            to_pubkey(value)
+    values = [] if call.params.get(0) is None else call.params.items(0, _MAX_ADDRESSES)
+    accounts = [bytes(to_pubkey(value)) for value in values]
     snapshot = await call.context.ledger.reader.read()
-    first = max(1, snapshot.slot - _FEE_SLOTS)
-    return [{"slot": slot, "prioritizationFee": 0} for slot in range(first, snapshot.slot)]
+    fees = call.context.indexes.fees
+    slots = range(max(1, snapshot.slot - SLOTS), snapshot.slot)
+    return [{"slot": slot, "prioritizationFee": fees.of(slot, accounts)} for slot in slots]
 
 
 @method("getStakeMinimumDelegation")

@@ -26,6 +26,7 @@ from rpc.encoding.transactions import error_value, loaded_addresses
 from rpc.jsonrpc.errors import SEND_TRANSACTION_PREFLIGHT_FAILURE, Overloaded, RpcError, invalid_params
 from rpc.jsonrpc.params import Commitment, Config, to_pubkey
 from rpc.jsonrpc.registry import Call, method
+from rpc.ledger_access.rent import exempt
 from rpc.methods.account_view import records_at, require_slot, with_context
 from rpc.methods.accounts import encode_all
 from rpc.sending.transaction_input import decode_text, judged, unverified
@@ -115,9 +116,7 @@ async def _accounts(call: Call, wanted: Config, keys: list[bytes], simulation: S
     encoding = AccountEncoding.of(wanted, default="base64")
     if simulation is None:
         return [None] * len(keys)
-    missing = [key for key in keys if key not in simulation.records]
-    records = dict(simulation.records)
-    if missing:
-        _, read = await records_at(call, missing, Commitment.PROCESSED)
-        records |= zip(missing, read, strict=True)
-    return await encode_all(call, encoding, keys, [records.get(key, b"") for key in keys])
+    _, read = await records_at(call, keys, Commitment.PROCESSED)
+    written = (simulation.written.get(key) for key in keys)
+    records = [found if record is None else exempt(record) for found, record in zip(read, written, strict=True)]
+    return await encode_all(call, encoding, keys, records)

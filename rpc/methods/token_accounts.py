@@ -12,7 +12,7 @@ from rpc.jsonrpc.errors import invalid_params
 from rpc.jsonrpc.params import to_pubkey, wrong_type
 from rpc.jsonrpc.registry import Call, method
 from rpc.methods.account_search import find_accounts
-from rpc.methods.account_view import records_at, require_slot, with_context
+from rpc.methods.account_view import read_at, records_at, require_slot, with_context
 from rpc.methods.accounts import list_all
 
 
@@ -30,6 +30,7 @@ async def _list(call: Call, by: str) -> Any:
     holder = bytes(call.params.pubkey(0))
     config = call.params.config(2)
     encoding = AccountEncoding.of(config)
+    await read_at(call, config)
     chosen = await _filter(call, call.params.need(1))
     slot, listed = await list_all(call, encoding, find_accounts(call, by, holder, config.commitment(), [chosen]))
     require_slot(slot, config)

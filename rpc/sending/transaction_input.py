@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-
-import base58
 from solders.message import Message, MessageV0
 from solders.transaction import SanitizeError, VersionedTransaction
 
 from banking.errors import InvalidTransaction
 from banking.intake.reasons import Reason
 from banking.transaction import PACKET_BYTES, SignedTransaction, VerifiedTransaction, verify
+from rpc.encoding.text import decode_base58, decode_base64
 from rpc.jsonrpc.errors import RpcError, SignaturesDoNotVerify, invalid_params
 from rpc.jsonrpc.params import Config
 
@@ -33,7 +30,7 @@ def _from_base58(text: str) -> bytes:
     if len(text) > _MAX_BASE58:
         raise _too_large("base58", len(text), _MAX_BASE58)
     try:
-        return bytes(base58.b58decode(text))
+        return decode_base58(text)
     except ValueError as error:
         raise invalid_params(f"invalid base58 encoding: {error}") from None
 
@@ -42,8 +39,8 @@ def _from_base64(text: str) -> bytes:
     if len(text) > _MAX_BASE64:
         raise _too_large("base64", len(text), _MAX_BASE64)
     try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
+        return decode_base64(text)
+    except ValueError as error:
         raise invalid_params(f"invalid base64 encoding: {error}") from None
 
 

@@ -18,6 +18,7 @@ from rpc.index.history import addresses_of
 from rpc.ledger_access.chain import Tip
 from rpc.ledger_access.follower import Followed
 from rpc.ledger_access.mints import mints_in
+from rpc.ledger_access.rent import exempt
 from rpc.websocket.payloads import (
     AccountPayloads,
     logs_payload,
@@ -174,7 +175,7 @@ class Hub:
         for followed in entries:
             for key, record in followed.writes.items():
                 latest.pop((followed.entry.slot, key), None)
-                latest[followed.entry.slot, key] = record
+                latest[followed.entry.slot, key] = exempt(record)
         wanted = []
         for (slot, key), record in latest.items():
             subscribed = self.table.find("account", key, settled=settled)

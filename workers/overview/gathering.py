@@ -13,7 +13,7 @@ from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable, Ne
 from banking.from_settings import letter_limits
 from banking.ledger import observing
 from banking.ledger.ledger import Ledger
-from banking.ledger.overview import restore_progress
+from banking.ledger.observing import restore_progress
 from banking.restore.consistency import is_unsealable
 from config.addresses import masked, refusal
 from config.settings import Settings

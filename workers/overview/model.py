@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from banking.ledger.ledger import State
-from banking.ledger.observing import Server, Waiting
-from banking.ledger.overview import RestoreProgress
+from banking.ledger.observing import RestoreProgress, Server, Waiting
 from banking.ledger.worker_registry import WorkerStatus
 from recovery.breaker import BreakerStatus
 from recovery.degradation.status import SystemStatus

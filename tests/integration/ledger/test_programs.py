@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -19,7 +20,10 @@ from solders.transaction import VersionedTransaction
 
 from banking.execution.executor import SvmExecutor
 from banking.execution.stage import BankingStage
-from banking.ledger.ledger import Ledger
+from banking.execution.transaction_meta import unpack_transaction_meta
+from banking.ledger.journal import read_journal
+from banking.ledger.ledger import Ledger, LoadedState
+from banking.ledger.limits import LONE_LOAD_BYTES
 from banking.ledger.records import EXECUTABLE_AT, Outcome, lamports_of, unpack_account
 from banking.transaction import SignedTransaction, verify
 from tests.support.ledgers import GENESIS_LAMPORTS, SOL, World, new_world, sign
@@ -106,6 +110,32 @@ def test_lookup_table_is_made_extended_and_used(world: World) -> None:
     assert [outcome and outcome.err for outcome in outcomes(world, transactions)] == [None] * 3
     assert [world.balance(target) for target in targets] == [SOL] * 3
     assert conserved(world)
+
+
+class NarrowLedger(Ledger):
+    """Looks at no account when a whole batch asks, as if all of them were large."""
+
+    def load(self, *args: Any, most_bytes: int = 0, **options: Any) -> LoadedState:
+        loaded = super().load(*args, most_bytes=most_bytes, **options)
+        return loaded if most_bytes == LONE_LOAD_BYTES else replace(loaded, left_out=frozenset(loaded.records))
+
+
+def test_a_transaction_that_is_loaded_alone_names_each_account_of_its_table_once(world: World) -> None:
+    targets = [Keypair().pubkey() for _ in range(8)]
+    world.seal()
+    table, create = create_table(world, world.ledger.state().slot - 1)
+    for instruction in (create, extend_table(world, table, targets)):
+        assert run(world, [instruction], [world.faucet]).err is None
+    world.seal()
+    known = AddressLookupTableAccount(table, targets)
+    world.stage.process([through_table(world, known, target, SOL) for target in targets])
+    stage = BankingStage(NarrowLedger(world.ledger.client, world.ledger.keys.name), SvmExecutor())
+    transactions = [through_table(world, known, target, SOL + 1) for target in targets]
+    start = world.ledger.state().seq
+    assert len(stage.process(transactions).committed) == len(targets)
+    details = [unpack_transaction_meta(entry.detail) for entry in read_journal(world.ledger, after_seq=start)]
+    # The payer, the system program, and the target that the table names.
+    assert [len(detail.post) for detail in details if detail] == [3] * len(targets)
 
 
 def test_table_that_is_not_there_is_refused(world: World) -> None:

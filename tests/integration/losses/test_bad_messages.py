@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
@@ -183,3 +184,44 @@ def test_future_time_in_a_message_does_not_blind_the_sweeper(pipeline: Pipeline)
     # The sweeper looks at the watermark only while something waits in the queue.
     pipeline.intake.sweep(grace=1.0, queue_empty=False, limit=1)
     assert int(pipeline.client.hget(key, "watermark") or b"1") == 0
+
+
+def raw_message(**changes: Any) -> bytes:
+    """What kombu would put into the queue's list, changed."""
+    properties = {
+        "correlation_id": "raw", "delivery_mode": 2, "delivery_info": {"exchange": "", "routing_key": TRANSACTIONS},
+        "priority": 0, "body_encoding": "base64", "delivery_tag": "raw",
+    }  # fmt: skip
+    message: dict[str, Any] = {
+        "body": base64.b64encode(b"[[], {}, {}]").decode(), "content-encoding": "utf-8",
+        "content-type": "application/json", "headers": {"lang": "py", "task": PROCESS, "id": "raw"},
+        "properties": properties,
+    }  # fmt: skip
+    return json.dumps({**message, **changes}).encode()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"garbage",
+        b"\xff\xfe\x00",
+        b"{}",
+        b"[]",
+        b"5",
+        raw_message(body=""),
+        raw_message(body=base64.b64encode(b"null").decode()),
+        raw_message(body=base64.b64encode(b"5").decode()),
+        raw_message(body="abc"),
+        raw_message(headers=None),
+        raw_message(headers="none"),
+        raw_message(headers={"task": PROCESS}),
+        raw_message(headers={"task": PROCESS, "id": "raw", "timelimit": 5, "eta": "now", "expires": {}}),
+        raw_message(headers={"task": [PROCESS], "id": "raw"}),
+        raw_message(properties={}),
+        raw_message(properties={"delivery_tag": "raw", "delivery_info": "none"}),
+    ],
+)
+def test_what_is_no_message_is_dropped_and_the_worker_lives_on(pipeline: Pipeline, raw: bytes) -> None:
+    """One that ended its worker would come back to the next one, again and again. Found by `make chaos`."""
+    pipeline.client.lpush(TRANSACTIONS, raw)
+    wait_until(lambda: not pipeline.client.exists(TRANSACTIONS, "unacked"), "the message is gone", timeout=PATIENCE)

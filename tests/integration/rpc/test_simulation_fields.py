@@ -179,7 +179,7 @@ def test_a_meta_has_its_cost(node: Node, encoding: str) -> None:
 
 def test_the_version_is_one_that_has_these_fields(node: Node) -> None:
     version = node.call("getVersion")
-    assert version["solana-core"].startswith("4.")
+    assert version["solana-core"].startswith("4.1.")
     assert node.call("getBalance", str(Keypair().pubkey()))["context"]["apiVersion"] == version["solana-core"]
     (contact,) = node.call("getClusterNodes")
     assert (contact["version"], contact["clientId"]) == (version["solana-core"], "Trunkline")

@@ -32,6 +32,11 @@ def imported_modules(source: str) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def exports(folder: str) -> list[str]:
+    assert hasattr(import_module(folder), "__all__"), f"{folder} does not say what others may import of it"
+    return list(import_module(folder).__all__)
+
+
 def is_module(name: str) -> bool:
     return (ROOT / (name.replace(".", "/") + ".py")).is_file()
 
@@ -42,7 +47,7 @@ def not_exported(importer: str, source: str) -> list[str]:
     for name in imported_modules(source):
         folder, _, module = name.rpartition(".")
         foreign = folder in FOLDERS and is_module(name) and not f"{importer}.".startswith(f"{folder}.")
-        if foreign and module not in import_module(folder).__all__:
+        if foreign and module not in exports(folder):
             found.append(name)
     return sorted(set(found))
 
@@ -68,7 +73,7 @@ def test_what_is_exported_is_there_and_costs_nothing() -> None:
         tree = ast.parse((ROOT / Path(*folder.split(".")) / "__init__.py").read_text())
         if not ast.get_docstring(tree):
             problems.append(f"{folder} does not say what it is for")
-        missing = [name for name in import_module(folder).__all__ if not is_module(f"{folder}.{name}")]
+        missing = [name for name in exports(folder) if not is_module(f"{folder}.{name}")]
         problems += [f"{folder} exports {name}, which is no module of it" for name in missing]
         imports = any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(tree))
         if imports and folder not in ("workers", REGISTRY):

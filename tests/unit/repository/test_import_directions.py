@@ -179,7 +179,7 @@ IMPORTED_ONLY_IN: dict[tuple[str, ...], set[str]] = {
         "banking/ledger/async_ledger.py",
         "banking/ledger/connections.py",
         "banking/ledger/ledger.py",
-        "banking/ledger/overview.py",
+        "banking/ledger/directory.py",
         "banking/ledger/redis_errors.py",
         "banking/ledger/worker_registry.py",
         "config/addresses.py",

@@ -15,8 +15,8 @@ from banking.blocks.store import BlockStore, ledger_folder
 from banking.errors import LedgerMissing, LedgerRestoring
 from banking.from_settings import open_blocks, open_recovery, read_blocks
 from banking.ledger.connections import ledger_client
+from banking.ledger.directory import drop_ledger, served_ledgers
 from banking.ledger.ledger import Ledger
-from banking.ledger.overview import drop_ledger, served_ledgers
 from banking.restore.checkpointing import checkpoint_store
 from config.settings import get_settings
 from recovery.archive.names import unfold_segment

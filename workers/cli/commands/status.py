@@ -11,8 +11,7 @@ import click
 
 from banking.errors import LedgerRestoring
 from banking.from_settings import letter_limits
-from banking.ledger.overview import read_backlog, restore_progress
-from banking.ledger.pulse import last_pulse
+from banking.ledger.observing import restore_progress, waiting
 from banking.restore.consistency import is_unsealable
 from config.addresses import masked
 from config.errors import ConfigurationError
@@ -60,8 +59,7 @@ def gather() -> dict[str, Any]:
     settings = get_settings()
     ledger = open_ledger()
     state = ledger.state()
-    backlog = read_backlog(ledger)
-    pulse = last_pulse(ledger)
+    held = waiting(ledger)
     live = ledger.call(open_registry(ledger).live)
     workers = [worker for worker in live if not worker.waits]
     # With servers of one's own there may be no instance on this machine, and so no Flower to name.
@@ -77,11 +75,11 @@ def gather() -> dict[str, Any]:
         "accepted": state.accepted,
         "processed": state.processed,
         "failed": state.failed,
-        "backlog": backlog.unresolved,
-        "parked": backlog.parked,
-        "dead": backlog.dead,
-        "dead_bytes": backlog.dead_bytes,
-        "dead_full": letter_limits(settings).share(backlog.dead, backlog.dead_bytes) >= 1,
+        "backlog": held.backlog,
+        "parked": held.parked,
+        "dead": held.dead,
+        "dead_bytes": held.dead_bytes,
+        "dead_full": letter_limits(settings).share(held.dead, held.dead_bytes) >= 1,
         "unsealed_bytes": state.slot_bytes + state.closing_bytes,
         "unsealable": is_unsealable(state),
         "burned": state.burned,
@@ -95,8 +93,8 @@ def gather() -> dict[str, Any]:
         "flower_url": note.get("flower_url"),
         "rpc_url": note.get("rpc_url"),
         "finalized": state.finalized,
-        "last_block": pulse.block_age,
-        "clock_back": pulse.clock_back,
+        "last_block": held.block_age,
+        "clock_back": held.clock_back,
     }
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from banking.ledger.overview import RestoreProgress
+from banking.ledger.observing import RestoreProgress
 from banking.ledger.worker_registry import WorkerStatus
 from recovery.breaker import BreakerStatus, CircuitState, Override
 from workers.overview.alerts import ALERTS, firing
