@@ -135,5 +135,5 @@ def _decode(processor: Processor, payload: Sequence[object]) -> tuple[list[Signe
 def _summary(summary: BatchSummary) -> str:
     """The counts as text. Raises DeadLettered with that text when a part of the message was given up."""
     if summary.given_up:
-        raise DeadLettered(f"{summary} (`trunkline deadletter list` shows them)")
-    return str(summary)
+        raise DeadLettered(f"{summary.whole_text} (`trunkline deadletter list` shows them)")
+    return summary.whole_text

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from banking.errors import InvalidTransaction
+from banking.execution.places import Place, kind_of
 from banking.execution.solana_errors import ALREADY_PROCESSED, BLOCKHASH_NOT_FOUND
-from banking.ledger.ledger import LoadedState
+from banking.ledger.commit_request import CommitRequest
+from banking.ledger.ledger import CommitResult, LoadedState
+from banking.ledger.records import unpack_result
 from banking.transaction import AcceptedTransaction, SignedTransaction, VerifiedTransaction, check_signatures
 
 
@@ -28,6 +31,20 @@ class BatchReport:
     full: list[SignedTransaction] = field(default_factory=list)
     invalid: list[SignedTransaction] = field(default_factory=list)
     broken: list[tuple[SignedTransaction, Exception]] = field(default_factory=list)
+    #: Where the outcomes of `committed` stand, and how many of them are errors of each kind.
+    places: list[Place] = field(default_factory=list)
+    kinds: dict[str, int] = field(default_factory=dict)
+
+    def locate(self, answer: CommitResult, entries: Sequence[CommitRequest]) -> None:
+        """Note where a commit put its outcomes, and which of them are errors."""
+        count = answer.codes.count("A")
+        if not count:
+            return
+        self.places.append(Place(answer.slot, answer.first_seq, answer.first_seq + count - 1))
+        for code, entry in zip(answer.codes, entries, strict=True):
+            if code == "A" and not entry.ok:
+                kind = kind_of(unpack_result(entry.result).err or '"unknown"')
+                self.kinds[kind] = self.kinds.get(kind, 0) + 1
 
 
 @dataclass(slots=True)

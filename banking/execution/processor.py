@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from banking.errors import InvalidTransaction, LedgerMissing
 from banking.execution.batch import BatchReport
+from banking.execution.places import Place, places_text
 from banking.execution.stage import BankingStage, OpenedBatch
 from banking.intake.dead_letters import TransactionDeadLetters
 from banking.intake.intake import Intake
@@ -52,6 +53,9 @@ class BatchSummary:
     malformed: int = 0
     #: Why, of those in the dead letters: the first few different reasons.
     reasons: tuple[str, ...] = ()
+    #: Where the outcomes of those committed stand, and how many of them are errors, by kind.
+    places: tuple[Place, ...] = ()
+    kinds: tuple[tuple[str, int], ...] = ()
 
     @property
     def given_up(self) -> int:
@@ -67,7 +71,22 @@ class BatchSummary:
             dead=self.dead + other.dead,
             malformed=self.malformed + other.malformed,
             reasons=tuple(dict.fromkeys(self.reasons + other.reasons))[:_MAX_REASONS],
+            places=self.places + other.places,
+            kinds=self.kinds + other.kinds,
         )
+
+    @property
+    def failed(self) -> dict[str, int]:
+        """How many of those committed failed on chain, by kind."""
+        counts: dict[str, int] = {}
+        for kind, count in self.kinds:
+            counts[kind] = counts.get(kind, 0) + count
+        return counts
+
+    @property
+    def whole_text(self) -> str:
+        """The counts, which kinds of errors there are among them, and where the outcomes stand."""
+        return "; ".join(filter(None, (str(self), places_text(self.places, self.failed))))
 
     def __str__(self) -> str:
         """The counts that are not 0. (A text, because Celery makes a safe copy of any other result for its log.)"""
@@ -209,7 +228,11 @@ class Processor:
         report = self.stage.process(transactions, enqueued_at=enqueued_at, opened=opened)
         crash_points.reach("processor.committed")
         summary = BatchSummary(
-            committed=len(report.committed), refused=len(report.refused), duplicates=len(report.duplicates)
+            committed=len(report.committed),
+            refused=len(report.refused),
+            duplicates=len(report.duplicates),
+            places=tuple(report.places),
+            kinds=tuple(report.kinds.items()),
         )
         for transaction in report.invalid:
             summary += self._reject_forged(transaction)

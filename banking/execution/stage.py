@@ -202,6 +202,7 @@ class BankingStage:
         batch = opened.record.id if opened is not None and whole else b""
         answer = self.ledger.commit(entries, loaded.versions, enqueued_at, context=loaded.context, batch=batch)
         pending.settle([transaction for transaction, _ in executed], answer.codes, report)
+        report.locate(answer, entries)
 
     def _execute(
         self,

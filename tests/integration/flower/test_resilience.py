@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 
+from config.queues import PROCESS_BATCH
 from recovery.connections import connect
 from tests.support.browser import Browser, open_browser
 from tests.support.cli.program import PROGRAM, Instance, environment
 from tests.support.flower.plain import PlainFlower
+from tests.support.ledgers import SOL
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
 from tests.support.tools import needs
@@ -164,6 +166,44 @@ def test_a_mode_is_shown_explained_and_cleared(instance: Instance, tab: Browser,
     tab.press("Clear", within="#tl-entries")
     wait_until(lambda: "All is well" in tab.says(SENTENCE), "work goes on")
     tab.look("light")
+
+
+def test_an_on_chain_error_is_seen_and_a_transaction_is_found(instance: Instance, tab: Browser, url: str) -> None:
+    sent = [instance.signed(instance.faucet(), lamports) for lamports in (SOL, 10**18)]
+    lines = "\n".join(base64.b64encode(bytes(one)).decode() for one in sent)
+    assert instance("submit", "-", "--wait", stdin=lines).code == 1
+    good, bad = (str(one.signatures[0]) for one in sent)
+    found: list[str] = []
+
+    def listed() -> bool:
+        tab.open(f"{url}/tasks?name={PROCESS_BATCH}")
+        wait_until(lambda: "Showing" in tab.text() or "No tasks" in tab.text(), "the list is there")
+        found[:] = [row["UUID"][:36] for row in tab.table("#tasks-table") if row["State"] == "1 FAILED ON CHAIN"]
+        return bool(found)
+
+    wait_until(listed, "the batch is not shown as a plain success")
+    tab.open(f"{url}/task/{found[0]}")
+    wait_until(lambda: len(tab.table("#tl-batch-table")) == 2, "the batch's transactions are shown")
+    outcomes = {row["Signature"]: row["Outcome"] for row in tab.table("#tl-batch-table")}
+    assert outcomes == {good: "succeeded", bad: "InstructionError.Custom"}
+    assert tab.says("#tl-batch-counts") == "1 succeeded, 1 InstructionError.Custom"
+
+    tab.open(f"{url}/resilience")
+    tab.fill("#tl-search input", bad)
+    tab.press("Find", within="#tl-search")
+    wait_until(lambda: "failed on chain" in tab.text(), "it is found")
+    way = {row["Station"]: row for row in tab.table("#tl-way")}
+    assert list(way) == ["accepted", "message", "worker", "processed", "block", "finalized"]
+    assert way["message"]["What is known"] == f"task {found[0]}"
+    assert way["worker"]["What is known"].startswith("tx")
+    assert "InstructionError.Custom" in way["processed"]["What is known"]
+    assert way["accepted"]["When"] <= way["worker"]["When"]
+    assert "insufficient" in tab.says("#tl-logs")
+
+    traced = instance("trace", good)
+    assert (traced.code, traced.out.splitlines()[0]) == (0, f"{good}: succeeded, final")
+    unknown = instance("trace", "1" * 64, "--search", "1")
+    assert (unknown.code, "unknown" in unknown.out) == (1, True)
 
 
 def test_a_redis_that_hangs_is_told_and_does_not_hang_the_page(instance: Instance, tab: Browser, url: str) -> None:

@@ -71,7 +71,7 @@ def texts(transactions: list[SignedTransaction]) -> list[Any]:
 
 def test_all_is_well(bed: Bed) -> None:
     ran = bed.run(texts(bed.bench.accepted(2)))
-    assert (ran.state, ran.result) == ("SUCCESS", "2 committed")
+    assert (ran.state, ran.result) == ("SUCCESS", "2 committed; in slot 1: 2-3")
 
 
 def test_a_malformed_message_has_failed_for_good(bed: Bed) -> None:

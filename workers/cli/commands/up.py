@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import click
@@ -55,6 +56,7 @@ def up(
     cors_origins: str | None,
 ) -> None:
     """Run an instance until Ctrl-C: Redis, workers, beat, Flower and the Solana RPC server."""
+    from workers.supervisor.flower_login import require_login
     from workers.supervisor.launcher import Launcher
     from workers.supervisor.stop_signals import StopRequested
 
@@ -67,6 +69,8 @@ def up(
     if cors_origins is not None:
         override_environment(rpc_cors_origins=cors_origins)
     settings = get_settings()
+    if not no_flower:
+        require_login(settings.profile, os.environ)
     launcher = Launcher(
         settings,
         workers=workers,
