@@ -60,6 +60,12 @@ class Bench:
         assert report.ok, [check for check in report.checks if not check.ok]
 
 
+def counts(summary: BatchSummary) -> dict[str, int]:
+    """The counts of a summary that are not 0."""
+    names = ("committed", "refused", "duplicates", "parked", "dead", "malformed")
+    return {name: getattr(summary, name) for name in names if getattr(summary, name)}
+
+
 @pytest.fixture
 def bench() -> Bench:
     return Bench()
@@ -83,10 +89,10 @@ def test_a_batch_reaches_its_outcomes_in_one_journal_entry(bench: Bench) -> None
     assert bench.client.hlen(bench.keys.intake) == 40
     assert bench.client.zrange(bench.keys.queued, 0, -1) == [accepted.batch]
     before = bench.client.xlen(bench.ledger.epoch_keys.journal)
-    assert bench.run(accepted) == BatchSummary(committed=40)
+    assert counts(bench.run(accepted)) == {"committed": 40}
     assert bench.client.xlen(bench.ledger.epoch_keys.journal) == before + 1
     bench.assert_all_done(transactions)
-    assert bench.run(accepted) == BatchSummary(duplicates=40)
+    assert counts(bench.run(accepted)) == {"duplicates": 40}
     bench.assert_empty()
 
 
@@ -137,7 +143,7 @@ def test_a_lost_message_is_found_once_and_then_taken_apart(bench: Bench) -> None
     assert sorted(again.suspects) == sorted(transaction.raw for transaction in transactions)
     assert not bench.client.exists(bench.keys.batches)
     # The message was only late.
-    assert bench.run(accepted) == BatchSummary(duplicates=4)
+    assert counts(bench.run(accepted)) == {"duplicates": 4}
     assert bench.processor.run(transactions, enqueued_at=0, isolate=True).committed == 4
     bench.assert_all_done(transactions)
 
@@ -174,7 +180,7 @@ def test_what_is_parked_leaves_the_batch(bench: Bench) -> None:
     assert bench.processor.park(transactions[:1], 0.0).parked == 1
     assert bench.world.stage.open_batch(accepted.batch) is None
     # Those that are still in it run together.
-    assert bench.run(accepted) == BatchSummary(committed=3, duplicates=1)
+    assert counts(bench.run(accepted)) == {"committed": 3, "duplicates": 1}
     (released,) = bench.intake.sweep(grace=60.0, queue_empty=True, limit=100).released
     assert bench.processor.run([verify(released)], enqueued_at=0, isolate=False).committed == 1
     bench.assert_all_done(transactions)
@@ -186,7 +192,7 @@ def test_a_twin_in_another_batch_is_refused(bench: Bench) -> None:
     accepted = bench.accept(first)
     later = bench.intake.accept_batch([*second, twin])
     assert ("".join(later.answers), later.batch) == ("AAA", b"")
-    assert bench.run(accepted) == BatchSummary(committed=2)
+    assert counts(bench.run(accepted)) == {"committed": 2}
     # It was verified when it was accepted.
     done = bench.processor.run([*second, twin], enqueued_at=0, isolate=False)
     assert (done.committed, done.refused) == (2, 1)
