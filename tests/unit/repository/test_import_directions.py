@@ -184,6 +184,7 @@ IMPORTED_ONLY_IN: dict[tuple[str, ...], set[str]] = {
         "banking/ledger/worker_registry.py",
         "config/addresses.py",
         "config/kombu_redis.py",
+        "config/kombu_unacked.py",
         "recovery/breaker/breaker.py",
         "recovery/breaker/redis_health.py",
         "recovery/breaker/redis_store.py",
