@@ -220,6 +220,7 @@ IMPORTED_ONLY_IN: dict[tuple[str, ...], set[str]] = {
         "config/app.py",
         "config/control.py",
         "config/kombu_redis.py",
+        "config/kombu_unacked.py",
         "config/logs.py",
         "config/queues.py",
         "config/serialization.py",
