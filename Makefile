@@ -7,7 +7,7 @@ ROOMS := config recovery banking tasks workers rpc oracle
 PACKAGES := $(ROOMS) tests benchmarks examples
 DIST := dist
 
-.PHONY: setup demo test coverage lint format configuration metrics bench bench-full chaos chaos-stories conformance clients wheels pictures clean
+.PHONY: setup demo test coverage lint format configuration metrics bench bench-full chaos chaos-planted chaos-stories reliability conformance clients wheels pictures clean
 
 setup: $(STAMP)
 
@@ -69,6 +69,13 @@ SEED ?=
 MINUTES ?= 3
 chaos: $(STAMP)
 	@$(BIN)/python -m tests.chaos $(addprefix --seed ,$(SEED)) --minutes $(MINUTES)
+
+# docs/reliability.md, from half an hour of storms; and whether the checker finds twelve planted bugs.
+reliability: $(STAMP)
+	@$(BIN)/python -m tests.chaos.report
+
+chaos-planted: $(STAMP)
+	@$(BIN)/python -m tests.chaos.planted
 
 # Long runs of single stories with real faults, and 100,000 malformed requests.
 chaos-stories: $(STAMP)

@@ -146,7 +146,7 @@ class WorkerSettings(Section):
     )
     execute_only: Annotated[bool, Variable("EXECUTE_ONLY")] = Field(
         default=False,
-        description="leave the archive to another host and execute on its signed word, whatever the data folder holds",
+        description="leave the archive to another host and execute on its attestation, whatever the data folder holds",
     )
     crash_points: Annotated[str, Variable("CRASH_POINTS")] = Field(
         default="", description="for tests: named points at which the process kills itself"

@@ -101,7 +101,7 @@ class OverridesComponent(_SmallComponent):
                 Override.CLOSED: breaker.force_closed,
                 Override.DISABLED: breaker.disable,
             }[Override(row["override"])]
-            again(row["reason"], for_=left, by=row["by"])
+            again(row["reason"], duration=left, by=row["by"])
 
     def _row(self, status: BreakerStatus) -> dict[str, Any]:
         ends = status.override_ends_in

@@ -5,6 +5,7 @@ __all__ = [
     "executor",
     "fees",
     "native",
+    "nonces",
     "places",
     "processor",
     "reserved",

@@ -93,7 +93,7 @@ class LedgerKeys:
 
     @cached_property
     def attested(self) -> str:
-        """String: the signed word of a host that verified the ledger; see `banking.restore.attestation`."""
+        """String: the signed attestation of a host that verified the ledger; see `banking.restore.attestation`."""
         return f"{self.prefix}:attested"
 
     @cached_property

@@ -176,17 +176,17 @@ class CircuitBreaker:
 
     # -- an operator's override ------------------------------------------------------------------------------
 
-    def force_open(self, reason: str, *, for_: float | None = None, by: str = "") -> None:
-        """Refuse every call for `for_` seconds (None: until cleared). Raises BreakerStoreError if Redis is away."""
-        self._override("open", reason, for_, by)
+    def force_open(self, reason: str, *, duration: float | None = None, by: str = "") -> None:
+        """Refuse every call for `duration` seconds (None: until cleared). Raises BreakerStoreError if Redis is away."""
+        self._override("open", reason, duration, by)
 
-    def force_closed(self, reason: str, *, for_: float | None = None, by: str = "") -> None:
-        """Close it and let every call through, whatever happens, for `for_` seconds (None: until cleared)."""
-        self._override("closed", reason, for_, by)
+    def force_closed(self, reason: str, *, duration: float | None = None, by: str = "") -> None:
+        """Close it and let every call through, whatever happens, for `duration` seconds (None: until cleared)."""
+        self._override("closed", reason, duration, by)
 
-    def disable(self, reason: str, *, for_: float | None = None, by: str = "") -> None:
+    def disable(self, reason: str, *, duration: float | None = None, by: str = "") -> None:
         """Shadow mode: count and change state by the rules, but never refuse a call."""
-        self._override("disabled", reason, for_, by)
+        self._override("disabled", reason, duration, by)
 
     def clear(self, reason: str = "cleared", *, by: str = "") -> None:
         """Take any override away and go on from the state underneath."""
@@ -196,8 +196,8 @@ class CircuitBreaker:
         """Take any override away and close the breaker with all counts at 0."""
         self._override("reset", reason, None, by)
 
-    def _override(self, action: str, reason: str, for_: float | None, by: str) -> None:
-        for_ms = -1 if for_ is None else max(1, int(for_ * 1000))
+    def _override(self, action: str, reason: str, duration: float | None, by: str) -> None:
+        for_ms = -1 if duration is None else max(1, int(duration * 1000))
         self._control.override(action, for_ms=for_ms, reason=reason, by=by)
 
     # -- inside ----------------------------------------------------------------------------------------------

@@ -151,7 +151,7 @@ class FaultTolerantTask(RepublishingTask):
         if isinstance(error, TerminalError):
             self.on_terminal(error)
         else:
-            self.bury(f"{verdict}: {describe(error)}", state, attempt)
+            self.keep_dead_letter(f"{verdict}: {describe(error)}", state, attempt)
         return error
 
     def _retried(self, error: Exception, delay: float, state: TaskState) -> Retry:
@@ -189,23 +189,23 @@ class FaultTolerantTask(RepublishingTask):
         redeliveries = self.count_redelivery()
         if redeliveries > self.max_redeliveries:
             reason = f"redelivered {redeliveries} times: it may be killing its worker"
-            self.bury(reason, state, self.request.retries + redeliveries)
+            self.keep_dead_letter(reason, state, self.request.retries + redeliveries)
             raise GivenUpError(reason)
 
     def _refuse_bad_arguments(self, state: TaskState, args: Any, kwargs: Any) -> None:
         try:
             self._signature.bind(*args, **kwargs)
         except TypeError as error:
-            self.bury(f"bad arguments: {error}", state, self.request.retries)
+            self.keep_dead_letter(f"bad arguments: {error}", state, self.request.retries)
             raise
 
     def _refuse_late_start(self, state: TaskState) -> None:
         if state.dead is not None:
-            self.bury(state.dead, state, state.attempts or 0)
+            self.keep_dead_letter(state.dead, state, state.attempts or 0)
             raise GivenUpError(state.dead)
         if not self.retry_policy.may_start(state.elapsed(self.clock.time())):
             reason = f"{Verdict.DEADLINE} ({self.retry_policy.deadline:g} s) over; last error: {state.error}"
-            self.bury(reason, state, self.request.retries)
+            self.keep_dead_letter(reason, state, self.request.retries)
             raise DeadlineOverError(reason)
 
     def _withdraw_owed(self, state: TaskState) -> TaskState:

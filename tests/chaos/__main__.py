@@ -20,6 +20,7 @@ from tests.chaos.checker.judge import Verdict, judge
 from tests.chaos.harness.instance import LEDGER, Instance
 from tests.chaos.history import History, Row, read_histories
 from tests.chaos.nemesis.all_kinds import KINDS
+from tests.chaos.nemesis.probes import ProbeWatch
 from tests.chaos.nemesis.schedule import cycles
 from tests.chaos.nemesis.storm import Canary, NotRecovered, Storm
 
@@ -71,7 +72,8 @@ def storm(instance: Instance, seed: int, seconds: float, only: list[str]) -> Non
     kinds = {name: kind for name, kind in KINDS.items() if not only or name in only}
     nemesis = Storm(instance, history, make_canary(instance, seed, history), lambda text: print(text, flush=True))
     try:
-        nemesis.run(cycles(seed, kinds), time.monotonic() + seconds)
+        with ProbeWatch(instance.client, f"tl:{{{LEDGER}}}", history):
+            nemesis.run(cycles(seed, kinds), time.monotonic() + seconds)
     except NotRecovered as error:
         print(error)
     finally:

@@ -40,12 +40,12 @@ class BadRequest(TrunklineError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A change that was asked for. `name` is a breaker, a mode's scope or a dead letter; `for_` is seconds."""
+    """A change that was asked for. `name` is a breaker, a mode's scope or a dead letter; `duration` is seconds."""
 
     name: str
     reason: str
     mode: str
-    for_: float | None
+    duration: float | None
     actor: str
 
     @classmethod
@@ -142,12 +142,12 @@ class Operations:
     # ---- breakers
 
     def _open_breaker(self, request: Request) -> str:
-        self._breaker(request.name).force_open(_required(request.reason), for_=request.for_, by=request.actor)
-        return f"The breaker {request.name} is open{_until(request.for_, 'reset')}."
+        self._breaker(request.name).force_open(_required(request.reason), duration=request.duration, by=request.actor)
+        return f"The breaker {request.name} is open{_until(request.duration, 'reset')}."
 
     def _close_breaker(self, request: Request) -> str:
-        self._breaker(request.name).force_closed(_required(request.reason), for_=request.for_, by=request.actor)
-        return f"The breaker {request.name} is closed, whatever happens{_until(request.for_, 'reset')}."
+        self._breaker(request.name).force_closed(_required(request.reason), duration=request.duration, by=request.actor)
+        return f"The breaker {request.name} is closed, whatever happens{_until(request.duration, 'reset')}."
 
     def _reset_breaker(self, request: Request) -> str:
         self._breaker(request.name).reset(request.reason or "reset", by=request.actor)
@@ -180,9 +180,9 @@ class Operations:
             operation=operation,
             actor=request.actor,
             reason=_required(request.reason),
-            for_=request.for_,
+            duration=request.duration,
         )
-        told = f"{request.name} is set to {request.mode.upper()}{_until(request.for_, 'cleared')}."
+        told = f"{request.name} is set to {request.mode.upper()}{_until(request.duration, 'cleared')}."
         return told if ruling.name == request.mode.upper() else f"{told} In force is {ruling.name}, which is stricter."
 
     def _clear_mode(self, request: Request) -> str:

@@ -65,7 +65,7 @@ class Prepared:
         self.checkpoint = open_recovery(settings).create_checkpoint().id
         open_modes(settings).set_component_mode("rpc", "READ_ONLY", reason="drill")
         # It has expired when it is looked at, and whoever may write would remove it.
-        open_modes(settings).set_component_mode("intake", "READ_ONLY", reason="drill", for_=0.01)
+        open_modes(settings).set_component_mode("intake", "READ_ONLY", reason="drill", duration=0.01)
         prefix = ledger.keys.prefix
         CircuitBreaker("transaction", redis=server.url, namespace=prefix).force_open("drill")
         with connect(server.url) as client:

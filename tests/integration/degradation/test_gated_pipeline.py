@@ -65,7 +65,7 @@ def test_closed_gate_holds_everything_and_burns_nothing(make_pipeline: MakePipel
 def test_breaker_forced_open_for_a_while_lets_all_finish_by_itself(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline()
     pipeline.start(1)
-    breaker(pipeline).force_open("test", for_=2.0)
+    breaker(pipeline).force_open("test", duration=2.0)
     transactions = pipeline.transfers(100)
     pipeline.submit(transactions)
     pipeline.assert_sound(transactions)

@@ -34,7 +34,7 @@ def test_decisions_come_back_with_the_ledger(redis_client: redis.Redis) -> None:
     world.seal()
     manager(redis_client).set_component_mode("rpc", DegradationMode.READ_ONLY, actor="ann", reason="audit")
     breaker(redis_client, "upstream:x").force_open("moving house", by="ann")
-    breaker(redis_client, "archive").disable("trial", for_=3600, by="ben")
+    breaker(redis_client, "archive").disable("trial", duration=3600, by="ben")
     ledger_recovery(world).create_checkpoint()
     redis_client.flushall()
     ledger_recovery(world).ensure_consistent()

@@ -59,7 +59,7 @@ def _add_override(command: str, method: Callable[..., None], help: str) -> None:
     )
     @click.option("--reason", required=True, help="Why; `breaker list` shows it.")
     def override(name: str, duration: float | None, reason: str) -> None:
-        _change(name, lambda target: method(target, reason, for_=duration, by=current_operator()))
+        _change(name, lambda target: method(target, reason, duration=duration, by=current_operator()))
 
 
 _add_override(

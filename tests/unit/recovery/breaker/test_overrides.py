@@ -12,7 +12,7 @@ CONFIG = CircuitBreakerConfig(failure_threshold=2, timeout=5.0, success_threshol
 
 def test_forced_open_refuses_until_its_time_is_over(world: World) -> None:
     breaker = world.breaker(CONFIG)
-    breaker.force_open("maintenance", for_=60, by="ops")
+    breaker.force_open("maintenance", duration=60, by="ops")
     refused = assert_refused(breaker)
     assert refused.reason == "maintenance"
     assert refused.retry_after == pytest.approx(60)
@@ -35,7 +35,7 @@ def test_forced_open_without_end_holds_until_cleared(world: World) -> None:
 def test_forced_closed_lets_through_whatever_happens(world: World) -> None:
     breaker = world.breaker(CONFIG)
     fail_times(breaker, 2)
-    breaker.force_closed("we know better", for_=60)
+    breaker.force_closed("we know better", duration=60)
     fail_times(breaker, 10)
     assert breaker.state() is CircuitState.CLOSED
     world.advance(61)

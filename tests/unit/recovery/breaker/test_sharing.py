@@ -206,7 +206,7 @@ def test_an_older_view_never_overrides_a_newer(fleet: World) -> None:
 
 def test_a_forced_open_survives_the_loss_of_its_key(fleet: World) -> None:
     knowing, fresh = fleet.breaker(CONFIG), fleet.breaker(CONFIG)
-    knowing.force_open("maintenance", for_=60, by="ops")
+    knowing.force_open("maintenance", duration=60, by="ops")
     fleet.redis.flushall()
     fleet.advance(10)
     assert_refused(knowing)
