@@ -19,8 +19,8 @@ from banking.ledger.worker_registry import WorkerStatus
 from config.metrics import BY_NAME, METRICS, Kind, Source
 from recovery.breaker import CircuitState
 from tasks.metrics import Recorder, ServerClock, recorder
+from tests.support.overviews import breaker, waits
 from tests.support.paths import ROOT
-from tests.unit.workers.overview.test_diagnosis import breaker, waits
 from workers.metrics.collector import LedgerCollector, ledger_samples
 from workers.metrics.reference import DOCUMENT, RULES, reference, rules
 from workers.metrics.server import add_counts
