@@ -7,6 +7,7 @@ a restore loads. The header of each Lua file says the same, and what its argumen
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -35,16 +36,28 @@ class LedgerScript(Generic[Reply]):
 
     def key_names(self, lasting: LedgerKeys, epoch: EpochKeys | None, loaded: EpochKeys | None = None) -> list[str]:
         """Its keys in a ledger: those that last, those of `epoch`, and those that a restore `loaded`."""
-        found: list[str] = []
-        for name in self.keys:
-            plain = name.removeprefix(_LOADED)
-            owner = loaded if plain != name else lasting if _is_lasting(name) else epoch
-            found.append(getattr(owner, plain))
-        return found
+        return list(_key_names(self.keys, lasting.name, epoch and epoch.prefix, loaded and loaded.prefix))
 
 
 def _is_lasting(name: str) -> bool:
     return hasattr(LedgerKeys, name)
+
+
+# Of a single transaction's CPU, making the names anew for each script was a tenth.
+@lru_cache(maxsize=256)
+def _key_names(names: tuple[str, ...], ledger: str, epoch: str | None, loaded: str | None) -> tuple[str, ...]:
+    lasting = LedgerKeys(ledger)
+    found: list[str] = []
+    for name in names:
+        plain = name.removeprefix(_LOADED)
+        if plain == name and _is_lasting(name):
+            found.append(getattr(lasting, name))
+            continue
+        prefix = epoch if plain == name else loaded
+        if prefix is None:
+            raise ValueError(f"key {name!r} belongs to an epoch, and none was given")
+        found.append(getattr(EpochKeys(prefix), plain))
+    return tuple(found)
 
 
 def _keys(names: str) -> tuple[str, ...]:
