@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from banking.errors import LedgerMissing, LedgerUnavailable, StaleEpoch
 from banking.execution.processor import NOTHING, BatchSummary, Processor, decode_message
 from banking.transaction import SignedTransaction
+from recovery.clock import SYSTEM_CLOCK
 from recovery.dead_letters import DeadLetters
 from recovery.errors import Refused, TerminalError
 from recovery.retry.classification import is_retryable
@@ -57,7 +59,7 @@ class TransactionTask(FaultTolerantTask):
         Raises DeadLettered when a part of it was given up.
         """
         try:
-            return _summary(self._process(message))
+            return _summary(self._counted(message))
         except LedgerMissing as error:
             # Emptied or not restored yet: no attempt can help until the ledger is restored, and nothing may be lost.
             raise PutOff(str(error), retry_after=self.park_delay) from error
@@ -65,6 +67,22 @@ class TransactionTask(FaultTolerantTask):
             if is_retryable(error) and self.request.retries + 1 >= self.retry_policy.max_attempts:
                 raise PutOff(str(error), retry_after=self.park_delay) from error
             raise
+
+    def _counted(self, message: BatchMessage) -> BatchSummary:
+        parts = runtime()
+        if parts.recorder is None:
+            return self._process(message)
+        began = SYSTEM_CLOCK.monotonic()
+        summary = self._process(message)
+        latency = parts.server_clock.age(message.enqueued_at) if message.enqueued_at else None
+        parts.recorder.batch(summary, SYSTEM_CLOCK.monotonic() - began, latency)
+        return summary
+
+    def on_retry(self, exc: Exception, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        """Celery's own hook: the task is tried again."""
+        super().on_retry(exc, task_id, args, kwargs, einfo)
+        if (counts := runtime().recorder) is not None:
+            counts.retry(self.name)
 
     def _process(self, message: BatchMessage) -> BatchSummary:
         processor = runtime().processor

@@ -56,6 +56,8 @@ class BatchSummary:
     #: Where the outcomes of those committed stand, and how many of them are errors, by kind.
     places: tuple[Place, ...] = ()
     kinds: tuple[tuple[str, int], ...] = ()
+    #: Executions that lost their accounts to others.
+    conflicted: int = 0
 
     @property
     def given_up(self) -> int:
@@ -73,6 +75,7 @@ class BatchSummary:
             reasons=tuple(dict.fromkeys(self.reasons + other.reasons))[:_MAX_REASONS],
             places=self.places + other.places,
             kinds=self.kinds + other.kinds,
+            conflicted=self.conflicted + other.conflicted,
         )
 
     @property
@@ -233,6 +236,7 @@ class Processor:
             duplicates=len(report.duplicates),
             places=tuple(report.places),
             kinds=tuple(report.kinds.items()),
+            conflicted=report.conflicted,
         )
         for transaction in report.invalid:
             summary += self._reject_forged(transaction)

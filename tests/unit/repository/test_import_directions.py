@@ -240,6 +240,7 @@ IMPORTED_ONLY_IN: dict[tuple[str, ...], set[str]] = {
         "workers/cli/errors.py",
         "workers/flower_process.py",
         "workers/joining.py",
+        "workers/metrics/server.py",
         "workers/startup.py",
     },
 }
