@@ -23,7 +23,12 @@ def shell(plain: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
     fake: redis.Redis = fakeredis.FakeRedis(version=(6, 2))
     monkeypatch.setenv("TRUNKLINE_REDIS_URL", "redis://:secret@fake:6379/0")
     get_settings.cache_clear()
-    for module in ("banking.ledger.connections", "workers.cli.readiness", "workers.faucet"):
+    for module in (
+        "banking.ledger.connections",
+        "workers.cli.readiness",
+        "workers.faucet",
+        "workers.cli.ledger_creation",
+    ):
         monkeypatch.setattr(f"{module}.connect", lambda url, timeout=1.0: fake)
 
     def process(raws: Sequence[bytes]) -> None:
