@@ -7,7 +7,7 @@ ROOMS := config recovery banking tasks workers rpc oracle
 PACKAGES := $(ROOMS) tests benchmarks examples
 DIST := dist
 
-.PHONY: setup demo test coverage lint format configuration bench bench-full chaos chaos-planted chaos-stories reliability conformance clients wheels pictures clean
+.PHONY: setup demo test coverage lint format configuration metrics bench bench-full chaos chaos-planted chaos-stories reliability conformance clients wheels pictures clean
 
 setup: $(STAMP)
 
@@ -49,6 +49,10 @@ format: $(STAMP)
 # docs/configuration.md, from the settings themselves.
 configuration: $(STAMP)
 	@$(BIN)/python -m config.reference
+
+# docs/metrics.md and deploy/prometheus/alerts.yml, from the metrics and alerts themselves.
+metrics: $(STAMP)
+	@$(BIN)/python -m workers.metrics.reference
 
 $(VENV)/.bench: $(STAMP)
 	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench]'

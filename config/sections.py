@@ -237,6 +237,20 @@ class LogSettings(Section):
         return value.lower() if isinstance(value, str) else value
 
 
+class MetricsSettings(Section):
+    """Metrics for Prometheus; see `config.metrics`."""
+
+    host: str = Field(default="127.0.0.1", description="address to listen on for Prometheus: this machine only")
+    port: int = Field(
+        default=0, ge=0, le=65535, description="port of `/metrics`, of `up` or of a worker started alone; 0: none"
+    )
+    folder: Path | None = Field(
+        default=None,
+        description="folder in which the processes of an instance keep their counts together; `up` sets it, and a"
+        " worker that was started alone with a port makes one",
+    )
+
+
 class RpcSettings(Section):
     """The RPC server."""
 

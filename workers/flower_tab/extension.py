@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from flower.app import Flower, rewrite_handler
+from prometheus_client import REGISTRY
 from tornado.web import StaticFileHandler, url
 
 from config.settings import Settings
@@ -24,6 +25,8 @@ from workers.flower_tab.handlers import (
 )
 from workers.flower_tab.sampler import Sampler
 from workers.flower_tab.templating import NAVBAR, STATIC, TASK, OursFirst
+from workers.metrics.collector import LedgerCollector
+from workers.metrics.server import add_counts
 from workers.overview.gathering import Gatherer
 
 PATH = "/resilience"
@@ -51,6 +54,9 @@ def add_tab(application: Any, configured: Settings) -> None:
     prefix = application.options.url_prefix
     ours = routes(Parts(configured, sampler))
     application.add_handlers(".*", [rewrite_handler(one, prefix) if prefix else one for one in ours])
+    # Flower's own /metrics shows this registry.
+    REGISTRY.register(LedgerCollector(lambda: sampler.latest(0).overview))
+    add_counts(REGISTRY, configured.metrics.folder)
     sampler.start()
 
 

@@ -17,7 +17,7 @@ from banking.ledger.ledger import Ledger
 from config.app import app
 from config.errors import TrunklineError
 from config.settings import Settings
-from recovery.breaker import CircuitBreaker, CircuitBreakerConfig
+from recovery.breaker import CircuitBreaker, CircuitBreakerConfig, Override
 from recovery.connections import connect
 from recovery.dead_letters import DeadLetter
 from recovery.degradation import DegradationManager
@@ -142,11 +142,15 @@ class Operations:
     # ---- breakers
 
     def _open_breaker(self, request: Request) -> str:
-        self._breaker(request.name).force_open(_required(request.reason), duration=request.duration, by=request.actor)
+        self._breaker(request.name).override(
+            Override.OPEN, _required(request.reason), duration=request.duration, by=request.actor
+        )
         return f"The breaker {request.name} is open{_until(request.duration, 'reset')}."
 
     def _close_breaker(self, request: Request) -> str:
-        self._breaker(request.name).force_closed(_required(request.reason), duration=request.duration, by=request.actor)
+        self._breaker(request.name).override(
+            Override.CLOSED, _required(request.reason), duration=request.duration, by=request.actor
+        )
         return f"The breaker {request.name} is closed, whatever happens{_until(request.duration, 'reset')}."
 
     def _reset_breaker(self, request: Request) -> str:

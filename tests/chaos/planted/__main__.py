@@ -30,7 +30,7 @@ def plant(bug: Bug, target: Path) -> None:
         edit.apply(target)
 
 
-def hunt(bug: Bug, seed: int) -> tuple[bool, str]:
+def hunt(bug: Bug, seed: int, *, verbose: bool) -> tuple[bool, str]:
     """Whether a storm of this seed finds it, and what it said."""
     with tempfile.TemporaryDirectory(prefix=f"planted-{bug.name}-") as folder:
         tree = Path(folder) / "tree"
@@ -39,6 +39,8 @@ def hunt(bug: Bug, seed: int) -> tuple[bool, str]:
         command = [sys.executable, "-m", "tests.chaos", "--seed", str(seed), "--minutes", str(bug.minutes)]
         command += ["--only", bug.only, "--folder", str(Path(folder) / "storm")]
         done = subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+    if verbose:
+        print(done.stdout[-2000:])
     accused = [line for line in done.stdout.splitlines() if line.startswith("VIOLATION ")]
     hits = [line for line in accused if re.match(rf"VIOLATION ({bug.found})", line)]
     return bool(hits) and done.returncode != 0, (hits or accused or [done.stderr[-1500:] or done.stdout[-500:]])[0][
@@ -50,6 +52,7 @@ def main() -> int:
     """Returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bugs", nargs="*", help="names; without one all")
+    parser.add_argument("--verbose", action="store_true", help="also the end of what each storm says")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     if unknown := [name for name in options.bugs if name not in BUGS]:
@@ -57,7 +60,7 @@ def main() -> int:
     missed = []
     for bug in (BUGS[name] for name in options.bugs or BUGS):
         began = time.monotonic()
-        caught, said = hunt(bug, options.seed)
+        caught, said = hunt(bug, options.seed, verbose=options.verbose)
         print(f"{'caught' if caught else 'MISSED'} {bug.name} in {time.monotonic() - began:.0f} s: {said}", flush=True)
         if not caught:
             missed.append(bug.name)

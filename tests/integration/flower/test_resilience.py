@@ -6,7 +6,9 @@ import base64
 import json
 import os
 import signal
+import socket
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -36,7 +38,8 @@ SENTENCE, FIX = "#tl-sentence", "#tl-fix"
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     """`trunkline up` with two workers and a Flower that wants a login."""
     needs("chromium", "chromium")  # before all this is started
-    running = Instance(tmp_path_factory.mktemp("tab") / "data", {"FLOWER_BASIC_AUTH": LOGIN})
+    variables = {"FLOWER_BASIC_AUTH": LOGIN, "TRUNKLINE_METRICS_PORT": str(free_port())}
+    running = Instance(tmp_path_factory.mktemp("tab") / "data", variables)
     running.start("--workers", "2", "--no-rpc", "--flower-port", str(free_port()))
     yield running
     running.end()
@@ -115,6 +118,61 @@ def test_under_load_it_shows_what_runs(instance: Instance, tab: Browser, camera:
 def drawn(tab: Browser, selector: str) -> int:
     """How many points a line of a chart has."""
     return len(tab.attribute(selector, "points").split())
+
+
+def values(text: str) -> dict[str, float]:
+    """The samples of Prometheus' text, by name and labels as they are written."""
+    lines = [line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("trunkline_")]
+    return {name: float(value) for name, value in lines}
+
+
+def scraped(address: str, wanted: Mapping[str, float]) -> dict[str, float]:
+    """The samples at `address`, once those `wanted` are among them: Flower shows its newest snapshot."""
+    found: dict[str, float] = {}
+
+    def shown() -> bool:
+        found.update(values(fetch(address)[1]))
+        return wanted.items() <= found.items()
+
+    wait_until(shown, f"{wanted} at {address}")
+    return found
+
+
+def test_metrics_of_every_process_are_at_flower_at_up_and_at_a_worker_of_ones_own(instance: Instance, url: str) -> None:
+    assert instance("load", "--count", "200", "--accounts", "10").code == 0
+    port, ok = instance.variables["TRUNKLINE_METRICS_PORT"], 'trunkline_outcomes_total{outcome="ok"}'
+    processed = instance.json("status")["processed"]
+    for address in (f"http://127.0.0.1:{port}/metrics", f"{url}/metrics"):
+        found = scraped(address, {ok: processed})
+        assert found['trunkline_transactions_total{outcome="ok"}'] == processed
+        assert found["trunkline_processed_latency_seconds_count"] >= 4
+        assert found["trunkline_processed_latency_seconds_sum"] < 60
+        assert found["trunkline_seal_seconds_count"] > 0
+        assert found["trunkline_finalized_latency_seconds_count"] > 0
+        assert found['trunkline_workers{queue="transactions"}'] == 2
+        assert found["trunkline_up"] == 1
+    own = free_port()
+    command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker", "-Q", "transactions", "-n", "own@%h"]
+    variables = {"TRUNKLINE_DATA_DIR": str(instance.folder), "TRUNKLINE_METRICS_PORT": str(own)}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment(**variables), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as worker:
+        try:
+            wait_until(lambda: listens(own), "the worker serves its counts")
+            sent = 'trunkline_transactions_total{outcome="ok"}'
+
+            def shares() -> bool:
+                instance("load", "--count", "500", "--accounts", "10")
+                return values(fetch(f"http://127.0.0.1:{own}/metrics")[1]).get(sent, 0) > 0
+
+            wait_until(shares, "what its pool executed is counted")
+        finally:
+            worker.terminate()
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_a_breaker_is_opened_and_reset_by_clicks(instance: Instance, tab: Browser, camera: Camera) -> None:

@@ -37,6 +37,7 @@ class Bed:
             ledger=self.bench.world.ledger,
             processor=self.bench.processor,
             dead_letters=self.bench.dead_letters,
+            recorder=None,
             settings=SimpleNamespace(intake=SimpleNamespace(longest_countdown=5.0)),
         )
         monkeypatch.setattr(base, "runtime", lambda: here)
