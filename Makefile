@@ -7,7 +7,7 @@ ROOMS := config recovery banking tasks workers rpc oracle
 PACKAGES := $(ROOMS) tests benchmarks examples
 DIST := dist
 
-.PHONY: setup demo test coverage lint format configuration bench bench-full soak chaos chaos-stories conformance clients wheels pictures clean
+.PHONY: setup demo test coverage lint format configuration metrics bench bench-full soak chaos chaos-planted chaos-stories reliability conformance clients wheels pictures clean
 
 setup: $(STAMP)
 
@@ -50,6 +50,10 @@ format: $(STAMP)
 configuration: $(STAMP)
 	@$(BIN)/python -m config.reference
 
+# docs/metrics.md and deploy/prometheus/alerts.yml, from the metrics and alerts themselves.
+metrics: $(STAMP)
+	@$(BIN)/python -m workers.metrics.reference
+
 $(VENV)/.bench: $(STAMP) pyproject.toml constraints.txt
 	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
 	@touch $@
@@ -71,6 +75,13 @@ SEED ?=
 MINUTES ?= 3
 chaos: $(STAMP)
 	@$(BIN)/python -m tests.chaos $(addprefix --seed ,$(SEED)) --minutes $(MINUTES)
+
+# docs/reliability.md, from half an hour of storms; and whether the checker finds twelve planted bugs.
+reliability: $(STAMP)
+	@$(BIN)/python -m tests.chaos.report
+
+chaos-planted: $(STAMP)
+	@$(BIN)/python -m tests.chaos.planted
 
 # Long runs of single stories with real faults, and 100,000 malformed requests.
 chaos-stories: $(STAMP)

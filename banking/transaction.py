@@ -78,6 +78,27 @@ class VerifiedTransaction(SignedTransaction):
         )
 
 
+class AcceptedTransaction(SignedTransaction):
+    """A transaction out of intake's records: its signatures were verified before it was written there."""
+
+    __slots__ = ()
+
+
+def accepted(raw: bytes, hash: bytes) -> AcceptedTransaction:
+    """The transaction that intake holds as `raw`, with the hash of its message."""
+    at = 1 + SIGNATURE_BYTES * raw[0]
+    # The header of a version 0 message has a byte more in front.
+    at += 4 + (raw[at] >> 7)
+    blockhash_at = at + 32 * raw[at - 1]
+    return AcceptedTransaction(
+        raw,
+        VersionedTransaction.from_bytes(raw),
+        raw[1 : 1 + SIGNATURE_BYTES],
+        hash,
+        raw[blockhash_at : blockhash_at + 32],
+    )
+
+
 def decode(transaction: TransactionInput) -> bytes:
     """The raw bytes of a transaction given as bytes, base64, base58 or a solders object.
 
@@ -154,9 +175,11 @@ def message_hash(raw: bytes) -> bytes:
     return bytes(VersionedTransaction.from_bytes(raw).message.hash())
 
 
-def check_signatures(transaction: SignedTransaction) -> VerifiedTransaction:
+def check_signatures(transaction: SignedTransaction) -> VerifiedTransaction | AcceptedTransaction:
     """`transaction`, every signature verified unless it was before. Raises InvalidTransaction: SIGNATURE_FAILURE."""
-    return transaction if isinstance(transaction, VerifiedTransaction) else VerifiedTransaction(transaction.raw)
+    if isinstance(transaction, VerifiedTransaction | AcceptedTransaction):
+        return transaction
+    return VerifiedTransaction(transaction.raw)
 
 
 def verify(raw: bytes) -> VerifiedTransaction:

@@ -23,6 +23,8 @@ from kombu import transport as transports
 from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as kombu_redis
 
+from config.kombu_unacked import QoS
+
 logger = logging.getLogger(__name__)
 
 #: What reading a message raises whose parts are missing, or of another kind than they should be.
@@ -49,6 +51,7 @@ class Channel(kombu_redis.Channel):
     """A channel that reports a closed connection as such, and keeps one client for each connection pool."""
 
     Message = Message
+    QoS = QoS
     _client_of_pool: Any = None
 
     def _connparams(self, asynchronous: bool = False) -> Any:

@@ -31,6 +31,7 @@ HEADINGS = {
     "checkpoints": "Checkpoints",
     "archive": "The archive",
     "log": "Logs",
+    "metrics": "Metrics",
     "rpc": "The RPC server",
 }
 _HEAD = "| variable | type | default | unit | meaning |\n|---|---|---|---|---|\n"

@@ -146,7 +146,7 @@ class WorkerSettings(Section):
     )
     execute_only: Annotated[bool, Variable("EXECUTE_ONLY")] = Field(
         default=False,
-        description="leave the archive to another host and execute on its signed word, whatever the data folder holds",
+        description="leave the archive to another host and execute on its attestation, whatever the data folder holds",
     )
     crash_points: Annotated[str, Variable("CRASH_POINTS")] = Field(
         default="", description="for tests: named points at which the process kills itself"
@@ -235,6 +235,20 @@ class LogSettings(Section):
     @classmethod
     def _in_any_case(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
+
+
+class MetricsSettings(Section):
+    """Metrics for Prometheus; see `config.metrics`."""
+
+    host: str = Field(default="127.0.0.1", description="address to listen on for Prometheus: this machine only")
+    port: int = Field(
+        default=0, ge=0, le=65535, description="port of `/metrics`, of `up` or of a worker started alone; 0: none"
+    )
+    folder: Path | None = Field(
+        default=None,
+        description="folder in which the processes of an instance keep their counts together; `up` sets it, and a"
+        " worker that was started alone with a port makes one",
+    )
 
 
 class RpcSettings(Section):

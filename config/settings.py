@@ -22,6 +22,7 @@ from config.sections import (
     IntakeSettings,
     LedgerSettings,
     LogSettings,
+    MetricsSettings,
     RedisSettings,
     RpcSettings,
     SweepSettings,
@@ -66,6 +67,7 @@ class Settings(BaseSettings):
     checkpoints: CheckpointSettings = CheckpointSettings()
     archive: ArchiveSettings = ArchiveSettings()
     log: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
     rpc: RpcSettings = RpcSettings()
 
     def __init__(self, **sections: Any) -> None:

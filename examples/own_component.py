@@ -95,7 +95,7 @@ def main(url: str | None = None) -> None:
 
     for name, operation in manager.would_refuse("ESSENTIAL_ONLY", COMPONENT):
         print(f"ESSENTIAL_ONLY would refuse {name} {operation}")
-    manager.set_component_mode(COMPONENT, "ESSENTIAL_ONLY", actor="ann", reason="moving the disk", for_=60)
+    manager.set_component_mode(COMPONENT, "ESSENTIAL_ONLY", actor="ann", reason="moving the disk", duration=60)
     print(manager.explain(COMPONENT, "READ"))
     manager.clear(COMPONENT, actor="ann", reason="moved")
     for entry in reversed(manager.history()):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         configure_breakers,
         get_breaker,
     )
-    from recovery.checkpoints import Checkpoint, CheckpointStore, Component, Part
+    from recovery.checkpoints import CheckpointStore, Component, Part
     from recovery.checkpoints.recovery_manager import RecoveryManager, RecoveryStatus
     from recovery.connections import connect
     from recovery.dead_letters import DeadLetter, DeadLetters
@@ -48,7 +48,7 @@ _HOMES = {
         "get_breaker",
     ),
     "task": ("FaultTolerantTask",),
-    "checkpoints": ("Checkpoint", "CheckpointStore", "Component", "Part"),
+    "checkpoints": ("CheckpointStore", "Component", "Part"),
     "connections": ("connect",),
     "dead_letters": ("DeadLetter", "DeadLetters"),
     "degradation": ("DegradationManager", "DegradationMode", "OperationRefused", "OperationType"),
@@ -78,7 +78,6 @@ _EXTRAS = {
 
 __all__ = [
     "Archive",
-    "Checkpoint",
     "CheckpointStore",
     "CircuitBreaker",
     "CircuitBreakerConfig",

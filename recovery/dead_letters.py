@@ -105,8 +105,8 @@ class DeadLetters:
 
         Raises DeadLettersFullError: nothing is thrown out to make room.
         """
-        asked: list[Argument] = [letter.id, pack_letter(letter), self.limits.letters, self.limits.bytes]
-        added = int(_ADD(self._client, [self.key, self.bytes_key], asked))
+        arguments: list[Argument] = [letter.id, pack_letter(letter), self.limits.letters, self.limits.bytes]
+        added = int(_ADD(self._client, [self.key, self.bytes_key], arguments))
         if added < 0:
             logger.error("Dead letters %s are full: refused %s", self.key, _shown(letter.id))
             raise DeadLettersFullError(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from banking.errors import LedgerMissing, LedgerUnavailable, StaleEpoch
-from banking.execution.processor import BatchSummary, Processor, decode_message
+from banking.execution.processor import NOTHING, BatchSummary, Processor, decode_message
 from banking.transaction import SignedTransaction
+from recovery.clock import SYSTEM_CLOCK
 from recovery.dead_letters import DeadLetters
 from recovery.errors import Refused, TerminalError
 from recovery.retry.classification import is_retryable
@@ -57,7 +59,7 @@ class TransactionTask(FaultTolerantTask):
         Raises DeadLettered when a part of it was given up.
         """
         try:
-            return _summary(self._process(message))
+            return _summary(self._counted(message))
         except LedgerMissing as error:
             # Emptied or not restored yet: no attempt can help until the ledger is restored, and nothing may be lost.
             raise PutOff(str(error), retry_after=self.park_delay) from error
@@ -66,17 +68,49 @@ class TransactionTask(FaultTolerantTask):
                 raise PutOff(str(error), retry_after=self.park_delay) from error
             raise
 
+    def _counted(self, message: BatchMessage) -> BatchSummary:
+        parts = runtime()
+        if parts.recorder is None:
+            return self._process(message)
+        began = SYSTEM_CLOCK.monotonic()
+        summary = self._process(message)
+        latency = parts.server_clock.age(message.enqueued_at) if message.enqueued_at else None
+        parts.recorder.batch(summary, SYSTEM_CLOCK.monotonic() - began, latency)
+        return summary
+
+    def on_retry(self, exc: Exception, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        """Celery's own hook: the task is tried again."""
+        super().on_retry(exc, task_id, args, kwargs, einfo)
+        if (counts := runtime().recorder) is not None:
+            counts.retry(self.name)
+
     def _process(self, message: BatchMessage) -> BatchSummary:
         processor = runtime().processor
+        redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
+        isolate = message.isolate or redelivered
+        if message.batch:
+            return self._process_accepted(message, isolate)
         transactions, rejected = _decode(processor, message.transactions)
         if not transactions:
             return rejected
         transaction_log.began(transactions)
-        redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
-        isolate = message.isolate or redelivered
         summary = rejected + processor.run(transactions, enqueued_at=message.enqueued_at, isolate=isolate)
         ledger = runtime().ledger
         transaction_log.ended(transactions, str(summary), ledger.settled, ledger.refusals)
+        return summary
+
+    def _process_accepted(self, message: BatchMessage, isolate: bool) -> BatchSummary:
+        taken: list[SignedTransaction] = []
+
+        def begin(transactions: Sequence[SignedTransaction]) -> None:
+            taken.extend(transactions)
+            transaction_log.began(taken)
+
+        summary = runtime().processor.run_accepted(
+            message.batch, message.count, enqueued_at=message.enqueued_at, isolate=isolate, begin=begin
+        )
+        ledger = runtime().ledger
+        transaction_log.ended(taken, str(summary), ledger.settled, ledger.refusals)
         return summary
 
     def park(self, delay: float, exc: Exception) -> None:
@@ -98,7 +132,13 @@ class TransactionTask(FaultTolerantTask):
         # Decoded again, if it ran: intake does not take what has its outcome or is a dead letter by now.
         payload = (self.request.args or [[]])[0]
         processor = runtime().processor
-        transactions, rejected = _decode(processor, [payload] if isinstance(payload, str) else payload)
+        batch = BatchMessage.parse([], batch=(self.request.kwargs or {}).get("batch", "")).batch
+        rejected = NOTHING
+        transactions: Sequence[SignedTransaction]
+        if batch:
+            transactions = runtime().intake.dissolve(batch)
+        else:
+            transactions, rejected = _decode(processor, [payload] if isinstance(payload, str) else payload)
         summary = rejected + processor.park(transactions, delay)
         transaction_log.parked(transactions, delay, exc)
         return summary
@@ -113,5 +153,5 @@ def _decode(processor: Processor, payload: Sequence[object]) -> tuple[list[Signe
 def _summary(summary: BatchSummary) -> str:
     """The counts as text. Raises DeadLettered with that text when a part of the message was given up."""
     if summary.given_up:
-        raise DeadLettered(f"{summary} (`trunkline deadletter list` shows them)")
-    return str(summary)
+        raise DeadLettered(f"{summary.whole_text} (`trunkline deadletter list` shows them)")
+    return summary.whole_text

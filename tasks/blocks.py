@@ -9,6 +9,7 @@ from banking.ledger.maintenance import note_archive_error, server_run
 from config.app import app
 from config.queues import SEAL
 from recovery.archive import ArchiveUnavailable
+from recovery.clock import SYSTEM_CLOCK
 from tasks.errors import LEDGER_AWAY
 from tasks.runtime import Runtime, runtime
 
@@ -37,11 +38,15 @@ def seal() -> int | None:
 def _seal(parts: Runtime) -> int | None:
     # Read before: a server that starts in between was not verified by this seal.
     run = server_run(parts.ledger) if parts.attester.due() else ""
+    began = SYSTEM_CLOCK.monotonic()
     # Beat's own jitter must not skip every second slot: accept a slot that is nearly over.
     sealed = parts.sealer.seal(interval=0.8 * parts.settings.blocks.slot_interval)
     if sealed is None:
         return None
     logger.debug("Sealed slot %d", sealed.slot, extra={"slot": sealed.slot})
+    if parts.recorder is not None:
+        latency = parts.server_clock.age(sealed.closed_ms)
+        parts.recorder.sealed(SYSTEM_CLOCK.monotonic() - began, latency)
     if run:
         parts.attester.attest(run)
     parts.sealer.prune()

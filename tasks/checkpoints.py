@@ -43,6 +43,8 @@ def create(*, force: bool = False, full: bool = False) -> str | None:
 
 
 def _note_checkpoint(parts: Runtime, made: Manifest, seconds: float) -> None:
+    if parts.recorder is not None:
+        parts.recorder.checkpoint(made.kind, seconds)
     facts: dict[str, str | int | float] = {"id": made.id, "kind": made.kind, "slot": made.facts["slot"]}
     write_note(parts.ledger, "checkpoint", {**facts, "bytes": made.stored_bytes, "seconds": round(seconds, 3)})
 

@@ -96,12 +96,7 @@ class OverridesComponent(_SmallComponent):
             if row["name"] in overruled or (left is not None and left <= 0):
                 continue
             breaker = self._breaker(row["name"])
-            again = {
-                Override.OPEN: breaker.force_open,
-                Override.CLOSED: breaker.force_closed,
-                Override.DISABLED: breaker.disable,
-            }[Override(row["override"])]
-            again(row["reason"], for_=left, by=row["by"])
+            breaker.override(Override(row["override"]), row["reason"], duration=left, by=row["by"])
 
     def _row(self, status: BreakerStatus) -> dict[str, Any]:
         ends = status.override_ends_in

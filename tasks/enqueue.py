@@ -33,12 +33,13 @@ def enqueue(app: Celery, raws: Sequence[bytes], *, batch_size: int, enqueued_at:
         BatchMessage.of(raws[first : first + batch_size], enqueued_at=enqueued_at, isolate=isolate)
         for first in range(0, len(raws), batch_size)
     ]
-    try:
-        _publish(app, messages)
-    except (KombuError, redis.RedisError, OSError) as error:
-        # kombu wraps what it knows as a lost connection; a server that is full answers with an error of its own.
-        raise BrokerUnavailable(f"the broker did not take the messages: {error}") from error
+    _publish(app, messages)
     return len(messages)
+
+
+def enqueue_batches(app: Celery, batches: Sequence[tuple[bytes, int]], *, enqueued_at: int = 0) -> None:
+    """Publish a message for each batch of intake: its id, and of how many transactions. Raises BrokerUnavailable."""
+    _publish(app, [BatchMessage.of_batch(batch, count, enqueued_at=enqueued_at) for batch, count in batches])
 
 
 def request_seal(app: Celery) -> None:
@@ -51,6 +52,10 @@ def request_seal(app: Celery) -> None:
 
 
 def _publish(app: Celery, messages: Sequence[BatchMessage]) -> None:
-    with app.producer_or_acquire() as producer:
-        for message in messages:
-            app.send_task(PROCESS_BATCH, producer=producer, **message.send_options())
+    try:
+        with app.producer_or_acquire() as producer:
+            for message in messages:
+                app.send_task(PROCESS_BATCH, producer=producer, **message.send_options())
+    except (KombuError, redis.RedisError, OSError) as error:
+        # kombu wraps what it knows as a lost connection; a server that is full answers with an error of its own.
+        raise BrokerUnavailable(f"the broker did not take the messages: {error}") from error

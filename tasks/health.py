@@ -18,7 +18,6 @@ from recovery.breaker.state import Snapshot
 from recovery.degradation import OperationType
 from recovery.degradation.evaluator import SharedRules
 from recovery.degradation.modes import is_allowed
-from recovery.degradation.rules import rules_from
 from recovery.degradation.signals import CallableSignal, DiskFreeRatio, Signal, collect
 from tasks.errors import LEDGER_AWAY
 from tasks.policies import PIPELINE_RULES
@@ -57,7 +56,7 @@ def held_by_operator(parts: Runtime) -> bool:
 
 @lru_cache(maxsize=1)
 def _rules(parts: Runtime) -> SharedRules:
-    return SharedRules(parts.degradation, rules_from(PIPELINE_RULES))
+    return SharedRules(parts.degradation, PIPELINE_RULES)
 
 
 def _signals(parts: Runtime, pulse: Pulse, breaker: Snapshot) -> list[Signal]:

@@ -1,33 +1,26 @@
-"""The pipeline's degradation rules, as plain data: what its components do, and what closes them by itself."""
+"""The pipeline's degradation rules: what its components do, and what closes them by itself."""
 
 from __future__ import annotations
 
-from recovery.degradation.rules import RulePreset
+from recovery.degradation import DegradationMode, Rule
 
 #: A span of more seconds than this is a broken clock, not a measurement; a ratio is seldom above 1, never far.
 MAX_SPAN = 30 * 86_400.0
 MAX_RATIO = 100.0
 
 
-def _rule(
-    name: str,
-    component: str,
-    signal: str,
-    thresholds: tuple[float, float],
-    *,
-    mode: str = "READ_ONLY",
-    dwell: float,
-) -> RulePreset:
+def _rule(name: str, component: str, signal: str, thresholds: tuple[float, float], *, dwell: float) -> Rule:
+    """A rule that makes `component` read-only; `thresholds` are where it begins and where it ends."""
     enter, leave = thresholds
-    return RulePreset(
+    return Rule(
         name=name,
         component=component,
         signal=signal,
         enter=enter,
         leave=leave,
-        mode=mode,
+        mode=DegradationMode.READ_ONLY,
         dwell=dwell,
-        highest=MAX_SPAN if signal.endswith("_s") else MAX_RATIO,
+        plausible=(0.0, MAX_SPAN if signal.endswith("_s") else MAX_RATIO),
     )
 
 
@@ -42,7 +35,7 @@ PIPELINE_OPERATIONS: dict[str, tuple[str, ...]] = {
 
 #: The pipeline's automatic rules. No rule may refuse the very work that lets its signal recover: a long backlog, a
 #: long open breaker or a filling Redis closes the intake, never the workers that must drain and probe.
-PIPELINE_RULES: tuple[RulePreset, ...] = (
+PIPELINE_RULES: tuple[Rule, ...] = (
     # Seconds that the transaction breaker has been other than closed by its own rules, not by an operator.
     _rule("breaker-open", "intake", "breaker_open_s", (60.0, 0.0), dwell=10.0),
     # Seconds that the oldest queued transaction has waited; time in which an operator held it back does not count.

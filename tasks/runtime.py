@@ -30,6 +30,7 @@ from recovery.retry.classification import is_retryable
 from tasks.components import ModesComponent, OverridesComponent
 from tasks.enqueue import request_seal
 from tasks.events import send_breaker_event, send_mode_event
+from tasks.metrics import Recorder, ServerClock, recorder
 from tasks.modes import open_modes
 
 TRANSACTION_BREAKER = "transaction"
@@ -91,6 +92,17 @@ class Runtime:
             max_attempts=self.settings.worker.max_attempts,
             on_full=lambda: request_seal(app),
         )
+
+    # ---- what is counted
+
+    @cached_property
+    def recorder(self) -> Recorder | None:
+        """The counts of this process for Prometheus; None when nobody collects them."""
+        return recorder(self.settings.metrics.folder)
+
+    @cached_property
+    def server_clock(self) -> ServerClock:
+        return ServerClock(self.ledger.server_ms)
 
     # ---- what gates it
 

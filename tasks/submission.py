@@ -23,7 +23,7 @@ from recovery.degradation import DegradationManager
 from recovery.degradation.errors import OperationRefused
 from tasks import transaction_log
 from tasks.acceptance_receipts import receipt_of
-from tasks.enqueue import BrokerUnavailable, enqueue
+from tasks.enqueue import BrokerUnavailable, enqueue, enqueue_batches
 from tasks.modes import open_modes
 from tasks.outcomes import OutcomeWaiter, Wait
 from tasks.receipts import Receipt, Verdict
@@ -140,21 +140,24 @@ class Submitter:
         return [item if isinstance(item, Receipt) else next(receipts) for item in checked]
 
     def _accept(self, transactions: Sequence[VerifiedTransaction]) -> list[Acceptance]:
-        pairs = [(transaction.signature, transaction.raw) for transaction in transactions]
-        accepted = self._accept_in_current_epoch(pairs)
-        raws = [
-            transaction.raw
-            for transaction, answer in zip(transactions, accepted.answers, strict=True)
-            if answer is Acceptance.ACCEPTED
-        ]
-        self._enqueue(raws, accepted.at)
-        return accepted.answers
+        answers: list[Acceptance] = []
+        for first in range(0, len(transactions), self._batch_size):
+            some = transactions[first : first + self._batch_size]
+            accepted = self._accept_in_current_epoch(some)
+            answers += accepted.answers
+            self._enqueue(some, accepted)
+        return answers
 
-    def _enqueue(self, raws: Sequence[bytes], accepted_at: int) -> None:
+    def _enqueue(self, transactions: Sequence[VerifiedTransaction], accepted: Accepted) -> None:
         if self._clock.monotonic() < self._broker_again_at:
             return
         try:
-            enqueue(self._app, raws, batch_size=self._batch_size, enqueued_at=accepted_at)
+            if accepted.batch:
+                enqueue_batches(self._app, [(accepted.batch, len(transactions))], enqueued_at=accepted.at)
+            else:
+                pairs = zip(transactions, accepted.answers, strict=True)
+                raws = [transaction.raw for transaction, answer in pairs if answer is Acceptance.ACCEPTED]
+                enqueue(self._app, raws, batch_size=self._batch_size, enqueued_at=accepted.at)
         except BrokerUnavailable as error:
             self._broker_again_at = self._clock.monotonic() + _BROKER_PAUSE
             logger.warning(
@@ -163,13 +166,13 @@ class Submitter:
                 _BROKER_PAUSE,
             )
 
-    def _accept_in_current_epoch(self, pairs: Sequence[tuple[bytes, bytes]]) -> Accepted:
+    def _accept_in_current_epoch(self, transactions: Sequence[VerifiedTransaction]) -> Accepted:
         def accept() -> Accepted:
             try:
-                return self._intake.accept(pairs)
+                return self._intake.accept_batch(transactions)
             except StaleEpoch:
                 # Restored meanwhile; the ledger has looked the new epoch up.
-                return self._intake.accept(pairs)
+                return self._intake.accept_batch(transactions)
 
         accepted = self._patience.call(accept)
         self._patience.ledger_seen = True

@@ -12,7 +12,7 @@ from config.app import app
 from config.queues import PROCESS, PROCESS_BATCH, SWEEP, TRANSACTIONS
 from tasks import transaction_log
 from tasks.base import TransactionTask
-from tasks.enqueue import enqueue
+from tasks.enqueue import enqueue, enqueue_batches
 from tasks.errors import LEDGER_AWAY
 from tasks.messages import BatchMessage
 from tasks.runtime import runtime
@@ -27,9 +27,19 @@ def process(self: TransactionTask, transaction: str) -> str:
 
 
 @app.task(name=PROCESS_BATCH, base=TransactionTask, bind=True)
-def process_batch(self: TransactionTask, transactions: list[str], enqueued_at: int = 0, isolate: bool = False) -> str:
-    """Execute signed transactions (base64 each). `enqueued_at` is Redis time in milliseconds."""
-    return self.process_batch(BatchMessage.parse(transactions, enqueued_at, isolate))
+def process_batch(
+    self: TransactionTask,
+    transactions: list[str],
+    enqueued_at: int = 0,
+    isolate: bool = False,
+    batch: str = "",
+    count: int = 0,
+) -> str:
+    """Execute signed transactions (base64 each), or the `count` that intake holds as `batch` (an id in hexadecimal).
+
+    `enqueued_at` is Redis time in milliseconds.
+    """
+    return self.process_batch(BatchMessage.parse(transactions, enqueued_at, isolate, batch, count))
 
 
 @app.task(name=SWEEP, throws=LEDGER_AWAY)
@@ -41,13 +51,15 @@ def sweep() -> dict[str, int]:
     for raws, why in ((found.released, "released"), (found.lost, "lost"), (found.suspects, "suspect")):
         transaction_log.brought_back(raws, why)
         enqueue(app, raws, batch_size=settings.intake.batch_size, enqueued_at=found.at, isolate=why == "suspect")
-    if found.lost or found.suspects:
+    enqueue_batches(app, [(batch.id, batch.count) for batch in found.batches], enqueued_at=found.at)
+    lost = len(found.lost) + sum(batch.count for batch in found.batches)
+    if lost or found.suspects:
         logger.warning(
             "Re-enqueued %d transactions whose messages were lost, %d of them again",
-            len(found.lost) + len(found.suspects),
+            lost + len(found.suspects),
             len(found.suspects),
         )
-    return {"released": len(found.released), "lost": len(found.lost), "suspects": len(found.suspects)}
+    return {"released": len(found.released), "lost": lost, "suspects": len(found.suspects)}
 
 
 def _queue_is_empty() -> bool:

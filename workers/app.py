@@ -13,11 +13,13 @@ from workers import flower_process, startup
 from workers.bootsteps.heartbeat import HeartbeatStep
 from workers.bootsteps.queue_pause import queue_pause_step
 from workers.bootsteps.restore import EnsureLedger
+from workers.metrics import server as metrics_server
 
 startup.install()
 app.steps["consumer"].add(EnsureLedger)
 app.steps["consumer"].add(queue_pause_step([TRANSACTIONS], lambda: runtime().may_process()))
 app.steps["consumer"].add(HeartbeatStep)
 flower_process.install()
+metrics_server.install()
 
 __all__ = ["app"]

@@ -15,8 +15,11 @@ from typing import Any
 import click
 from celery.signals import import_modules
 
+from banking.execution.places import failed_in
+from config.queues import PROCESS, PROCESS_BATCH
 from config.settings import get_settings
 
+BATCHES = (PROCESS, PROCESS_BATCH)
 #: Seconds from SIGTERM or Ctrl-C to the end of the process at the latest.
 PATIENCE = 2.0
 
@@ -25,6 +28,9 @@ def readable(task: Any) -> Any:
     """A copy of a task for Flower's tables: what it came to, or why it failed, in the column of results."""
     outcome = task.exception if task.state == "FAILURE" else task.result
     task.result = outcome.strip("'\"") if isinstance(outcome, str) else outcome
+    if task.state == "SUCCESS" and task.name in BATCHES and (failed := failed_in(str(outcome))):
+        # The batch is done with, which is what Celery's SUCCESS means; its transactions did not all succeed.
+        task.state = f"{failed} FAILED ON CHAIN"
     return task
 
 

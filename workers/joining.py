@@ -28,8 +28,8 @@ from workers.supervisor.processes import Child
 from workers.supervisor.stop_signals import StopSignals
 from workers.supervisor.supervisor import Supervisor
 
-#: Seconds for which the word of the archive's host is awaited: it comes every second while that host seals.
-_WORD_PATIENCE = 10.0
+#: Seconds for which the attestation of the archive's host is awaited: it comes every second while that host seals.
+_ATTESTATION_PATIENCE = 10.0
 _BROKER_TIMEOUT = 3
 
 
@@ -39,7 +39,7 @@ class NotJoined(TrunklineError):
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """What the checks found. `signer` is the key (base58) whose word is believed, None with an archive of one's own."""
+    """What the checks found. `signer` is the key (base58) of the believed attestation, None with an archive here."""
 
     ledger_id: str
     signer: str | None
@@ -52,7 +52,7 @@ def check(settings: Settings) -> Welcome:
     _check_broker(settings)
     if keeps_archive(settings):
         return Welcome(_check_archive(settings, ledger), None)
-    return _await_word(settings, ledger)
+    return _await_attestation(settings, ledger)
 
 
 def _check_redis(settings: Settings, ledger: Ledger) -> None:
@@ -103,8 +103,8 @@ def _check_archive(settings: Settings, ledger: Ledger) -> str:
     return mine
 
 
-def _await_word(settings: Settings, ledger: Ledger) -> Welcome:
-    deadline = time.monotonic() + _WORD_PATIENCE
+def _await_attestation(settings: Settings, ledger: Ledger) -> Welcome:
+    deadline = time.monotonic() + _ATTESTATION_PATIENCE
     while True:
         found = standing(ledger, trusted_keys(settings))
         if not found.problem:

@@ -26,6 +26,7 @@ from config.errors import ConfigurationError
 from config.logs import configure_process, log_format
 from config.sections import LogFormat
 from config.settings import Settings, get_settings, require_known_variables
+from workers.metrics.server import prepare_folder
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,8 @@ def _begin(**_: Any) -> None:
         return
     try:
         check_settings()
+        if context.info_name == "worker":
+            prepare_folder()
         _configure_logs(context, get_settings())
     except ConfigurationError as error:
         sys.exit(f"Error: {error}")

@@ -1,4 +1,4 @@
-"""A new ledger that begins with the state of another one at some slot."""
+"""A new ledger that begins with the state of another one at batch slot."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def write_genesis(blocks: BlockStore, accounts: Accounts, supply: int, *, clock:
     """
     ledger_id, parent, slot = secrets.token_hex(16), GENESIS_PARENT, 0
     try:
-        for some in _in_blocks(accounts):
-            header, body = genesis_block(ledger_id, supply, some, int(clock.time() * 1000), slot=slot, parent=parent)
+        for batch in _in_blocks(accounts):
+            header, body = genesis_block(ledger_id, supply, batch, int(clock.time() * 1000), slot=slot, parent=parent)
             blocks.put(header, body)
             parent, slot = header.hash(), slot + 1
     except BaseException:
@@ -93,12 +93,12 @@ def _accounts(source: BlockStore, slot: int, chain: Sequence[ComponentLayer]) ->
 
 
 def _in_blocks(accounts: Accounts) -> Iterator[dict[bytes, bytes]]:
-    some: dict[bytes, bytes] = {}
+    batch: dict[bytes, bytes] = {}
     size = 0
     for key, record in accounts:
-        if some and (size + len(record) > _BLOCK_BYTES or len(some) >= _BLOCK_ACCOUNTS):
-            yield some
-            some, size = {}, 0
-        some[key] = record
+        if batch and (size + len(record) > _BLOCK_BYTES or len(batch) >= _BLOCK_ACCOUNTS):
+            yield batch
+            batch, size = {}, 0
+        batch[key] = record
         size += len(record) + 64
-    yield some
+    yield batch

@@ -52,10 +52,10 @@ class Tail:
     def slots(self) -> Iterator[Slot]:
         """The slots that have no block yet and have outcomes."""
         for number, entries in groupby(self.entries, key=lambda entry: entry.slot):
-            some = list(entries)
+            slot_entries = list(entries)
             stored = self._images[number % 2]
-            keys = (key for key in written_by(some) if key in stored)
-            yield Slot(some, {key: image_record(stored[key]) for key in keys})
+            keys = (key for key in written_by(slot_entries) if key in stored)
+            yield Slot(slot_entries, {key: image_record(stored[key]) for key in keys})
 
     def check(self, complain: Callable[[str, str], None]) -> None:
         """Whether the slots' bytes are counted right, and each has its images and will fit a block."""

@@ -26,11 +26,12 @@ _PRUNE_SLOTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A block that is in the archive: its slot and hash, and how many outcomes it holds."""
+    """A block that is in the archive: its slot and hash, how many outcomes it holds, when its slot was closed (ms)."""
 
     slot: int
     hash: bytes
     entries: int
+    closed_ms: int
 
 
 class Sealer:
@@ -81,7 +82,7 @@ class Sealer:
         crash_points.reach("seal.archived")
         self._ledger.run(FINALIZE, [epoch, slot, header.hash(), SLOT_HASHES], epoch=epoch)
         crash_points.reach("seal.finalized")
-        return Sealed(slot, header.hash(), len(entries))
+        return Sealed(slot, header.hash(), len(entries), header.time_ms)
 
     def _note_too_large(self, slot: int, error: BlockTooLarge) -> None:
         """Let `consistency` see it, whatever the slot's count of its bytes says."""

@@ -5,6 +5,8 @@ __all__ = [
     "executor",
     "fees",
     "native",
+    "nonces",
+    "places",
     "processor",
     "reserved",
     "stage",

@@ -6,9 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from banking.errors import InvalidTransaction
+from banking.execution.places import Place, kind_of
 from banking.execution.solana_errors import ALREADY_PROCESSED, BLOCKHASH_NOT_FOUND
-from banking.ledger.ledger import LoadedState
-from banking.transaction import SignedTransaction, VerifiedTransaction, check_signatures
+from banking.ledger.commit_request import CommitRequest
+from banking.ledger.ledger import CommitResult, LoadedState
+from banking.ledger.records import unpack_result
+from banking.transaction import AcceptedTransaction, SignedTransaction, VerifiedTransaction, check_signatures
+
+#: What the commit script says of those that did not lose their accounts: see `PendingBatch.settle`.
+_SETTLED = "ARDBME"
 
 
 @dataclass(slots=True)
@@ -28,6 +34,23 @@ class BatchReport:
     full: list[SignedTransaction] = field(default_factory=list)
     invalid: list[SignedTransaction] = field(default_factory=list)
     broken: list[tuple[SignedTransaction, Exception]] = field(default_factory=list)
+    #: Where the outcomes of `committed` stand, and how many of them are errors of each kind.
+    places: list[Place] = field(default_factory=list)
+    kinds: dict[str, int] = field(default_factory=dict)
+    #: Executions that lost their accounts to others, round by round.
+    conflicted: int = 0
+
+    def locate(self, answer: CommitResult, entries: Sequence[CommitRequest]) -> None:
+        """Note where a commit put its outcomes, and which of them are errors."""
+        self.conflicted += len(answer.codes) - sum(map(answer.codes.count, _SETTLED))
+        count = answer.codes.count("A")
+        if not count:
+            return
+        self.places.append(Place(answer.slot, answer.first_seq, answer.first_seq + count - 1))
+        for code, entry in zip(answer.codes, entries, strict=True):
+            if not entry.ok and code == "A":
+                kind = kind_of(unpack_result(entry.result).err or '"unknown"')
+                self.kinds[kind] = self.kinds.get(kind, 0) + 1
 
 
 @dataclass(slots=True)
@@ -97,7 +120,7 @@ def _is_genuine(transaction: SignedTransaction, accepted: bytes) -> bool:
     What stands in intake was verified before it was written there (by `submit`, or before parking). The very same
     bytes need no second look: whoever could forge an intake record could write accounts as well.
     """
-    if isinstance(transaction, VerifiedTransaction) or accepted == transaction.raw:
+    if isinstance(transaction, VerifiedTransaction | AcceptedTransaction) or accepted == transaction.raw:
         return True
     try:
         check_signatures(transaction)

@@ -6,6 +6,7 @@ import hashlib
 import struct
 from collections.abc import Collection
 from enum import Enum, auto
+from typing import Any
 
 from banking.execution.sysvars import LAMPORTS_PER_SIGNATURE
 from banking.ledger.records import HEADER_SIZE, unpack_account
@@ -36,7 +37,12 @@ def durable_nonce(context: SlotContext) -> bytes:
 
 def nonce_key(transaction: SignedTransaction, writable: Collection[bytes]) -> bytes | None:
     """The nonce account that the first instruction advances, a static one among the `writable`; None without."""
-    message = transaction.parsed.message
+    key = advanced_nonce(transaction.parsed.message)
+    return key if key in writable else None
+
+
+def advanced_nonce(message: Any) -> bytes | None:
+    """The account that the first instruction of a message advances, if it stands in the message itself."""
     if not message.instructions:
         return None
     first = message.instructions[0]
@@ -44,8 +50,17 @@ def nonce_key(transaction: SignedTransaction, writable: Collection[bytes]) -> by
     if bytes(keys[first.program_id_index]) != _SYSTEM or bytes(first.data)[:4] != _ADVANCE or not first.accounts:
         return None
     place = bytes(first.accounts)[0]
-    key = bytes(keys[place]) if place < len(keys) else b""
-    return key if key in writable else None
+    return bytes(keys[place]) if place < len(keys) else None
+
+
+def stored_nonce(record: bytes) -> bytes | None:
+    """The value of the nonce in an account's record, None when it is no initialized nonce."""
+    if len(record) < HEADER_SIZE + _STATE.size:
+        return None
+    account = unpack_account(record)
+    version, state, _, stored, _ = _STATE.unpack_from(account.data)
+    found: bytes = stored
+    return found if account.owner == _SYSTEM and (version, state) == (_CURRENT, _INITIALIZED) else None
 
 
 def judge_nonce(transaction: SignedTransaction, record: bytes, context: SlotContext) -> Nonce:

@@ -11,10 +11,19 @@ from dataclasses import dataclass
 
 from banking.errors import InvalidTransaction, LedgerMissing
 from banking.execution.batch import BatchReport
-from banking.execution.stage import BankingStage
+from banking.execution.places import Place, places_text
+from banking.execution.stage import BankingStage, OpenedBatch
 from banking.intake.dead_letters import TransactionDeadLetters
 from banking.intake.intake import Intake
-from banking.transaction import PACKET_BYTES, SignedTransaction, VerifiedTransaction, check_signatures, decode, parse
+from banking.transaction import (
+    PACKET_BYTES,
+    AcceptedTransaction,
+    SignedTransaction,
+    VerifiedTransaction,
+    check_signatures,
+    decode,
+    parse,
+)
 from recovery import crash_points
 from recovery.dead_letters import DeadLettersFullError
 from recovery.errors import TransientError
@@ -44,6 +53,11 @@ class BatchSummary:
     malformed: int = 0
     #: Why, of those in the dead letters: the first few different reasons.
     reasons: tuple[str, ...] = ()
+    #: Where the outcomes of those committed stand, and how many of them are errors, by kind.
+    places: tuple[Place, ...] = ()
+    kinds: tuple[tuple[str, int], ...] = ()
+    #: Executions that lost their accounts to others.
+    conflicted: int = 0
 
     @property
     def given_up(self) -> int:
@@ -59,7 +73,23 @@ class BatchSummary:
             dead=self.dead + other.dead,
             malformed=self.malformed + other.malformed,
             reasons=tuple(dict.fromkeys(self.reasons + other.reasons))[:_MAX_REASONS],
+            places=self.places + other.places,
+            kinds=self.kinds + other.kinds,
+            conflicted=self.conflicted + other.conflicted,
         )
+
+    @property
+    def failed(self) -> dict[str, int]:
+        """How many of those committed failed on chain, by kind."""
+        counts: dict[str, int] = {}
+        for kind, count in self.kinds:
+            counts[kind] = counts.get(kind, 0) + count
+        return counts
+
+    @property
+    def whole_text(self) -> str:
+        """The counts, which kinds of errors there are among them, and where the outcomes stand."""
+        return "; ".join(filter(None, (str(self), places_text(self.places, self.failed))))
 
     def __str__(self) -> str:
         """The counts that are not 0. (A text, because Celery makes a safe copy of any other result for its log.)"""
@@ -147,16 +177,43 @@ class Processor:
             return self._run_one_by_one(transactions, enqueued_at)
         return self._run_batch(transactions, enqueued_at)
 
+    def run_accepted(
+        self,
+        batch: bytes,
+        count: int,
+        *,
+        enqueued_at: int,
+        isolate: bool,
+        begin: Callable[[Sequence[SignedTransaction]], object] = lambda _: None,
+    ) -> BatchSummary:
+        """As `run`, for the `count` transactions that intake holds as `batch`; `begin` is told of them first.
+
+        What has left the batch is counted as a duplicate: it has its end, or goes by itself.
+        """
+        self._end_overdue()
+        opened = None if isolate else self.stage.open_batch(batch)
+        if opened is not None:
+            begin(opened.transactions)
+            return self._run_batch(opened.transactions, enqueued_at, opened)
+        rest = self.intake.dissolve(batch)
+        begin(rest)
+        gone = BatchSummary(duplicates=max(0, count - len(rest)))
+        if not rest:
+            return gone
+        return gone + (self._run_one_by_one if isolate else self._run_batch)(rest, enqueued_at)
+
     def park(self, transactions: Sequence[SignedTransaction], delay: float) -> BatchSummary:
         """Put `transactions` off for `delay` seconds. Forged ones become dead letters instead."""
         genuine, summary = self._genuine(transactions)
         parked = self.intake.park([(transaction.signature, transaction.raw) for transaction in genuine], delay)
         return summary + BatchSummary(parked=parked)
 
-    def _run_batch(self, transactions: Sequence[SignedTransaction], enqueued_at: int) -> BatchSummary:
+    def _run_batch(
+        self, transactions: Sequence[SignedTransaction], enqueued_at: int, opened: OpenedBatch | None = None
+    ) -> BatchSummary:
         summary = NOTHING
         try:
-            report, summary = self._execute(transactions, enqueued_at)
+            report, summary = self._execute(transactions, enqueued_at, opened)
             suspects = [transaction for transaction, _ in report.broken]
         except Exception as error:
             if is_retryable(error) or isinstance(error, LedgerMissing):
@@ -165,14 +222,21 @@ class Processor:
             suspects = list(transactions)
         return summary + self._run_one_by_one(suspects, enqueued_at) if suspects else summary
 
-    def _execute(self, transactions: Sequence[SignedTransaction], enqueued_at: int) -> tuple[BatchReport, BatchSummary]:
+    def _execute(
+        self, transactions: Sequence[SignedTransaction], enqueued_at: int, opened: OpenedBatch | None = None
+    ) -> tuple[BatchReport, BatchSummary]:
         if crash_points.armed():
             for transaction in transactions:
                 crash_points.reach(f"execute.{transaction.parsed.signatures[0]}")
-        report = self.stage.process(transactions, enqueued_at=enqueued_at)
+        report = self.stage.process(transactions, enqueued_at=enqueued_at, opened=opened)
         crash_points.reach("processor.committed")
         summary = BatchSummary(
-            committed=len(report.committed), refused=len(report.refused), duplicates=len(report.duplicates)
+            committed=len(report.committed),
+            refused=len(report.refused),
+            duplicates=len(report.duplicates),
+            places=tuple(report.places),
+            kinds=tuple(report.kinds.items()),
+            conflicted=report.conflicted,
         )
         for transaction in report.invalid:
             summary += self._reject_forged(transaction)
@@ -222,7 +286,9 @@ class Processor:
     def _give_up(self, transaction: SignedTransaction, reason: str, attempts: int) -> BatchSummary:
         logger.error("Transaction %s is given up: %s", transaction.parsed.signatures[0], reason)
         try:
-            added = self._dead_letters.add(transaction.signature, transaction.raw, reason, attempts)
+            added = self._dead_letters.add(
+                transaction.signature, transaction.raw, reason, attempts, transaction.message_hash
+            )
         except DeadLettersFullError:
             logger.critical("Dead letters are full: %s waits in intake for room", transaction.parsed.signatures[0])
             parked = self.intake.park([(transaction.signature, transaction.raw)], FULL_DEAD_LETTERS_DELAY)
@@ -241,7 +307,9 @@ class Processor:
             self.intake.end_attempt(self._overdue_ends[-1])
             self._overdue_ends.pop()
 
-    def _genuine(self, transactions: Sequence[SignedTransaction]) -> tuple[list[VerifiedTransaction], BatchSummary]:
+    def _genuine(
+        self, transactions: Sequence[SignedTransaction]
+    ) -> tuple[list[VerifiedTransaction | AcceptedTransaction], BatchSummary]:
         """Those whose signatures are right, and the summary of the others, which become dead letters."""
         genuine, forged = [], NOTHING
         for transaction in transactions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
+from itertools import islice
 
 from banking.execution.account_access import program_data_key
 from banking.ledger.ledger import LoadedState
@@ -32,6 +33,10 @@ class ProgramCache:
         """The versions at hand of `keys`."""
         records = self._records
         return {key: records[key][0] for key in keys if key in records} if records else {}
+
+    def newest(self, most: int) -> dict[bytes, bytes]:
+        """The versions of the `most` records that were used last."""
+        return {key: version for key, (version, _) in islice(reversed(self._records.items()), most)}
 
     def complete(self, loaded: LoadedState) -> None:
         """Fill in the records that were not sent because they are at hand, and keep the new large ones."""

@@ -21,11 +21,13 @@ from banking.execution.solana_errors import (
 )
 from banking.execution.transaction_meta import TransactionMeta, pack_transaction_meta
 from banking.execution.visibility import sees_slot
+from banking.ledger.batch_record import BatchRecord
 from banking.ledger.commit_request import CommitRequest
 from banking.ledger.ledger import Ledger, LoadedState
 from banking.ledger.limits import COMMIT_BYTES, LOAD_BYTES, LONE_LOAD_BYTES, MAX_LOADED_BYTES
 from banking.ledger.records import HEADER_SIZE, Outcome, Result, pack_refusal, pack_result
 from banking.transaction import (
+    AcceptedTransaction,
     SignedTransaction,
     TransactionInput,
     decode,
@@ -35,6 +37,20 @@ from recovery import crash_points
 from recovery.retry.classification import is_retryable
 
 CRASH_POINTS = ("stage.executed",)
+#: Large records whose versions are asked for beside those of a batch: its programs are probably among them.
+_AT_HAND = 16
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedBatch:
+    """A batch out of intake, and what the ledger held of its accounts when it was read."""
+
+    record: BatchRecord
+    loaded: LoadedState
+
+    @property
+    def transactions(self) -> list[AcceptedTransaction]:
+        return self.record.transactions
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +87,34 @@ class BankingStage:
         self._programs = ProgramCache()
         self._epoch = 0
 
-    def process(self, transactions: Sequence[SignedTransaction], *, enqueued_at: int = 0) -> BatchReport:
+    def open_batch(self, batch: bytes) -> OpenedBatch | None:
+        """Read a batch out of intake; None when it is not there as a whole. Raises LedgerUnavailable, StaleEpoch."""
+        self._begin_epoch()
+        found = self.ledger.load_batch(batch, self._programs.newest(_AT_HAND))
+        if found is None:
+            return None
+        record, loaded = found
+        for key in self._native.intersection(loaded.versions):
+            del loaded.versions[key], loaded.records[key]
+        self._programs.complete(loaded)
+        return OpenedBatch(record, loaded)
+
+    def process(
+        self, transactions: Sequence[SignedTransaction], *, enqueued_at: int = 0, opened: OpenedBatch | None = None
+    ) -> BatchReport:
         """Bring every transaction to its outcome: two round trips to Redis unless accounts conflict or are large.
 
-        `enqueued_at` (ms, Redis time, 0 = unknown) is when the message was sent. Raises LedgerUnavailable and
-        StaleEpoch, both transient: nothing of the last round was committed, or its reply was lost. Ask again.
+        `enqueued_at` (ms, Redis time, 0 = unknown) is when the message was sent; `opened` is the batch whose
+        transactions these are, if it was just read. Raises LedgerUnavailable and StaleEpoch, both transient: nothing of
+        the last round was committed, or its reply was lost. Ask again.
         """
         report = BatchReport()
         pending = PendingBatch(distinct(transactions))
         rounds = 0
         while pending.transactions and rounds < self._rounds:
             before = len(pending.transactions)
-            self._round(pending, report, enqueued_at)
+            self._round(pending, report, enqueued_at, opened)
+            opened = None
             # Large records go in pieces, which is no conflict.
             rounds += not (pending.put_off and len(pending.transactions) < before)
         report.conflicts += pending.transactions
@@ -144,9 +176,11 @@ class BankingStage:
         records = {**loaded.records, **ran.writes}
         return Simulation(loaded.context.slot, ran.result, records, ran.detail, resolved, ran.writes)
 
-    def _round(self, pending: PendingBatch, report: BatchReport, enqueued_at: int) -> None:
+    def _round(
+        self, pending: PendingBatch, report: BatchReport, enqueued_at: int, opened: OpenedBatch | None = None
+    ) -> None:
         access = {transaction.signature: static_accounts(transaction) for transaction in pending.transactions}
-        loaded = self._load(pending.transactions, access)
+        loaded = self._load(pending.transactions, access, opened=opened)
         open_transactions = without_outcome(pending.transactions, loaded, report)
         ready = open_transactions
         if loaded.left_out:
@@ -164,8 +198,11 @@ class BankingStage:
             return
         entries = [entry for _, entry in executed]
         crash_points.reach("stage.executed")
-        answer = self.ledger.commit(entries, loaded.versions, enqueued_at, context=loaded.context)
+        whole = opened is not None and len(entries) == len(opened.transactions)
+        batch = opened.record.id if opened is not None and whole else b""
+        answer = self.ledger.commit(entries, loaded.versions, enqueued_at, context=loaded.context, batch=batch)
         pending.settle([transaction for transaction, _ in executed], answer.codes, report)
+        report.locate(answer, entries)
 
     def _execute(
         self,
@@ -257,27 +294,37 @@ class BankingStage:
         access: dict[bytes, AccountAccess],
         *,
         most_bytes: int = LOAD_BYTES,
+        opened: OpenedBatch | None = None,
     ) -> LoadedState:
         """Everything the batch touches; more than one round trip only for lookup tables and unseen programs.
 
-        What tables and programs name is taken from the very moment that the versions are of.
+        What tables and programs name is taken from the very moment that the versions are of. What was `opened` is not
+        asked for again unless it names more.
         """
-        if self.ledger.epoch != self._epoch:
-            # Sequence numbers, and so versions, come again after a restore, with other records behind them.
-            self._programs, self._epoch = ProgramCache(), self.ledger.epoch
+        self._begin_epoch()
         static = dict(access)
+        found = None
         wanted: dict[bytes, None] = {}
-        for accounts in access.values():
-            wanted.update(dict.fromkeys(accounts.reads()))
-        wanted.update(dict.fromkeys(self._programs.data_of(wanted)))
+        if opened is not None:
+            found = opened.loaded
+            wanted = dict.fromkeys((*opened.record.accounts, *found.versions, *self._native))
+        else:
+            for accounts in access.values():
+                wanted.update(dict.fromkeys(accounts.reads()))
+            wanted.update(dict.fromkeys(self._programs.data_of(wanted)))
         while True:
-            loaded = self._ask(transactions, wanted, most_bytes)
+            loaded, found = found or self._ask(transactions, wanted, most_bytes), None
             needed = _follow(transactions, static, access, loaded.records)
             if needed.keys() <= wanted.keys():
                 break
             wanted |= needed
         self._executor.begin(loaded.context)
         return loaded
+
+    def _begin_epoch(self) -> None:
+        if self.ledger.epoch != self._epoch:
+            # Sequence numbers, and so versions, come again after a restore, with other records behind them.
+            self._programs, self._epoch = ProgramCache(), self.ledger.epoch
 
     def _ask(self, transactions: Sequence[SignedTransaction], wanted: Iterable[bytes], most_bytes: int) -> LoadedState:
         accounts = [key for key in wanted if key not in self._native]

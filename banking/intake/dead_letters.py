@@ -40,15 +40,15 @@ class TransactionDeadLetters:
         self.limits = limits or LetterLimits()
         self.letters = open_dead_letters(ledger, self.limits)
 
-    def add(self, signature: bytes, raw: bytes, reason: str, attempts: int) -> bool:
+    def add(self, signature: bytes, raw: bytes, reason: str, attempts: int, message_hash: bytes = b"") -> bool:
         """Move a transaction from intake to the dead letters; False when it has its outcome or is there already.
 
-        Raises DeadLettersFullError: then it is where it was.
+        By `message_hash` its claim to the message is dropped. Raises DeadLettersFullError: then it is where it was.
         """
         letter = self._letter(signature, TRANSACTION, raw, reason, attempts)
         added = self._ledger.run(
             GIVE_UP,
-            [self._ledger.epoch, signature, pack_letter(letter), self.limits.letters, self.limits.bytes],
+            [self._ledger.epoch, signature, pack_letter(letter), self.limits.letters, self.limits.bytes, message_hash],
         )
         if added < 0:
             raise DeadLettersFullError

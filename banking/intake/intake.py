@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from banking.ledger.batch_record import new_batch_id, pack_batch
 from banking.ledger.ledger import Ledger
-from banking.ledger.scripts import ACCEPT, ATTEMPT, EXAMINE, PARK, SWEEP
+from banking.ledger.scripts import ACCEPT, ATTEMPT, DISSOLVE, EXAMINE, PARK, SWEEP
+from banking.transaction import AcceptedTransaction, VerifiedTransaction, accepted
 from recovery.dead_letters import LetterLimits
 
 #: Pairs in one script call; Lua's unpack and Redis' latency both want a bound.
@@ -30,20 +32,37 @@ class Acceptance(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Answer to `accept`: `at` is Redis time in milliseconds, `answers` are in the order asked."""
+    """Answer to `accept`: `at` is Redis time in milliseconds, `answers` are in the order asked.
+
+    `batch` is the id under which they are all together in intake; b"" when each that was accepted has its own record.
+    """
 
     at: int
     answers: list[Acceptance]
+    batch: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class LostBatch:
+    """A batch that no message speaks for: its id, and of how many transactions."""
+
+    id: bytes
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What to enqueue again, as raw transactions; `at` is Redis time in milliseconds."""
+    """What to enqueue again, as raw transactions and as whole batches; `at` is Redis time in milliseconds."""
 
     at: int
     released: list[bytes]
     lost: list[bytes]
     suspects: list[bytes]
+    batches: list[LostBatch] = field(default_factory=list)
+
+
+#: By the letter's code.
+_ACCEPTANCES = {ord(each.value): each for each in Acceptance}
 
 
 class Intake:
@@ -63,21 +82,32 @@ class Intake:
         self._letters = letters or LetterLimits()
 
     def accept(self, pairs: Sequence[tuple[bytes, bytes]]) -> Accepted:
-        """Record up to 256 (signature, raw transaction) pairs, all in one atomic step."""
-        if not 0 < len(pairs) <= MAX_AT_ONCE:
-            raise ValueError(f"{len(pairs)} pairs; give 1 to {MAX_AT_ONCE}")
-        at, codes = self._ledger.run(
-            ACCEPT,
-            [
-                self._ledger.epoch,
-                self._limit,
-                self._unsealed_limit,
-                self._letters.letters,
-                self._letters.bytes,
-                *(part for pair in pairs for part in pair),
-            ],
-        )
-        return Accepted(int(at), [Acceptance(letter) for letter in codes.decode()])
+        """Record up to 256 (signature, raw transaction) pairs, all in one atomic step, each by itself."""
+        return self._accept(len(pairs), b"", [part for pair in pairs for part in pair])
+
+    def accept_batch(self, transactions: Sequence[VerifiedTransaction]) -> Accepted:
+        """Record up to 256 transactions in one atomic step; as a batch, if none of them was there before."""
+        return self.accept_record(len(transactions), pack_batch(transactions))
+
+    def accept_record(self, count: int, record: bytes) -> Accepted:
+        """As `accept_batch`, for the record of a batch of `count` transactions."""
+        return self._accept(count, new_batch_id(), [record])
+
+    def _accept(self, count: int, batch: bytes, what: Sequence[bytes]) -> Accepted:
+        if not 0 < count <= MAX_AT_ONCE:
+            raise ValueError(f"{count} transactions; give 1 to {MAX_AT_ONCE}")
+        limits = (self._limit, self._unsealed_limit, self._letters.letters, self._letters.bytes)
+        at, codes, together = self._ledger.run(ACCEPT, [self._ledger.epoch, *limits, batch, *what])
+        return Accepted(int(at), [_ACCEPTANCES[code] for code in codes], batch if together == b"1" else b"")
+
+    def dissolve(self, batch: bytes, *, lost: bool = False) -> list[AcceptedTransaction]:
+        """What is still in a batch, each with its own record from now on. `lost`: each has a run without an end."""
+        return [accepted(raw, message) for message, raw in self.take_apart(batch, lost=lost)]
+
+    def take_apart(self, batch: bytes, *, lost: bool = False) -> list[tuple[bytes, bytes]]:
+        """As `dissolve`: pairs of message hash and raw transaction."""
+        _, found = self._ledger.run(DISSOLVE, [self._ledger.epoch, batch, int(lost)])
+        return list(zip(found[::2], found[1::2], strict=True))
 
     def park(self, pairs: Sequence[tuple[bytes, bytes]], delay: float) -> int:
         """Put transactions off for `delay` seconds (10 at most); returns how many are parked now."""
@@ -93,11 +123,18 @@ class Intake:
 
     def sweep(self, *, grace: float, queue_empty: bool, limit: int) -> Sweep:
         """What no message speaks for any more; see `lua/sweep.lua`. `grace` is in seconds."""
-        at, released, lost, suspects = self._ledger.run(
+        at, released, lost, suspects, batches, broken = self._ledger.run(
             SWEEP,
             [self._ledger.epoch, int(grace * 1000), int(queue_empty), limit, int(MAX_PARKING * 1000)],
         )
-        return Sweep(int(at), released, lost, suspects)
+        for batch, again in zip(broken[::2], broken[1::2], strict=True):
+            raws = [raw for _, raw in self.take_apart(batch, lost=True)]
+            if again == b"1":
+                suspects += raws
+            else:
+                lost += raws
+        whole = [LostBatch(id, int(count)) for id, count in zip(batches[::2], batches[1::2], strict=True)]
+        return Sweep(int(at), released, lost, suspects, whole)
 
     def examine(self, pairs: Sequence[tuple[bytes, bytes]]) -> list[int | None]:
         """What is known of transactions that came again: None = settled, else runs that their worker did not survive.

@@ -2,6 +2,7 @@
 
 __all__ = [
     "async_ledger",
+    "batch_record",
     "commit_request",
     "connections",
     "dead_letters",

@@ -10,7 +10,7 @@ import redis
 from redis.asyncio import Redis
 
 from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable
-from banking.ledger.journal import JournalEntry, journal_entry
+from banking.ledger.journal import JournalEntry, journal_entries
 from banking.ledger.keys import LedgerKeys
 from banking.ledger.layout import served_epoch
 from banking.ledger.reads import Read
@@ -148,7 +148,7 @@ class AsyncLedger:
     async def await_entries(
         self, epoch: int, after: tuple[int, int], *, most: int, patience_ms: int
     ) -> list[JournalEntry]:
-        """At most `most` journal entries behind `after` (slot and sequence number).
+        """The journal entries of at most `most` commits behind `after` (slot and sequence number).
 
         When there are none, the first are awaited for `patience_ms` milliseconds, on a connection that nobody else
         can use meanwhile.
@@ -161,15 +161,17 @@ class AsyncLedger:
         ((_, pages),) = reply.items() if isinstance(reply, dict) else reply
         # RESP3 answers with a dictionary, and with a list around the page.
         page = pages[0] if isinstance(reply, dict) else pages
-        return [journal_entry(name, fields) for name, fields in page]
+        return [entry for name, fields in page for entry in journal_entries(name, fields)]
 
     async def entries_back_from(self, epoch: int, last: tuple[int, int], page: int) -> AsyncIterator[JournalEntry]:
-        """The journal's entries from `last` (slot and sequence number) on, the newest first."""
+        """The journal's entries from `last` (slot, sequence number) on, the newest first, `page` commits at a time."""
         end = "{}-{}".format(*last)
         while True:
             found: Any = await self._call(self._client.xrevrange(self._keys.epoch(epoch).journal, end, "-", count=page))
             for name, fields in found:
-                yield journal_entry(name, fields)
+                for entry in reversed(journal_entries(name, fields)):
+                    if (entry.slot, entry.seq) <= last:
+                        yield entry
             if len(found) < page:
                 return
             end = "(" + found[-1][0].decode()

@@ -1,10 +1,32 @@
-"""What the commit script is given: one entry for each transaction, packed into its arguments."""
+"""What the commit script is given: one entry for each transaction, packed into columns.
+
+The numbers are those of the script's arguments. Integers are big-endian; an index has 2 bytes and counts from 1.
+
+     9  account keys, 32 bytes each          10  the version read of each, behind a byte with its length (0 = absent)
+    11  blockhashes, 32 bytes each
+    12  signatures, 64 bytes each            13  message hashes, 32 bytes each
+    14  heads, 11 bytes each: flags (1 succeeded, 2 bound to the slot, 4 a refusal without a fee, 8 paid for), index of
+        the blockhash (0 = an expiry on record, 65535 = valid by its nonce: not checked), counts of reads and of writes
+        (2 bytes each), length of the detail (4 bytes)
+    15  reads: index of an account, of each transaction as many as its head says        16  writes, likewise
+    17  burned lamports, decimal, a space behind each                                   18  their sum
+    19  how many succeeded
+    20  "1" if every one is paid for and names a blockhash or nonce                      21  "1" if any is bound
+    22  outcomes as the journal keeps them (`banking.ledger.journal_format`)
+    23  id of the batch whose transactions these are, all of them and in its order: 12 and 13 are empty then, and the
+        raw transactions are missing, for intake has them; "" when they are given
+
+Behind them come the results (packed; of a refusal without a fee the error alone), the raw transactions, and the records
+that were written ("" = the account is gone) in the order of 16.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from banking.ledger.journal_format import pack_outcome
 from recovery.scripts import Argument
 
 
@@ -30,28 +52,61 @@ class CommitRequest:
     nonce: bool = False
 
 
-def commit_arguments(entries: Sequence[CommitRequest], versions: Mapping[bytes, bytes]) -> list[Argument]:
-    """The arguments behind the fixed ones; see `lua/commit.lua`."""
+#: Flags of a transaction's head.
+_OK, _BOUND, _REFUSED, _PAID = 1, 2, 4, 8
+_HEAD = struct.Struct(">BHHHI")
+_INDEX = struct.Struct(">H")
+#: Instead of the index of a blockhash: the transaction is valid by its nonce.
+_BY_NONCE = 0xFFFF
+
+
+def commit_arguments(
+    entries: Sequence[CommitRequest], versions: Mapping[bytes, bytes], batch: bytes = b""
+) -> list[Argument]:
+    """The arguments behind the fixed ones; see `lua/commit.lua`. What intake holds of `batch` is not sent."""
     index: dict[bytes, int] = {}
     hashes: dict[bytes, int] = {}
-    body: list[Argument] = []
+    reads: list[int] = []
+    writes: list[int] = []
+    records: list[Argument] = []
+    heads = []
     for entry in entries:
         for key in entry.reads:
-            index.setdefault(key, len(index) + 1)
-        blockhash = -1 if entry.nonce else 0
+            reads.append(index.setdefault(key, len(index) + 1))
+        for key, record in entry.writes.items():
+            writes.append(index[key])
+            records.append(record)
+        blockhash = _BY_NONCE if entry.nonce else 0
         if entry.blockhash is not None:
             blockhash = hashes.setdefault(entry.blockhash, len(hashes) + 1)
-        ok = "r" if entry.refused else int(entry.ok)
-        reads = b"".join(index[key].to_bytes(2, "big") for key in entry.reads)
-        body += (entry.signature, entry.message_hash, blockhash, int(entry.bound), reads, entry.burned, ok)
-        body += (entry.result, entry.raw, entry.detail, len(entry.writes), *_flat(index, entry.writes.items()))
-    accounts: list[Argument] = []
-    for key in index:
-        accounts += (key, versions.get(key, b""))
-    return [len(index), *accounts, len(hashes), *hashes, len(entries), *body]
+        flags = _OK * entry.ok | _BOUND * entry.bound | _REFUSED * entry.refused | _PAID * (entry.burned > 0)
+        heads.append(_HEAD.pack(flags, blockhash, len(entry.reads), len(entry.writes), len(entry.detail)))
+    plain = all(entry.burned and (entry.nonce or entry.blockhash is not None) for entry in entries)
+    return [
+        b"".join(index),
+        b"".join(_with_length(versions.get(key, b"")) for key in index),
+        b"".join(hashes),
+        b"" if batch else b"".join([entry.signature for entry in entries]),
+        b"" if batch else b"".join([entry.message_hash for entry in entries]),
+        b"".join(heads),
+        struct.pack(f">{len(reads)}H", *reads),
+        struct.pack(f">{len(writes)}H", *writes),
+        "".join([f"{entry.burned} " for entry in entries]),
+        sum(entry.burned for entry in entries),
+        sum(entry.ok for entry in entries),
+        int(plain),
+        int(any(entry.bound for entry in entries)),
+        b"".join([_outcome(entry) for entry in entries]),
+        batch,
+        *[entry.result for entry in entries],
+        *([] if batch else [entry.raw for entry in entries]),
+        *records,
+    ]
 
 
-def _flat(index: Mapping[bytes, int], writes: Iterable[tuple[bytes, bytes]]) -> Iterable[Argument]:
-    for key, record in writes:
-        yield index[key]
-        yield record
+def _outcome(entry: CommitRequest) -> bytes:
+    return pack_outcome(entry.result, entry.burned, entry.detail, b"".join(entry.writes))
+
+
+def _with_length(version: bytes) -> bytes:
+    return bytes((len(version),)) + version

@@ -1,4 +1,4 @@
-"""The journal: every outcome in the order of its sequence number, with the accounts it wrote.
+"""The journal: every outcome in the order of its sequence number, with the accounts it wrote; a stream entry a commit.
 
 What the accounts hold stands beside it: `images` has the newest record of every account written in a slot, for the
 open slot and the one before it.
@@ -10,12 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from banking.errors import JournalGap
+from banking.ledger.journal_format import unpack_outcomes, unpack_transactions
 from banking.ledger.ledger import Ledger
 from banking.ledger.records import Outcome, unpack_outcome
 from banking.ledger.scripts import IMAGES_EVEN, IMAGES_ODD, JOURNAL
 
-_PAGE = 500
-_NAMES = [b"t", b"r", b"f", b"d", b"w"]
+#: Stream entries in one answer of Redis, a commit each.
+_PAGE = 16
+#: Fields of a stream entry: a commit's, and those of one outcome as layout 2 kept it.
+_NAMES = [b"n", b"t", b"h", b"o"]
+_NAMES_2 = [b"t", b"r", b"f", b"d", b"w"]
 _KEY_BYTES = 32
 #: Bytes of records in one answer of Redis; a single larger record comes alone.
 _IMAGE_PAGE_BYTES = 8 * 1024 * 1024
@@ -65,7 +69,7 @@ def read_journal(
 ) -> Iterator[JournalEntry]:
     """Entries with a higher sequence number than `after_seq`; those of one `slot` only, when it is given.
 
-    `page` entries are fetched at a time.
+    The outcomes of `page` commits are fetched at a time.
     """
     epoch = ledger.epoch
     first = "-" if slot is None else f"{slot}-0"
@@ -73,9 +77,9 @@ def read_journal(
     while True:
         found = ledger.run(JOURNAL, [first, last, page], epoch=epoch)
         for name, fields in found:
-            entry = _entry(name, fields)
-            if entry.seq > after_seq:
-                yield entry
+            for entry in _entries(name, fields):
+                if entry.seq > after_seq:
+                    yield entry
         if len(found) < page:
             return
         first = "(" + found[-1][0].decode()
@@ -114,24 +118,22 @@ def split_keys(written: bytes) -> list[bytes]:
     return [written[at : at + _KEY_BYTES] for at in range(0, len(written), _KEY_BYTES)]
 
 
-def journal_entry(name: bytes, fields: Mapping[bytes, bytes]) -> JournalEntry:
-    """The entry that stands in the stream under the id `name`."""
-    slot, _, seq = name.partition(b"-")
-    return JournalEntry(
-        slot=int(slot),
-        seq=int(seq),
-        raw=fields[b"t"],
-        value=fields[b"r"],
-        burned=int(fields[b"f"]),
-        detail=fields[b"d"],
-        written=fields[b"w"],
-    )
+def journal_entries(name: bytes, fields: Mapping[bytes, bytes]) -> list[JournalEntry]:
+    """The outcomes of the commit that stands in the stream under the id `name`, ascending."""
+    slot, first = (int(number) for number in name.split(b"-"))
+    if b"o" not in fields:
+        return [JournalEntry(slot, first, fields[b"t"], fields[b"r"], int(fields[b"f"]), fields[b"d"], fields[b"w"])]
+    pairs = zip(unpack_transactions(fields[b"t"]), unpack_outcomes(fields[b"o"]), strict=True)
+    return [
+        JournalEntry(slot, seq, raw, b"%d:%d:%s" % (slot, seq, result), burned, detail, written)
+        for seq, (raw, (result, burned, detail, written)) in enumerate(pairs, first)
+    ]
 
 
-def _entry(name: bytes, fields: list[bytes]) -> JournalEntry:
-    if fields[::2] != _NAMES and fields[:8:2] == _NAMES[:4]:
+def _entries(name: bytes, fields: list[bytes]) -> list[JournalEntry]:
+    if fields[::2] == _NAMES or fields[::2] == _NAMES_2:
+        return journal_entries(name, dict(zip(fields[::2], fields[1::2], strict=True)))
+    if fields[:8:2] == _NAMES_2[:4]:
         # Layout 1 had the records beside their keys; only what is run again after a restore is read of it.
-        fields = [*fields[:8], b"w", b"".join(fields[8::2])]
-    if fields[::2] != _NAMES:
-        raise JournalGap(f"journal entry {name.decode()} has fields {fields[::2]!r}")
-    return journal_entry(name, dict(zip(_NAMES, fields[1::2], strict=True)))
+        return journal_entries(name, dict(zip(_NAMES_2, [*fields[1:8:2], b"".join(fields[8::2])], strict=True)))
+    raise JournalGap(f"journal entry {name.decode()} has fields {fields[::2]!r}")

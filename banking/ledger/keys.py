@@ -28,12 +28,19 @@ class LedgerKeys:
 
     @cached_property
     def intake(self) -> str:
-        """Hash: signature to raw transaction, of all that is accepted and unresolved."""
+        """Hash: signature of all that is accepted and unresolved, to the id of its batch (16 bytes), or to the raw
+        transaction where it is in none."""
         return f"{self.prefix}:intake"
 
     @cached_property
+    def batches(self) -> str:
+        """Hash: id to the record of a batch (`banking.ledger.batch_record`); id and "w" to `epoch:how many` as long as
+        it is whole (`lua/accept.lua`), id and "o" to how many are in it at most when it is not."""
+        return f"{self.prefix}:batches"
+
+    @cached_property
     def queued(self) -> str:
-        """Sorted set: signature by the time (ms) of its newest message."""
+        """Sorted set: batch, or signature of what is in none, by the time (ms) of its newest message."""
         return f"{self.prefix}:queued"
 
     @cached_property
@@ -93,7 +100,7 @@ class LedgerKeys:
 
     @cached_property
     def attested(self) -> str:
-        """String: the signed word of a host that verified the ledger; see `banking.restore.attestation`."""
+        """String: the signed attestation of a host that verified the ledger; see `banking.restore.attestation`."""
         return f"{self.prefix}:attested"
 
     @cached_property

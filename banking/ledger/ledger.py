@@ -13,13 +13,14 @@ from banking.errors import (
     LedgerRestoring,
     StaleEpoch,
 )
+from banking.ledger.batch_record import BatchRecord, unpack_batch
 from banking.ledger.commit_request import CommitRequest, commit_arguments
 from banking.ledger.keys import EpochKeys, LedgerKeys
 from banking.ledger.layout import RESTORING, served_epoch
 from banking.ledger.limits import LOAD_BYTES, SLOT_LIMITS, SlotLimits
 from banking.ledger.records import Outcome, unpack_outcome, unpack_refusal
 from banking.ledger.redis_errors import unavailable
-from banking.ledger.scripts import COMMIT, LOAD, LUA, STATE, LedgerScript
+from banking.ledger.scripts import COMMIT, LOAD, LOAD_BATCH, LUA, STATE, LedgerScript
 from banking.ledger.slot_context import SlotContext, slot_context
 from banking.ledger.versions import new_mark
 from recovery.scripts import Argument
@@ -175,7 +176,7 @@ class Ledger:
 
         Once the records exceed `most_bytes`, the `accounts` behind them are left out.
         """
-        context = self._context[1] if self._context and self._context[0] == self.epoch else None
+        context = self._known_context()
         wanted: list[Argument] = []
         for key in accounts:
             wanted += (key, at_hand.get(key, b""))
@@ -196,11 +197,8 @@ class Ledger:
         )
         slot, time_ms, resolved, valid, versions, records, accepted, kept, looked_at = answer
         seen = accounts[:looked_at]
-        if context is None or context.token != slot + b":" + time_ms:
-            context = slot_context(int(slot), int(time_ms), zip(kept[::2], map(int, kept[1::2]), strict=True))
-            self._context = self.epoch, context
         return LoadedState(
-            context=context,
+            context=self._context_of(context, slot, time_ms, kept),
             resolved=[letter != ord("0") for letter in resolved],
             refused=[letter == ord("2") for letter in resolved],
             recent={value: letter == ord("1") for value, letter in zip(blockhashes, valid, strict=True)},
@@ -210,6 +208,48 @@ class Ledger:
             left_out=frozenset(accounts[looked_at:]),
         )
 
+    def load_batch(
+        self, batch: bytes, at_hand: Mapping[bytes, bytes], *, most_bytes: int = LOAD_BYTES
+    ) -> tuple[BatchRecord, LoadedState] | None:
+        """Read a batch and what it needs in one round trip; as `load`, but the accounts `at_hand` are read as well.
+
+        None when it is not in intake as a whole: all of it, or some, has its end or goes by itself.
+        """
+        context = self._known_context()
+        pairs = [part for pair in at_hand.items() for part in pair]
+        token = context.token if context else b""
+        answer = self.run(LOAD_BATCH, [self.epoch, MAX_BLOCKHASH_AGE, token, batch, most_bytes, *pairs])
+        slot, time_ms, stored, valid, versions, records, kept, looked_at = answer
+        if not stored:
+            return None
+        record = unpack_batch(batch, stored)
+        accounts = [*record.accounts, *at_hand]
+        count = len(record.transactions)
+        return record, LoadedState(
+            context=self._context_of(context, slot, time_ms, kept),
+            resolved=[False] * count,
+            refused=[False] * count,
+            recent={value: letter == ord("1") for value, letter in zip(record.blockhashes, valid, strict=True)},
+            versions=dict(zip(accounts[:looked_at], versions, strict=False)),
+            records=dict(zip(accounts[:looked_at], records, strict=False)),
+            accepted=[b""] * count,
+            left_out=frozenset(accounts[looked_at:]),
+        )
+
+    def _known_context(self) -> SlotContext | None:
+        return self._context[1] if self._context and self._context[0] == self.epoch else None
+
+    def _context_of(
+        self, known: SlotContext | None, slot: bytes, time_ms: bytes, blockhashes: Sequence[bytes]
+    ) -> SlotContext:
+        """The context that a load answered: the one `known`, or a new one of the `blockhashes` that came along."""
+        if known is not None and known.token == slot + b":" + time_ms:
+            return known
+        pairs = zip(blockhashes[::2], map(int, blockhashes[1::2]), strict=True)
+        context = slot_context(int(slot), int(time_ms), pairs)
+        self._context = self.epoch, context
+        return context
+
     def commit(
         self,
         entries: Sequence[CommitRequest],
@@ -217,10 +257,12 @@ class Ledger:
         enqueued_at: int = 0,
         *,
         context: SlotContext | None = None,
+        batch: bytes = b"",
     ) -> CommitResult:
         """Commit a batch; `versions` and `context` are what the executions were based on.
 
-        `enqueued_at` is in milliseconds. Without `context` none of them saw its slot.
+        `enqueued_at` is in milliseconds. Without `context` none of them saw its slot. `batch` is the id of what intake
+        holds, if the entries are all of it, in its order.
         """
         slot, first, codes = self.run(
             COMMIT,
@@ -233,7 +275,7 @@ class Ledger:
                 self.limits.most,
                 context.token if context else b"",
                 MAX_REFUSALS,
-                *commit_arguments(entries, versions),
+                *commit_arguments(entries, versions, batch),
             ],
         )
         return CommitResult(int(slot), int(first), codes.decode())

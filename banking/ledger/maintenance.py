@@ -109,12 +109,12 @@ def server_run(ledger: Ledger) -> str:
 
 
 def write_attestation(ledger: Ledger, signed: bytes) -> None:
-    """Keep the signed word of the host that verified the ledger."""
+    """Keep the signed attestation of the host that verified the ledger."""
     ledger.call(lambda: ledger.client.set(ledger.keys.attested, signed))
 
 
 def read_attestation(ledger: Ledger) -> bytes | None:
-    """The signed word of the host that verified the ledger last."""
+    """The signed attestation of the host that verified the ledger last."""
     return cast("bytes | None", ledger.call(lambda: ledger.client.get(ledger.keys.attested)))
 
 

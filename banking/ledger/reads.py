@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from banking.ledger.journal import JournalEntry, image_record, journal_entry
+from banking.ledger.journal import JournalEntry, image_record, journal_entries
 from banking.ledger.keys import EpochKeys, LedgerKeys
 from banking.ledger.records import Outcome, unpack_outcome
 from banking.ledger.scripts import ACCOUNTS, LUA
@@ -113,17 +113,24 @@ def slot_entries(slot: int) -> Read[list[JournalEntry]]:
 
 def entry(slot: int, seq: int) -> Read[JournalEntry | None]:
     """One entry of the journal."""
-    return Read(("XRANGE",), ("journal",), [f"{slot}-{seq}", f"{slot}-{seq}"], _first_entry)
+
+    def found(reply: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> JournalEntry | None:
+        return next((one for one in _entries(reply) if one.seq == seq), None)
+
+    # It stands in the newest commit of the slot that does not begin behind it.
+    return Read(("XREVRANGE",), ("journal",), [f"{slot}-{seq}", f"{slot}-0", "COUNT", 1], found)
 
 
 def oldest_entry() -> Read[JournalEntry | None]:
     """The first entry that the journal still holds."""
-    return Read(("XRANGE",), ("journal",), ["-", "+", "COUNT", 1], _first_entry)
+    return Read(("XRANGE",), ("journal",), ["-", "+", "COUNT", 1], lambda reply: next(iter(_entries(reply)), None))
 
 
 def newest_entry() -> Read[JournalEntry | None]:
     """The last entry of the journal."""
-    return Read(("XREVRANGE",), ("journal",), ["+", "-", "COUNT", 1], _first_entry)
+    return Read(
+        ("XREVRANGE",), ("journal",), ["+", "-", "COUNT", 1], lambda reply: next(reversed(_entries(reply)), None)
+    )
 
 
 # ---- replies
@@ -150,8 +157,4 @@ def _slots_by_hash(reply: dict[bytes, bytes]) -> dict[bytes, int]:
 
 
 def _entries(reply: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> list[JournalEntry]:
-    return [journal_entry(name, fields) for name, fields in reply]
-
-
-def _first_entry(reply: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> JournalEntry | None:
-    return journal_entry(*reply[0]) if reply else None
+    return [entry for name, fields in reply for entry in journal_entries(name, fields)]

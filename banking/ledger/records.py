@@ -88,6 +88,11 @@ def pack_result(result: Result) -> bytes:
     return _encoder.encode(result)
 
 
+def unpack_result(packed: bytes) -> Result:
+    """The result in what `pack_result` made. Raises msgspec.DecodeError when it is damaged."""
+    return _decoder.decode(packed)
+
+
 def pack_refusal(err: str) -> bytes:
     """The bytes that the commit script stores behind `slot:` for a transaction that was refused without a fee."""
     return err.encode()

@@ -7,6 +7,7 @@ a restore loads. The header of each Lua file says the same, and what its argumen
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -35,16 +36,28 @@ class LedgerScript(Generic[Reply]):
 
     def key_names(self, lasting: LedgerKeys, epoch: EpochKeys | None, loaded: EpochKeys | None = None) -> list[str]:
         """Its keys in a ledger: those that last, those of `epoch`, and those that a restore `loaded`."""
-        found: list[str] = []
-        for name in self.keys:
-            plain = name.removeprefix(_LOADED)
-            owner = loaded if plain != name else lasting if _is_lasting(name) else epoch
-            found.append(getattr(owner, plain))
-        return found
+        return list(_key_names(self.keys, lasting.name, epoch and epoch.prefix, loaded and loaded.prefix))
 
 
 def _is_lasting(name: str) -> bool:
     return hasattr(LedgerKeys, name)
+
+
+# Of a single transaction's CPU, making the names anew for each script was a tenth.
+@lru_cache(maxsize=256)
+def _key_names(names: tuple[str, ...], ledger: str, epoch: str | None, loaded: str | None) -> tuple[str, ...]:
+    lasting = LedgerKeys(ledger)
+    found: list[str] = []
+    for name in names:
+        plain = name.removeprefix(_LOADED)
+        if plain == name and _is_lasting(name):
+            found.append(getattr(lasting, name))
+            continue
+        prefix = epoch if plain == name else loaded
+        if prefix is None:
+            raise ValueError(f"key {name!r} belongs to an epoch, and none was given")
+        found.append(getattr(EpochKeys(prefix), plain))
+    return tuple(found)
 
 
 def _keys(names: str) -> tuple[str, ...]:
@@ -53,16 +66,22 @@ def _keys(names: str) -> tuple[str, ...]:
 
 # ---- intake and dead letters
 
-ACCEPT = LedgerScript[tuple[int, bytes]](
-    "accept", _keys("meta state status intake queued dead dead_bytes refusals refused")
+ACCEPT = LedgerScript[tuple[int, bytes, bytes]](
+    "accept", _keys("meta state status intake queued dead dead_bytes refusals refused messages batches")
 )
-PARK = LedgerScript[int]("park", _keys("meta state status intake queued parked dead refusals"))
-SWEEP = LedgerScript[tuple[int, list[bytes], list[bytes], list[bytes]]](
-    "sweep", _keys("meta intake queued parked attempts state")
+DISSOLVE = LedgerScript[tuple[int, list[bytes]]]("dissolve", _keys("meta intake queued attempts batches"))
+PARK = LedgerScript[int]("park", _keys("meta state status intake queued parked dead refusals batches"))
+#: Time (ms), raw transactions released, lost and suspects, batches lost (id, how many), batches broken (id, again).
+SWEEP = LedgerScript[tuple[int, list[bytes], list[bytes], list[bytes], list[bytes], list[bytes]]](
+    "sweep", _keys("meta intake queued parked attempts state batches")
 )
-EXAMINE = LedgerScript[list[int]]("examine", _keys("meta state status intake queued parked attempts dead refusals"))
+EXAMINE = LedgerScript[list[int]](
+    "examine", _keys("meta state status intake queued parked attempts dead refusals batches")
+)
 ATTEMPT = LedgerScript[int]("attempt", _keys("meta intake attempts"))
-GIVE_UP = LedgerScript[int]("give_up", _keys("meta state status intake queued parked attempts dead dead_bytes"))
+GIVE_UP = LedgerScript[int](
+    "give_up", _keys("meta state status intake queued parked attempts dead dead_bytes messages batches")
+)
 REPLAY = LedgerScript[tuple[int, int]]("replay", _keys("meta status intake queued attempts dead dead_bytes"))
 DROP = LedgerScript[int]("drop", _keys("meta state dead dead_bytes"))
 
@@ -72,11 +91,15 @@ DROP = LedgerScript[int]("drop", _keys("meta state dead dead_bytes"))
 LOAD = LedgerScript[tuple[bytes, bytes, bytes, bytes, list[bytes], list[bytes], list[bytes], list[bytes], int]](
     "load", _keys("meta state accounts versions status blockhashes dead intake refusals")
 )
+#: Slot, time (ms), batch, valid, versions, records, blockhashes, how many accounts were looked at.
+LOAD_BATCH = LedgerScript[tuple[bytes, bytes, bytes, bytes, list[bytes], list[bytes], list[bytes], int]](
+    "load_batch", _keys("meta state accounts versions blockhashes batches")
+)
 COMMIT = LedgerScript[tuple[int, int, bytes]](
     "commit",
     _keys(
         "meta state accounts versions status messages blockhashes journal intake queued parked attempts dead"
-        " images_even images_odd refusals refused"
+        " images_even images_odd refusals refused batches"
     ),
 )
 ACCOUNTS = LedgerScript[list[list[int | bytes | None]]]("accounts", _keys("accounts versions"))
@@ -99,7 +122,7 @@ IMAGES_ODD = LedgerScript[list[bytes | None]]("images", _keys("images_odd"))
 
 FENCE = LedgerScript[int]("fence", _keys("meta restorer epochs leftovers"))
 RENEW = LedgerScript[int]("renew", _keys("restorer progress"))
-FORGET = LedgerScript[int]("forget", _keys("restorer intake queued parked attempts dead dead_bytes"))
+FORGET = LedgerScript[int]("forget", _keys("restorer intake queued parked attempts dead dead_bytes batches"))
 SWITCH = LedgerScript[int](
     "switch",
     _keys(

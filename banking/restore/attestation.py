@@ -1,8 +1,8 @@
 """Attestations: a host that has the archive says, signed, that the ledger on this very Redis server was verified.
 
 A host without the archive (or without the key that signs blocks) cannot compare the two by itself. It executes
-transactions on the word of one that can: signed by the node's key, about one ledger, one epoch and one run of the
-Redis server, so that the word does not outlive a restart, a failover or a restore (D8).
+transactions by the attestation of one that can: signed by the node's key, about one ledger, one epoch and one run of
+the Redis server, so that the attestation does not outlive a restart, a failover or a restore (D8).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from banking.ledger.maintenance import read_attestation, server_run, write_attes
 from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.identity import Identity, encode_key, verify_signature
 
-_WORDS = b"trunkline: this ledger was verified against its archive\n"
+_PREFIX = b"trunkline: this ledger was verified against its archive\n"
 #: Seconds between two attestations of one process.
 _EVERY = 1.0
 
@@ -62,8 +62,8 @@ class Attester:
     def attest(self, run: str) -> None:
         """Say that the ledger on `run`, which was read before it was verified, is good. Raises as `Ledger.state`."""
         state = self._ledger.state()
-        words = msgspec.msgpack.encode(Attestation(state.ledger_id, state.epoch, state.finalized, run))
-        signed = _Signed(words, self._identity.public_key, self._identity.sign(_WORDS + words))
+        payload = msgspec.msgpack.encode(Attestation(state.ledger_id, state.epoch, state.finalized, run))
+        signed = _Signed(payload, self._identity.public_key, self._identity.sign(_PREFIX + payload))
         write_attestation(self._ledger, msgspec.msgpack.encode(signed))
         self._next = self._clock.monotonic() + _EVERY
 
@@ -88,20 +88,20 @@ def standing(ledger: Ledger, trusted: Collection[bytes]) -> Standing:
         signed = msgspec.msgpack.decode(raw, type=_Signed)
         said = msgspec.msgpack.decode(signed.attestation, type=Attestation)
     except msgspec.DecodeError as error:
-        return Standing(f"the word of the archive's host cannot be read: {error}")
+        return Standing(f"the attestation of the archive's host cannot be read: {error}")
     return Standing(_doubt_of(signed, trusted) or _gap(said, state, server_run(ledger)), encode_key(signed.signer))
 
 
 def _doubt_of(signed: _Signed, trusted: Collection[bytes]) -> str:
-    if not verify_signature(signed.signer, signed.signature, _WORDS + signed.attestation):
-        return "the word of the archive's host has a wrong signature"
+    if not verify_signature(signed.signer, signed.signature, _PREFIX + signed.attestation):
+        return "the attestation of the archive's host has a wrong signature"
     if trusted and signed.signer not in trusted:
         return f"the archive's host signs with {encode_key(signed.signer)}, which is not among the trusted keys"
     return ""
 
 
 def _gap(said: Attestation, state: State, run: str) -> str:
-    """Why a good word is not about what is served now."""
+    """Why a good attestation is not about what is served now."""
     if (said.ledger_id, said.epoch) != (state.ledger_id, state.epoch) or said.slot > state.finalized:
         return "the archive's host has not looked at the ledger since it was restored or replaced"
     if said.run != run:

@@ -53,8 +53,8 @@ _blockhash_decoder = msgspec.msgpack.Decoder(list[tuple[bytes, int]])
 def pack_rows(rows: Iterable[tuple[object, ...]]) -> Iterator[Batch]:
     """Batches of 2,000 rows in msgpack."""
     source = iter(rows)
-    while some := list(islice(source, _ROWS)):
-        yield Batch(msgspec.msgpack.encode(some), len(some))
+    while rows := list(islice(source, _ROWS)):
+        yield Batch(msgspec.msgpack.encode(rows), len(rows))
 
 
 def account_rows(batch: Batch) -> list[tuple[bytes, int, bytes]]:
@@ -81,7 +81,7 @@ def _unpack(decoder: msgspec.msgpack.Decoder[list[Row]], batch: Batch) -> list[R
 
 @dataclass(slots=True)
 class Fold:
-    """What some blocks changed: the newest record of each account they wrote, and the last 300 slots' outcomes."""
+    """What rows blocks changed: the newest record of each account they wrote, and the last 300 slots' outcomes."""
 
     accounts: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)
     statuses: dict[bytes, tuple[bytes, bytes]] = field(default_factory=dict)

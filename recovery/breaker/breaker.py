@@ -166,39 +166,28 @@ class CircuitBreaker:
         view = self._control.view
         return view is None or view.wants_probe(self._control.now())
 
-    def add_listener(self, listener: BreakerListener) -> None:
-        """Tell `listener` of every change that this process comes to see from now on."""
-        self._announcer.listeners.append(listener)
-
     def flush(self) -> None:
         """Report the successes that wait for the next exchange (before a process ends, say)."""
         self._control.exchange()
 
     # -- an operator's override ------------------------------------------------------------------------------
 
-    def force_open(self, reason: str, *, for_: float | None = None, by: str = "") -> None:
-        """Refuse every call for `for_` seconds (None: until cleared). Raises BreakerStoreError if Redis is away."""
-        self._override("open", reason, for_, by)
+    def override(self, kind: Override, reason: str, *, duration: float | None = None, by: str = "") -> None:
+        """Overrule the rules for `duration` seconds (None: until cleared). Raises BreakerStoreError if Redis is away.
 
-    def force_closed(self, reason: str, *, for_: float | None = None, by: str = "") -> None:
-        """Close it and let every call through, whatever happens, for `for_` seconds (None: until cleared)."""
-        self._override("closed", reason, for_, by)
-
-    def disable(self, reason: str, *, for_: float | None = None, by: str = "") -> None:
-        """Shadow mode: count and change state by the rules, but never refuse a call."""
-        self._override("disabled", reason, for_, by)
+        `OPEN` refuses every call. `CLOSED` closes it and lets every call through, whatever happens. `DISABLED` is
+        shadow mode: count and change state by the rules, but never refuse a call.
+        """
+        for_ms = -1 if duration is None else max(1, int(duration * 1000))
+        self._control.override(kind.value, for_ms=for_ms, reason=reason, by=by)
 
     def clear(self, reason: str = "cleared", *, by: str = "") -> None:
         """Take any override away and go on from the state underneath."""
-        self._override("clear", reason, None, by)
+        self._control.override("clear", for_ms=-1, reason=reason, by=by)
 
     def reset(self, reason: str = "reset", *, by: str = "") -> None:
         """Take any override away and close the breaker with all counts at 0."""
-        self._override("reset", reason, None, by)
-
-    def _override(self, action: str, reason: str, for_: float | None, by: str) -> None:
-        for_ms = -1 if for_ is None else max(1, int(for_ * 1000))
-        self._control.override(action, for_ms=for_ms, reason=reason, by=by)
+        self._control.override("reset", for_ms=-1, reason=reason, by=by)
 
     # -- inside ----------------------------------------------------------------------------------------------
 

@@ -8,18 +8,16 @@ from recovery.checkpoints.errors import (
     RestoreRefused,
     UnknownCheckpoint,
 )
-from recovery.checkpoints.facade import Checkpoint, CheckpointSummary
 from recovery.checkpoints.manifest import Facts, Manifest
 from recovery.checkpoints.parts import Batch, Part, pack_records, unpack_records
 from recovery.checkpoints.retention import CleanupReport
-from recovery.checkpoints.store import CheckpointStore, Layer, next_base
+from recovery.checkpoints.store import CheckpointStore, CheckpointSummary, Layer, next_base
 from recovery.checkpoints.verification import Fault, Problem, VerificationReport
 from recovery.checkpoints.writing import WriteOptions
 
 __all__ = [
     "BadCheckpoint",
     "Batch",
-    "Checkpoint",
     "CheckpointError",
     "CheckpointStore",
     "CheckpointSummary",

@@ -8,15 +8,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Literal
 
 from recovery.archive import ArchiveReadError, ArchiveUnavailable
-from recovery.checkpoints.components import Component
+from recovery.checkpoints.components import Component, ComponentLayer
 from recovery.checkpoints.errors import BadCheckpoint, NoUsableCheckpoint, RestoreRefused, UnknownCheckpoint
-from recovery.checkpoints.facade import Checkpoint, Kind
 from recovery.checkpoints.manifest import Facts, Manifest
-from recovery.checkpoints.store import CheckpointStore
+from recovery.checkpoints.parts import Part
+from recovery.checkpoints.store import CheckpointStore, Layer, next_base
 from recovery.clock import SYSTEM_CLOCK, Clock
+from recovery.crash_points import reach
 
+CRASH_POINTS = ("recovery.before-restore", "recovery.before-activate", "recovery.after-activate")
+Kind = Literal["auto", "full"]
 _COMPONENT_NAME = re.compile(r"[a-z0-9-]{1,32}")
 logger = logging.getLogger(__name__)
 
@@ -53,7 +57,7 @@ class RecoveryManager:
         self._clock = clock
         self._status = RecoveryStatus()
         self._started = 0.0
-        self.checkpoints = Checkpoint(store, self._components)
+        self.store = store
 
     def register_component(self, name: str, component: Component) -> None:
         """Take `component` into every later checkpoint. Names are lower-case words; raises ValueError for others,
@@ -71,19 +75,35 @@ class RecoveryManager:
         facts: Facts | Callable[[], Facts] = {},  # noqa: B006 - never changed
         kind: Kind = "auto",
     ) -> Manifest:
-        """One checkpoint of all components; raises as `CheckpointStore.create` does."""
+        """One checkpoint of all components; see `CheckpointStore.create` for what it raises.
+
+        `auto` writes an incremental one where `next_base` finds a base that is not ahead of `sequence`.
+        """
         with self._doing(RecoveryState.CHECKPOINTING):
-            made = self.checkpoints.save_checkpoint(sequence=sequence, facts=facts, kind=kind)
+            base = next_base(self.store) if kind == "auto" else None
+            if base is not None and base.sequence > sequence:
+                base = None
+            made = self.store.create(
+                sequence=sequence, parts=self._parts(base), facts=facts, base=base.id if base is not None else None
+            )
             self._status = replace(self._status, last_checkpoint=made.id)
             return made
 
     def restore_system_checkpoint(self, checkpoint_id: str) -> Manifest:
-        """Verify one checkpoint completely, then restore all components; raises as `restore_checkpoint` does."""
+        """Restore all components from one checkpoint, which is verified completely first.
+
+        Raises UnknownCheckpoint, BadCheckpoint, RestoreRefused, ArchiveReadError; nothing has been switched then.
+        """
         with self._doing(RecoveryState.RESTORING):
-            self._expect(self.checkpoints.store.manifest(checkpoint_id), readings=2)
-            restored = self.checkpoints.restore_checkpoint(checkpoint_id, self._progress)
-            self._status = replace(self._status, last_restored=restored.id)
-            return restored
+            self._expect(self.store.manifest(checkpoint_id), readings=2)
+            report = self.store.verify(checkpoint_id, self._progress)
+            if report.unreadable:
+                raise ArchiveReadError(f"checkpoint {checkpoint_id}: {report.explain()}")
+            if report.manifest is None or not report.ok:
+                raise BadCheckpoint(f"checkpoint {checkpoint_id}: {report.explain()}")
+            self._restore_reading(checkpoint_id)
+            self._status = replace(self._status, last_restored=checkpoint_id)
+            return report.manifest
 
     def auto_recover(self) -> Manifest | None:
         """Restore the newest checkpoint that verifies completely and that every component accepts.
@@ -96,7 +116,7 @@ class RecoveryManager:
             refused: list[str] = []
             unreadable: list[str] = []
 
-            for checkpoint_id in reversed(self.checkpoints.store.ids()):
+            for checkpoint_id in reversed(self.store.ids()):
                 try:
                     restored = self._try_restore(checkpoint_id)
                 except UnknownCheckpoint:  # deleted since the listing
@@ -123,16 +143,53 @@ class RecoveryManager:
         return replace(status, seconds_left=left)
 
     def _try_restore(self, checkpoint_id: str) -> Manifest:
-        manifest = self.checkpoints.store.manifest(checkpoint_id)
+        manifest = self.store.manifest(checkpoint_id)
         self._expect(manifest, readings=1)
-        self.checkpoints.restore_reading(checkpoint_id, self._progress)
+        self._restore_reading(checkpoint_id)
         self._status = replace(self._status, last_restored=checkpoint_id)
         fields = {"checkpoint": checkpoint_id, "sequence": manifest.sequence}
         logger.warning("recovery.restored: %(checkpoint)s, sequence %(sequence)d", fields, extra=fields)
         return manifest
 
+    def _restore_reading(self, checkpoint_id: str) -> None:
+        """Restore in one reading: every byte is checked before its component gets it, and all before any activates."""
+        layers = self.store.layers(checkpoint_id, self._progress)
+        begun: list[Component] = []
+        try:
+            for name, component in self._components.items():
+                reach("recovery.before-restore")
+                begun.append(component)
+                component.restore_parts([ComponentLayer(layer, name) for layer in layers])
+            self._read_unknown_parts(checkpoint_id, layers)
+        except BaseException:
+            for component in begun:
+                component.discard_restored()
+            raise
+        for component in begun:
+            reach("recovery.before-activate")
+            component.activate_restored()
+        reach("recovery.after-activate")
+
+    def _parts(self, base: Manifest | None) -> Iterator[Part]:
+        for name, component in self._components.items():
+            for part in component.checkpoint_parts(base):
+                yield replace(part, name=f"{name}/{part.name}")
+
+    def _read_unknown_parts(self, checkpoint_id: str, layers: Sequence[Layer]) -> None:
+        """What no component takes is verified all the same: a checkpoint is good as a whole or not at all."""
+        unknown = [
+            (layer, name) for layer in layers for name in layer.part_names if name.split("/")[0] not in self._components
+        ]
+        if unknown:
+            names = sorted({name for _, name in unknown})
+            fields = {"checkpoint": checkpoint_id, "parts": names}
+            logger.warning("checkpoint.parts-of-no-component: %(checkpoint)s, %(parts)s", fields, extra=fields)
+        for layer, name in unknown:
+            for _ in layer.read(name):
+                pass
+
     def _expect(self, manifest: Manifest, readings: int) -> None:
-        layers = self.checkpoints.store.layers(manifest.id)
+        layers = self.store.layers(manifest.id)
         total = readings * sum(layer.manifest.raw_bytes for layer in layers)
         self._started = self._clock.monotonic()
         self._status = replace(self._status, restoring=manifest.id, done_bytes=0, total_bytes=total)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from recovery.archive import Archive, ArchiveUnavailable
 from recovery.checkpoints import ids, retention
-from recovery.checkpoints.errors import CheckpointError, UnknownCheckpoint
+from recovery.checkpoints.errors import BadCheckpoint, CheckpointError, UnknownCheckpoint
 from recovery.checkpoints.manifest import MAX_DEPTH, Facts, Manifest
 from recovery.checkpoints.parts import Batch, Part
 from recovery.checkpoints.reading import CheckpointReader, Progress
@@ -44,6 +44,15 @@ class Layer:
     def read(self, part: str) -> Iterator[Batch]:
         """The batches of a part. Raises BadCheckpoint at the first chunk that is not as signed."""
         return self._reader.part(self.manifest, part, self._progress)
+
+
+@dataclass(frozen=True)
+class CheckpointSummary:
+    """One line of a list: the manifest, or why it cannot be read."""
+
+    checkpoint_id: str
+    manifest: Manifest | None
+    problem: str | None
 
 
 class CheckpointStore:
@@ -102,6 +111,10 @@ class CheckpointStore:
     def manifest(self, checkpoint_id: str) -> Manifest:
         """The manifest, its signature checked. Raises UnknownCheckpoint, BadCheckpoint, ArchiveReadError."""
         return self._reader.manifest(checkpoint_id)
+
+    def summaries(self) -> Sequence[CheckpointSummary]:
+        """All checkpoints, oldest first, from their manifests only. Raises ArchiveReadError."""
+        return [summary for key in self.ids() if (summary := self._summary(key)) is not None]
 
     def layers(self, checkpoint_id: str, progress: Progress | None = None) -> Sequence[Layer]:
         """What to restore, the full checkpoint first. Raises as `manifest` does; `progress` gets raw bytes read."""
@@ -180,6 +193,14 @@ class CheckpointStore:
         for name in sorted(names, key=lambda name: (name != manifest_name, name)):
             reach(point if name == manifest_name else point.replace("manifest", "chunk"))
             act(name)
+
+    def _summary(self, checkpoint_id: str) -> CheckpointSummary | None:
+        try:
+            return CheckpointSummary(checkpoint_id, self.manifest(checkpoint_id), None)
+        except BadCheckpoint as error:
+            return CheckpointSummary(checkpoint_id, None, str(error))
+        except UnknownCheckpoint:  # deleted since the listing
+            return None
 
     def _scan(self) -> tuple[Sequence[str], Sequence[str]]:
         """Ids with and without a manifest, oldest first."""

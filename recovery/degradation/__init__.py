@@ -13,7 +13,7 @@ from recovery.degradation.evaluator import SharedRules
 from recovery.degradation.explain import Explanation
 from recovery.degradation.manager import DegradationManager
 from recovery.degradation.modes import ALLOWED, DegradationMode, OperationType
-from recovery.degradation.rules import Decision, Rule, RuleEngine, rules_from
+from recovery.degradation.rules import Decision, Rule, RuleEngine
 from recovery.degradation.signals import CallableSignal, DiskFreeRatio, RedisMemoryRatio, Signal, collect
 
 __all__ = [
@@ -38,5 +38,4 @@ __all__ = [
     "UnknownMode",
     "UnknownOperation",
     "collect",
-    "rules_from",
 ]

@@ -149,20 +149,20 @@ class DegradationManager:
         operation: Operation | None = None,
         actor: str = "",
         reason: str = "",
-        for_: float | None = None,
+        duration: float | None = None,
     ) -> DegradationMode:
-        """Put `component` (or one operation type of it) in `mode`, for `for_` seconds or until cleared.
+        """Put `component` (or one operation type of it) in `mode`, for `duration` seconds or until cleared.
 
         Replaces an earlier override of the same scope. It can only make things stricter than rules and the system
         do: the mode that then rules is returned. Raises ModesUnavailable, InvalidName, UnknownMode,
         UnknownOperation, and ValueError for a time that is not positive.
         """
-        if for_ is not None and not 0.001 <= for_ <= 1e9:
-            raise ValueError(f"for_ must be from 0.001 to 1e9 seconds, not {for_}")
+        if duration is not None and not 0.001 <= duration <= 1e9:
+            raise ValueError(f"duration must be from 0.001 to 1e9 seconds, not {duration}")
         scope = Scope.of(component, operation)
         # The token lets a repeated call (a reply that got lost) be told from a second override.
         detail = json.dumps({"actor": actor, "reason": reason, "token": secrets.token_hex(4)})
-        lifetime = 0 if for_ is None else round(for_ * 1000)
+        lifetime = 0 if duration is None else round(duration * 1000)
         change = Change(field_name(MANUAL, scope), DegradationMode.parse(mode).name, detail, lifetime)
         self._write([change], "set")
         return self._mode(scope)

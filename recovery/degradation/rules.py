@@ -9,26 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypedDict
 
 from recovery.degradation.entries import Scope, valid_name
 from recovery.degradation.modes import DegradationMode, OperationType
 
 FLAP_WINDOW = 600.0
 NEVER = -math.inf
-
-
-class RulePreset(TypedDict):
-    """A `Rule` as plain data, as settings hold it; `plausible` reaches from 0 to `highest`."""
-
-    name: str
-    component: str
-    signal: str
-    enter: float
-    leave: float
-    mode: str
-    dwell: float
-    highest: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,20 +132,3 @@ class RuleEngine:
                 decisions.append(Decision(rule, was, state, value))
                 self.states[rule.name] = state
         return decisions
-
-
-def rules_from(presets: Iterable[RulePreset]) -> list[Rule]:
-    """Rules from plain data."""
-    return [
-        Rule(
-            name=preset["name"],
-            component=preset["component"],
-            signal=preset["signal"],
-            enter=preset["enter"],
-            leave=preset["leave"],
-            mode=DegradationMode.parse(preset["mode"]),
-            dwell=preset["dwell"],
-            plausible=(0.0, preset["highest"]),
-        )
-        for preset in presets
-    ]

@@ -48,9 +48,9 @@ def decorrelated(previous: float | None, *, initial: float, max_delay: float, rn
 
 def retry_after_seconds(error: BaseException) -> float | None:
     """What the error's `retry_after` attribute asks for, in seconds; None when it asks for nothing usable."""
-    asked = getattr(error, "retry_after", None)
-    if isinstance(asked, timedelta):
-        asked = asked.total_seconds()
-    if isinstance(asked, bool) or not isinstance(asked, int | float) or math.isnan(asked) or asked < 0:
+    seconds = getattr(error, "retry_after", None)
+    if isinstance(seconds, timedelta):
+        seconds = seconds.total_seconds()
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or math.isnan(seconds) or seconds < 0:
         return None
-    return float(asked)
+    return float(seconds)

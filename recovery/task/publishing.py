@@ -97,7 +97,7 @@ class RepublishingTask(Task[..., Any]):
 
     # ---- giving up
 
-    def bury(self, reason: str, state: TaskState, attempts: int) -> None:
+    def keep_dead_letter(self, reason: str, state: TaskState, attempts: int) -> None:
         """Keep the task as a dead letter. Raises Retry, to come back for it, when that cannot be written now."""
         logger.error("Task %s[%s] given up: %s", self.name, self.request.id, reason)
         state = replace(state, dead=reason, attempts=attempts)

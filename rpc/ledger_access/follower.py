@@ -24,7 +24,8 @@ from rpc.ledger_access.reader import LedgerReader
 
 logger = logging.getLogger(__name__)
 
-_PAGE = 500
+#: Accounts in one answer of Redis, and commits of the journal.
+_PAGE, _COMMITS = 500, 16
 _BLOCK_MS = 500
 _AFTER_FAILURE_SECONDS = 0.25
 
@@ -124,7 +125,7 @@ class Follower:
     async def _follow(self) -> bool:
         """Wait for entries and pass them on; False when something is missing."""
         last = reads.entry(*self._position)
-        entries = await self._ledger.await_entries(self._epoch, self._position, most=_PAGE, patience_ms=_BLOCK_MS)
+        entries = await self._ledger.await_entries(self._epoch, self._position, most=_COMMITS, patience_ms=_BLOCK_MS)
         if not entries:
             return self._is_current(await self._reader.read(last), last)
         if entries[0].seq != self.seq + 1:
@@ -217,7 +218,7 @@ class Follower:
         Returns slot and sequence number of the first one, None when there is none.
         """
         newest_first: list[tuple[JournalEntry, VersionedTransaction]] = []
-        async for entry in self._ledger.entries_back_from(self._epoch, self._position, _PAGE):
+        async for entry in self._ledger.entries_back_from(self._epoch, self._position, _COMMITS):
             if len(newest_first) >= self.history.limit:
                 break
             if (parsed := _parse(entry)) is not None:

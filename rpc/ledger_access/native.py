@@ -16,7 +16,7 @@ from banking.execution.sysvars import (
 )
 from banking.execution.vm import builtin_accounts
 from banking.ledger.async_ledger import Snapshot
-from banking.ledger.records import pack_account
+from banking.ledger.records import HEADER_SIZE, OWNER_AT, pack_account
 from banking.ledger.slot_context import slot_context
 
 _CLOCK = bytes(CLOCK)
@@ -31,6 +31,10 @@ class NativeAccounts:
         self._records = {bytes(key): pack_account(account) for key, account in owned}
         self._records[bytes(EPOCH_SCHEDULE)] = pack_account(sysvar_account(EPOCH_SCHEDULE_DATA))
         self._rent = vm.get_rent()
+
+    def owned_by(self, program: bytes) -> list[bytes]:
+        """The keys of the native accounts that belong to `program`."""
+        return [key for key, record in self._records.items() if record[OWNER_AT:HEADER_SIZE] == program]
 
     def needs_blockhashes(self, keys: Iterable[bytes]) -> bool:
         """Whether one of `keys` is a sysvar of recent blocks' hashes."""

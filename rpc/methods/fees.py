@@ -7,14 +7,15 @@ from typing import Any
 from solders.message import from_bytes_versioned
 
 from banking.execution.fees import fee_of
+from banking.execution.nonces import advanced_nonce, stored_nonce
 from banking.ledger import reads
 from banking.ledger.ledger import MAX_BLOCKHASH_AGE
 from rpc.encoding.text import decode_base64
 from rpc.index.fees import SLOTS
 from rpc.jsonrpc.errors import invalid_params
-from rpc.jsonrpc.params import to_pubkey
+from rpc.jsonrpc.params import Commitment, to_pubkey
 from rpc.jsonrpc.registry import Call, method
-from rpc.methods.account_view import read_at, with_context
+from rpc.methods.account_view import read_at, records_at, with_context
 
 _MAX_MESSAGE_TEXT = 1644
 _MAX_ACCOUNT_BYTES = 10 * 1024 * 1024
@@ -37,9 +38,19 @@ async def get_fee_for_message(call: Call) -> Any:
     since = reads.slot_of_blockhash(blockhash)
     slot, snapshot = await read_at(call, call.params.config(1), since)
     seen_at = snapshot.answer(since)
-    if seen_at is None or snapshot.slot - seen_at > MAX_BLOCKHASH_AGE:
+    valid = seen_at is not None and snapshot.slot - seen_at <= MAX_BLOCKHASH_AGE
+    if not valid and not await _is_nonce(call, message):
         return with_context(None, slot)
     return with_context(fee_of(message), slot)
+
+
+async def _is_nonce(call: Call, message: Any) -> bool:
+    """Whether the message's blockhash is the value of the nonce account that it advances."""
+    key = advanced_nonce(message)
+    if key is None:
+        return False
+    _, (record,) = await records_at(call, [key], Commitment.PROCESSED)
+    return stored_nonce(record) == bytes(message.recent_blockhash)
 
 
 def _decode(text: str) -> Any:

@@ -9,23 +9,81 @@ from typing import Any
 from tests.chaos.checker.judge import Verdict
 from tests.chaos.history import Row
 
+#: Answers of the RPC that are no failure of the server: a failed preflight, a wrong parameter.
+_TOLD = frozenset({-32002, -32003, -32602})
+#: Faults in which a transaction worker or its pool child dies.
+_KILLS = frozenset({"worker-kill", "worker-gone", "worker-child-kill"})
+#: Never final: it is refused without a fee.
+_REFUSED = "poor"
 
-def figures(verdict: Verdict, rows: Sequence[Row], seeds: Sequence[int], fsync: str) -> dict[str, Any]:
+
+def figures(verdict: Verdict, rows: Sequence[Row], seeds: Sequence[int], how: str) -> dict[str, Any]:
     """Plain data for a JSON file; times in seconds."""
     faults = [row for row in rows if row["kind"] == "fault"]
-    kinds: dict[str, dict[str, Any]] = defaultdict(lambda: {"times": 0, "alone": [], "together": []})
-    for row in faults:
-        one = kinds[row["name"]]
-        one["times"] += 1
-        one["alone" if row["alone"] else "together"].append(row["recovery"])
     return {
         "seeds": list(seeds),
-        "fsync": fsync,
-        "cycles": len({(row["t1"], row["cycle"]) for row in faults}),
+        "how": how,
+        "cycles": len({(row["cycle"], row["recovery"]) for row in faults}),
         "faults": len(faults),
-        "kinds": dict(sorted(kinds.items())),
+        "kinds": _kinds(faults, verdict),
         "transactions": verdict.world.transactions,
         "answers": verdict.answers,
         "checkpoints": verdict.world.checkpoints,
-        "violations": [{"rule": one.rule, "detail": str(one), "at": one.at} for one in verdict.violations],
+        "violations": [str(one) for one in verdict.violations],
+        "after_kills": _latencies(rows, [(row["t0"], row["t1"]) for row in faults if row["name"] in _KILLS]),
+        **_availability(rows, [(row["t0"], row["t1"]) for row in faults if row["outage"]]),
     }
+
+
+def _kinds(faults: Sequence[Row], verdict: Verdict) -> dict[str, Any]:
+    """For each kind its recovery times, alone and together with others, and the violations within its cycles."""
+    kinds: dict[str, dict[str, Any]] = defaultdict(
+        lambda: {"times": 0, "alone": [], "together": [], "violations": 0, "not_injected": 0}
+    )
+    for row in faults:
+        one = kinds[row["name"]]
+        one["times"] += 1
+        one["not_injected"] += bool(row["trouble"])
+        one["alone" if row["alone"] else "together"].append(row["recovery"])
+        one["violations"] += sum(row["t0"] <= violation.at <= row["t1"] for violation in verdict.violations)
+    return dict(sorted(kinds.items()))
+
+
+def _latencies(rows: Sequence[Row], spans: Sequence[tuple[float, float]]) -> list[float]:
+    """Seconds from `submit` to processed, of the calls that were under way when a worker was killed, or just after."""
+    return sorted(
+        round(row["t1"] - row["t0"], 3)
+        for row in rows
+        if row["kind"] == "submit"
+        and row.get("wait") == "processed"
+        and any(first - 1.0 <= row["t0"] <= last for first, last in spans)
+        and row["txs"]
+        and all(one["level"] in ("processed", "finalized") or one["refused"] for one in row["txs"])
+    )
+
+
+def _availability(rows: Sequence[Row], outages: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    """What clients of the RPC saw: [good, all] calls, and [good, all] transactions seen through, outside outages."""
+
+    def outside(row: Row) -> bool:
+        return not any(first <= row["t1"] and row["t0"] <= last for first, last in outages)
+
+    calls = [row for row in rows if row["kind"] == "rpc"]
+    quiet = [row for row in calls if outside(row)]
+    confirms = [row for row in rows if row["kind"] == "confirm" and not row["cut"]]
+    wanted = [
+        row["final"][signature]
+        for row in confirms
+        if outside(row)
+        for signature, what in row["whats"].items()
+        if what != _REFUSED
+    ]
+    return {
+        "calls": [sum(map(_answered, quiet)), len(quiet)],
+        "calls_in_all": [sum(map(_answered, calls)), len(calls)],
+        "confirms": [sum(wanted), len(wanted)],
+    }
+
+
+def _answered(row: Row) -> bool:
+    return not row["error"] or row["code"] in _TOLD

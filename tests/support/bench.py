@@ -10,6 +10,7 @@ from solders.keypair import Keypair
 
 from banking.execution.batch import BatchReport
 from banking.execution.processor import Processor
+from banking.execution.stage import OpenedBatch
 from banking.intake.dead_letters import TransactionDeadLetters
 from banking.intake.intake import Intake
 from banking.transaction import SignedTransaction, parse
@@ -45,8 +46,10 @@ class Bench:
         """Let `act` see each batch first: it may raise, answer in the stage's place, or return None."""
         original = self.world.stage.process
 
-        def process(transactions: list[SignedTransaction], *, enqueued_at: int = 0) -> BatchReport:
-            return act(list(transactions)) or original(transactions, enqueued_at=enqueued_at)
+        def process(
+            transactions: list[SignedTransaction], *, enqueued_at: int = 0, opened: OpenedBatch | None = None
+        ) -> BatchReport:
+            return act(list(transactions)) or original(transactions, enqueued_at=enqueued_at, opened=opened)
 
         self.world.stage.process = process  # type: ignore[method-assign, assignment]
 

@@ -19,6 +19,8 @@ from banking.blocks.sealer import Sealer
 from banking.blocks.store import BlockStore
 from banking.execution.executor import SvmExecutor
 from banking.execution.stage import BankingStage
+from banking.intake.intake import Intake
+from banking.ledger.batch_record import ID_BYTES
 from banking.ledger.ledger import Ledger
 from banking.ledger.records import lamports_of
 from banking.transaction import SignedTransaction, verify
@@ -58,6 +60,16 @@ class World:
         for first in range(0, count, 64):
             assert not self.stage.process(transactions[first : first + 64]).conflicts
         return keypairs
+
+
+def waiting(ledger: Ledger) -> list[SignedTransaction]:
+    """What intake holds, each with a record of its own from now on."""
+    intake, client = Intake(ledger), ledger.client
+    held: dict[bytes, bytes] = client.hgetall(ledger.keys.intake)  # type: ignore[assignment]
+    for batch in {value for value in held.values() if len(value) == ID_BYTES}:
+        intake.dissolve(batch)
+    held = client.hgetall(ledger.keys.intake)  # type: ignore[assignment]
+    return [verify(raw) for raw in held.values()]
 
 
 def new_world(

@@ -22,6 +22,7 @@ from banking.from_settings import open_blocks
 from banking.intake.dead_letters import TRANSACTION, TransactionDeadLetters
 from banking.intake.intake import Intake
 from banking.ledger.connections import ledger_client
+from banking.ledger.journal import read_journal
 from banking.ledger.ledger import Ledger
 from banking.ledger.records import lamports_of
 from banking.transaction import SignedTransaction, verify
@@ -291,10 +292,9 @@ class Pipeline:
         assert sum(map(lamports_of, records)) + state.burned == state.supply
 
     def _assert_applied_once(self, last: int) -> None:
-        entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self.client.xrange(self.ledger.epoch_keys.journal))
-        numbers = [int(name.split(b"-")[1]) for name, _ in entries]
-        assert numbers == list(range(last - len(entries) + 1, last + 1))
-        raws = [fields[b"t"] for _, fields in entries]
+        entries = list(read_journal(self.ledger))
+        assert [entry.seq for entry in entries] == list(range(last - len(entries) + 1, last + 1))
+        raws = [entry.raw for entry in entries]
         assert len(set(raws)) == len(raws)
 
 

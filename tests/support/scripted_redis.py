@@ -17,7 +17,10 @@ Fault = str
 
 @dataclass
 class ScriptedRedis:
-    """Listens at `url`; takes one fault from `plan` for each EVALSHA. `asked` are the last arguments it was sent."""
+    """Listens at `url`, and never answers a command that ends in "silence".
+
+    Takes one fault from `plan` for each EVALSHA; `asked` are the last arguments that it was sent.
+    """
 
     url: str = ""
     plan: list[Fault] = field(default_factory=list)
@@ -43,6 +46,8 @@ def scripted_redis(plan: Sequence[Fault]) -> Iterator[ScriptedRedis]:
                 return
 
         def _answer(self, command: list[bytes]) -> bool:
+            if command[-1] == b"silence":
+                return True
             if command[0].upper() != b"EVALSHA":
                 # Of the handshake; CLIENT SETINFO and SELECT are fine.
                 hello = b"%2\r\n+server\r\n+redis\r\n+proto\r\n:3\r\n"

@@ -90,7 +90,7 @@ class EnsureLedger(bootsteps.StartStopStep):
             found_problem = found.problem
             if not found_problem:
                 pin = "" if trusted else f"; set TRUNKLINE_TRUSTED_KEYS={found.signer} to believe no other"
-                logger.info("Executing without the archive, on the word of %s%s", found.signer, pin)
+                logger.info("Executing without the archive, by the attestation of %s%s", found.signer, pin)
         if found_problem and found_problem != self._notified:
             logger.warning("This worker takes no transactions yet: %s", found_problem)
         return found_problem

@@ -9,15 +9,19 @@ from base64 import b64decode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import redis
+from flower.utils.tasks import get_task_by_id
 from flower.views import BaseHandler
 from tornado import web
 
 from config.errors import TrunklineError
 from config.settings import Settings
 from recovery.errors import RecoveryError
+from workers.flower_tab.messages import batches, find_message, result_text
 from workers.flower_tab.sampler import Sampler
 from workers.overview.alerts import firing
 from workers.overview.diagnosis import diagnose
@@ -143,6 +147,42 @@ class ExplainView(Page):
         component = self.get_argument("component", "transactions", escape=False)
         operation = self.get_argument("operation", "WRITE", escape=False)
         await self.attempt(lambda: {"text": self.parts.operations.explain(component, operation)})
+
+
+class TransactionView(Page):
+    """The page of one transaction: its whole way."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        signature = self.get_argument("signature", "", escape=False)
+        known = batches(self.application.events.state)
+        operations = self.parts.operations
+        trace, error = None, ""
+        try:
+            find = partial(find_message, known)
+            trace = await self.parts.wait_for(lambda: operations.trace(signature, find))
+        except TimeoutError:
+            error = f"No answer within {PATIENCE:g} s; try again."
+        except OURS as problem:
+            error = str(problem)
+        self.render("transaction.html", signature=signature, trace=trace, error=error, when=when)
+
+
+class BatchView(Page):
+    """The transactions of a batch, by the id of its task, with what each came to."""
+
+    @web.authenticated
+    async def get(self, task_id: str) -> None:
+        task = get_task_by_id(self.application.events, task_id)
+        if task is None:
+            raise web.HTTPError(404, "Flower knows no such task (any more).")
+        text = result_text(task)
+        await self.attempt(lambda: self.parts.operations.batch(text))
+
+
+def when(at: float | None) -> str:
+    """A time for people, "" where it is not known."""
+    return "" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + " UTC"
 
 
 class ChangeView(Page):

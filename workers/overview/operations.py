@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from banking.from_settings import letter_limits
+from banking.blocks.store import BlockStore
+from banking.execution.places import kind_of, places_in
+from banking.from_settings import letter_limits, read_blocks
 from banking.intake.dead_letters import TransactionDeadLetters
 from banking.ledger.keys import key_prefix
 from banking.ledger.ledger import Ledger
 from config.app import app
 from config.errors import TrunklineError
 from config.settings import Settings
-from recovery.breaker import CircuitBreaker, CircuitBreakerConfig
+from recovery.breaker import CircuitBreaker, CircuitBreakerConfig, Override
 from recovery.connections import connect
 from recovery.dead_letters import DeadLetter
 from recovery.degradation import DegradationManager
@@ -22,6 +25,7 @@ from tasks.modes import open_modes
 from tasks.runtime import TRANSACTION_BREAKER
 from workers.overview.gathering import PATIENCE
 from workers.overview.replaying import letter_key, letter_name, replay_letter
+from workers.overview.trace import FindMessage, Trace, Tracer, batch_entries
 
 #: Dead letters that are shown at a time, and how much of a reason.
 SHOWN = 50
@@ -36,12 +40,12 @@ class BadRequest(TrunklineError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A change that was asked for. `name` is a breaker, a mode's scope or a dead letter; `for_` is seconds."""
+    """A change that was asked for. `name` is a breaker, a mode's scope or a dead letter; `duration` is seconds."""
 
     name: str
     reason: str
     mode: str
-    for_: float | None
+    duration: float | None
     actor: str
 
     @classmethod
@@ -104,15 +108,50 @@ class Operations:
             self._ledger = Ledger(connect(self._settings.ledger_url(), timeout=PATIENCE), self._settings.ledger.name)
         return self._ledger
 
+    # ---- transactions
+
+    def trace(self, signature: str, find_message: FindMessage) -> Trace:
+        """The whole way of a transaction. Raises NoSignature."""
+        return Tracer(self.ledger, self._blocks, find_message=find_message).trace(signature)
+
+    def batch(self, result: str) -> dict[str, Any]:
+        """The transactions of a batch whose task's result is `result`, in the order of the ledger, with their ends."""
+        found = [
+            entry
+            for place in places_in(result)
+            for entry in batch_entries(self.ledger, self._blocks, place.slot, place.first, place.last)
+        ]
+        rows = [(entry, entry.outcome.err) for entry in found]
+        return {
+            "counts": Counter("succeeded" if err is None else kind_of(err) for _, err in rows),
+            "transactions": [
+                {
+                    "signature": letter_name(entry.signature),
+                    "slot": entry.slot,
+                    "seq": entry.seq,
+                    "kind": "succeeded" if err is None else kind_of(err),
+                    "err": err,
+                }
+                for entry, err in rows
+            ],
+        }
+
+    def _blocks(self) -> BlockStore:
+        return read_blocks(self._settings)
+
     # ---- breakers
 
     def _open_breaker(self, request: Request) -> str:
-        self._breaker(request.name).force_open(_required(request.reason), for_=request.for_, by=request.actor)
-        return f"The breaker {request.name} is open{_until(request.for_, 'reset')}."
+        self._breaker(request.name).override(
+            Override.OPEN, _required(request.reason), duration=request.duration, by=request.actor
+        )
+        return f"The breaker {request.name} is open{_until(request.duration, 'reset')}."
 
     def _close_breaker(self, request: Request) -> str:
-        self._breaker(request.name).force_closed(_required(request.reason), for_=request.for_, by=request.actor)
-        return f"The breaker {request.name} is closed, whatever happens{_until(request.for_, 'reset')}."
+        self._breaker(request.name).override(
+            Override.CLOSED, _required(request.reason), duration=request.duration, by=request.actor
+        )
+        return f"The breaker {request.name} is closed, whatever happens{_until(request.duration, 'reset')}."
 
     def _reset_breaker(self, request: Request) -> str:
         self._breaker(request.name).reset(request.reason or "reset", by=request.actor)
@@ -145,9 +184,9 @@ class Operations:
             operation=operation,
             actor=request.actor,
             reason=_required(request.reason),
-            for_=request.for_,
+            duration=request.duration,
         )
-        told = f"{request.name} is set to {request.mode.upper()}{_until(request.for_, 'cleared')}."
+        told = f"{request.name} is set to {request.mode.upper()}{_until(request.duration, 'cleared')}."
         return told if ruling.name == request.mode.upper() else f"{told} In force is {ruling.name}, which is stricter."
 
     def _clear_mode(self, request: Request) -> str:

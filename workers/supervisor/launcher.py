@@ -203,6 +203,11 @@ class Launcher:
     def _scratch(self) -> Path:
         return self._data / "tmp"
 
+    @property
+    def metrics_folder(self) -> Path:
+        """Where the processes keep their counts for Prometheus."""
+        return self._scratch / "metrics"
+
     def _clear_scratch(self) -> None:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
@@ -212,6 +217,7 @@ class Launcher:
             self._lock.acquire()
             self._clear_scratch()
             self._scratch.mkdir()
+            self.metrics_folder.mkdir()
             self.log_folder.mkdir(exist_ok=True)
         except OSError as error:
             raise TrunklineError(f"The data folder {self._data} cannot be used: {error.strerror}.") from error
@@ -244,6 +250,8 @@ class Launcher:
     def _start_children(self, supervisor: Supervisor) -> None:
         # A process that is killed leaves its temporary files behind: here they are found again.
         scratch = {"TMPDIR": str(self._scratch)}
+        # All count into one folder; whoever serves it, they do not.
+        scratch |= {"TRUNKLINE_METRICS_FOLDER": str(self.metrics_folder), "TRUNKLINE_METRICS_PORT": "0"}
         self._environment = commands.child_environment(self._settings, self.redis_url) | scratch
         for _ in range(self._wanted):
             self._add_worker(supervisor)

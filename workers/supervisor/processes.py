@@ -59,7 +59,7 @@ class Child:
             self._process = guard.spawn(self._command, output=output, environment=self._environment, cwd=self._cwd)
         self._started = time.monotonic()
 
-    def bury(self, guard: Guard) -> int | None:
+    def reap(self, guard: Guard) -> int | None:
         """If the child has ended: end its group, schedule the restart and return its exit code; else None.
 
         A killed Celery worker leaves its pool children behind; they would go on working without a supervisor.
@@ -103,7 +103,7 @@ def stop_children(children: Sequence[Child], guard: Guard, *, patience: float, h
     while any(child.pid for child in children):
         time.sleep(0.005)
     for child in children:
-        child.bury(guard)
+        child.reap(guard)
     return killed
 
 

@@ -132,7 +132,7 @@ class Supervisor:
             self._redis_started, self._redis_restart_at = now, 0.0
 
     def _watch_child(self, child: Child) -> None:
-        if (code := child.bury(self.guard)) is not None:
+        if (code := child.reap(self.guard)) is not None:
             delay = child.restart_at - time.monotonic()
             ending = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
             logger.warning("%s ended (%s); restarting it in %.1f s. Its log: %s", child.name, ending, delay, child.log)

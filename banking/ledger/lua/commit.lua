@@ -2,17 +2,15 @@
 --
 -- KEYS  1 meta  2 state  3 accounts  4 versions  5 status  6 messages  7 blockhashes  8 journal
 --       9 intake  10 queued  11 parked  12 attempts  13 dead  14 images_even  15 images_odd
---       16 refusals  17 refused
--- ARGV  epoch, enqueued_at (ms, 0 = unknown), max_age (slots that a blockhash stays valid),
---       mark (random bytes that make the versions of this commit its own, see banking/ledger/versions.py),
---       most bytes of a slot: shared by its transactions, and with a single large one on top (banking/ledger/limits.py),
---       token of the slot that the transactions were executed for, most refusals that are remembered
---       A, then A times: account key, version read ('' = absent)
---       B, then B times: blockhash
---       T, then T times: signature, message hash, blockhash index (0 = a refusal, -1 = valid by its nonce: not
---         checked), bound to the slot ('1' or '0'), reads (2 bytes big-endian an account index, from 1), burned
---         (lamports), ok ('1', '0', or 'r': a refusal without a fee, see below), result (packed), raw transaction, detail (packed), W, then W times: account index,
---         record ('' = the account is gone)
+--       16 refusals  17 refused  18 batches
+-- ARGV  1 epoch  2 enqueued_at (ms, 0 = unknown)  3 max_age (slots that a blockhash stays valid)
+--       4 mark (random bytes that make the versions of this commit its own, see banking/ledger/versions.py)
+--       5, 6 most bytes of a slot: shared by its transactions, and with a single large one on top (limits.py)
+--       7 token of the slot that the transactions were executed for  8 most refusals that are remembered
+--       then the columns of the batch (banking/ledger/commit_request.py says what is in them)
+--       9 account keys  10 versions read  11 blockhashes  12 signatures  13 message hashes  14 heads  15 reads  16 writes
+--       17 burned  18 their sum  19 how many succeeded  20 all are paid for  21 any is bound  22 outcomes  23 batch,
+--       and one by one T results, T raw transactions (none of a batch), and the records written
 -- RESULT {slot, first sequence number, codes}, codes one letter a transaction:
 --       A applied   R refused without a fee: told to whoever asks, and otherwise it never was; it may be accepted again
 --       C conflict: an account, or the slot, changed since it was read, or an earlier one of the batch
@@ -27,159 +25,151 @@
 -- Everything is decided before the first write, because Lua cannot roll back, and the first write is one that
 -- Redis denies when it is out of memory, so a refusal leaves nothing behind. Balances and records are opaque bytes.
 -- Sequence numbers, slots and counts stay below 2^53, where Lua numbers are exact.
+--
+-- Nearly always nothing speaks against any of the batch: then it is one decision (`whole_batch`), and no transaction is
+-- looked at by itself. That none of a whole batch (see accept.lua) has its outcome was seen to when it was accepted.
+-- A message belongs to the signature that it was applied under, or that claimed it when it was accepted.
 
-local ARGV = ARGV
+local ARGV, sub, byte = ARGV, string.sub, string.byte
 
-local function whole(number)
-  return string.format('%.0f', number)
-end
+local function whole(number) return string.format('%.0f', number) end
 
 local function in_chunks(command, key, items)
+  if #items > 0 and #items <= 4000 then return redis.call(command, key, unpack(items)) end
   local all = {}
   for first = 1, #items, 4000 do
     local part = redis.call(command, key, unpack(items, first, math.min(first + 3999, #items)))
-    for i = 1, #part do all[#all + 1] = part[i] end
+    for i = 1, type(part) == 'table' and #part or 0 do all[#all + 1] = part[i] end
   end
   return all
 end
 
-local function write_chunks(command, key, items)
-  local total = 0
-  for first = 1, #items, 4000 do
-    total = total + redis.call(command, key, unpack(items, first, math.min(first + 3999, #items)))
-  end
-  return total
+local function split(text, size)
+  local list = {}
+  for i = 1, #text / size do list[i] = sub(text, (i - 1) * size + 1, i * size) end
+  return list
+end
+
+local function index_at(text, place)
+  local high, low = byte(text, 2 * place - 1, 2 * place)
+  return high * 256 + low
 end
 
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
-if epoch ~= ARGV[1] then
-  return redis.error_reply('STALE_EPOCH ' .. (epoch or 'none'))
-end
+if epoch ~= ARGV[1] then return redis.error_reply('STALE_EPOCH ' .. (epoch or 'none')) end
 
 local enqueued_at = tonumber(ARGV[2])
 if not enqueued_at then return redis.error_reply('ERR enqueued_at is no number') end
-
-local at = 9
-local function take()
-  local value = ARGV[at]
-  at = at + 1
-  return value
-end
-
-local keys, read_versions = {}, {}
-for i = 1, tonumber(take()) do
-  keys[i] = take()
-  read_versions[i] = take()
-end
-local blockhashes = {}
-for i = 1, tonumber(take()) do blockhashes[i] = take() end
-
-local txs, signatures, hashes = {}, {}, {}
-for i = 1, tonumber(take()) do
-  signatures[i], hashes[i] = ARGV[at], ARGV[at + 1]
-  local writes, count = {}, tonumber(ARGV[at + 10])
-  -- Made at once, a table need not grow field by field.
-  txs[i] = {
-    blockhash = tonumber(ARGV[at + 2]), bound = ARGV[at + 3], reads = ARGV[at + 4], burned = ARGV[at + 5],
-    ok = ARGV[at + 6], result = ARGV[at + 7], raw = ARGV[at + 8], detail = ARGV[at + 9], writes = writes,
-  }
-  at = at + 11
-  for w = 1, count do
-    -- An account that is gone has an image, too.
-    local record = ARGV[at + 1]
-    writes[w] = {tonumber(ARGV[at]), record == '' and '-' or record}
-    at = at + 2
-  end
-end
-
-local state = redis.call('HMGET', KEYS[2], 'slot', 'seq', 'bytes', 'full', 'slot_time')
+local state = redis.call('HMGET', KEYS[2], 'slot', 'seq', 'bytes', 'full', 'slot_time', 'watermark')
 local slot, seq = tonumber(state[1]), tonumber(state[2])
 local slot_bytes, full = tonumber(state[3] or '0'), state[4] or ''
 local shared_bytes, most_bytes = tonumber(ARGV[5]), tonumber(ARGV[6])
 local images = KEYS[14 + slot % 2]
 local same_slot = ARGV[7] == state[1] .. ':' .. (state[5] or '')
 
-local stale = {}
-if #keys > 0 then
-  local current = in_chunks('HMGET', KEYS[4], keys)
-  for i = 1, #keys do stale[i] = (current[i] or '') ~= read_versions[i] end
-end
-local fresh_hash = {}
-if #blockhashes > 0 then
-  local seen_at = redis.call('HMGET', KEYS[7], unpack(blockhashes))
-  for i = 1, #blockhashes do
-    fresh_hash[i] = seen_at[i] and slot - tonumber(seen_at[i]) <= tonumber(ARGV[3])
+-- ---- the transactions
+local heads, write_indexes = ARGV[14], ARGV[16]
+local count, id = #heads / 11, ARGV[23]
+local RESULTS, RECORDS = 23, 23 + count
+local signatures, hashes, raw_bytes, frames = {}, {}, {}, {}
+local batch, is_whole, hashes_at, raws_at = false, false, 0, 0
+if id == '' then
+  RECORDS = 23 + 2 * count
+  signatures, hashes = split(ARGV[12], 64), split(ARGV[13], 32)
+  for i = 1, count do
+    local raw = ARGV[23 + count + i]
+    raw_bytes[i], frames[i] = #raw, string.char(math.floor(#raw / 256), #raw % 256) .. raw
   end
-end
-local status = redis.call('HMGET', KEYS[5], unpack(signatures))
-if redis.call('EXISTS', KEYS[13]) == 1 then
-  -- What was given up stays given up until somebody replays it: one end for each transaction.
-  local letters = redis.call('HMGET', KEYS[13], unpack(signatures))
-  for i = 1, #signatures do status[i] = status[i] or letters[i] end
-end
-if redis.call('EXISTS', KEYS[16]) == 1 then
-  -- A refusal that was told never executes, unless the transaction was accepted again.
-  local refusals = redis.call('HMGET', KEYS[16], unpack(signatures))
-  for i = 1, #signatures do
-    if refusals[i] and redis.call('HEXISTS', KEYS[9], signatures[i]) == 0 then status[i] = status[i] or refusals[i] end
+else
+  local found = redis.call('HMGET', KEYS[18], id, id .. 'w')
+  batch = found[1]
+  -- Others brought all of it to its end, or took it apart: each is to be looked at by itself.
+  if not batch then return {state[1], whole(seq + 1), string.rep('C', count)} end
+  is_whole = found[2] == epoch .. ':' .. whole(count)
+  local a1, a2, b1, b2 = byte(batch, 1, 4)
+  hashes_at = 7 + 32 * ((a1 + b1) * 256 + a2 + b2)
+  raws_at = hashes_at + 32 * count
+  local at = raws_at
+  for i = 1, count do
+    local high, low = byte(batch, at, at + 1)
+    hashes[i], signatures[i] = sub(batch, hashes_at + 32 * i - 32, hashes_at + 32 * i - 1), sub(batch, at + 3, at + 66)
+    raw_bytes[i] = high * 256 + low
+    at = at + 2 + raw_bytes[i]
   end
-end
-local message = redis.call('HMGET', KEYS[6], unpack(hashes))
-local seen_message = {}
-
-local function judge(i, tx)
-  if status[i] then return 'D' end
-  if message[i] or seen_message[hashes[i]] then
-    -- A refusal on record for this message (blockhash index 0) may be written; an execution may not.
-    if tx.blockhash ~= 0 then return 'M' end
-  end
-  if tx.blockhash > 0 and not fresh_hash[tx.blockhash] then return 'E' end
-  if tx.bound == '1' and not same_slot then return 'C' end
-  for r = 1, #tx.reads, 2 do
-    local high, low = string.byte(tx.reads, r, r + 1)
-    if stale[high * 256 + low] then return 'C' end
-  end
-  return 'A'
 end
 
-local first = seq + 1
-local codes, journal = {}, {}
-local image, image_version, touched = {}, {}, {}
+-- ---- what speaks against any of them
+local keys, blockhashes = split(ARGV[9], 32), split(ARGV[11], 32)
+local clean = ARGV[20] == '1' and (same_slot or ARGV[21] ~= '1')
+
+local stale, fresh_hash = {}, {}
+local current, seen_at = in_chunks('HMGET', KEYS[4], keys), in_chunks('HMGET', KEYS[7], blockhashes)
+local read, read_at = ARGV[10], 1
+for i = 1, #keys do
+  local length = byte(read, read_at)
+  if sub(read, read_at + 1, read_at + length) ~= (current[i] or '') then stale[i], clean = true, false end
+  read_at = read_at + 1 + length
+end
+for i = 1, #blockhashes do
+  fresh_hash[i] = seen_at[i] and slot - tonumber(seen_at[i]) <= tonumber(ARGV[3])
+  clean = clean and fresh_hash[i]
+end
+local status, message, claimed, overtaken, seen_message = {}, {}, {}, {}, {}
+if not is_whole then
+  status = redis.call('HMGET', KEYS[5], unpack(signatures))
+  if redis.call('EXISTS', KEYS[13]) == 1 then
+    -- What was given up stays given up until somebody replays it: one end for each transaction.
+    local letters = redis.call('HMGET', KEYS[13], unpack(signatures))
+    for i = 1, count do status[i] = status[i] or letters[i] end
+  end
+  if redis.call('EXISTS', KEYS[16]) == 1 then
+    -- A refusal that was told never executes, unless the transaction was accepted again.
+    local refusals = redis.call('HMGET', KEYS[16], unpack(signatures))
+    for i = 1, count do
+      if refusals[i] and redis.call('HEXISTS', KEYS[9], signatures[i]) == 0 then status[i] = status[i] or refusals[i] end
+    end
+  end
+  message = redis.call('HMGET', KEYS[6], unpack(hashes))
+  for i = 1, count do
+    if message[i] == signatures[i] then
+      claimed[i], message[i] = true, false
+    elseif message[i] and redis.call('HEXISTS', KEYS[5], message[i]) == 0 then
+      -- A claim only: who is first is first.
+      overtaken[i], message[i] = message[i], false
+    end
+    if status[i] or message[i] or overtaken[i] or seen_message[hashes[i]] then clean = false end
+    seen_message[hashes[i]] = true
+  end
+end
+
+-- ---- room in the slot
+local image, touched, writer = {}, {}, {}
 
 -- How long the images are that the slot has of what may be written. One look-up for all whose new record is small; where
 -- the old one is not, that is some milliseconds, once.
 local image_bytes, small, small_index = {}, {}, {}
-for i = 1, #txs do
-  for w = 1, #txs[i].writes do
-    local index, record = txs[i].writes[w][1], txs[i].writes[w][2]
-    if not image_bytes[index] then
-      if #record > 1024 then
-        image_bytes[index] = redis.call('HSTRLEN', images, keys[index])
-      else
-        image_bytes[index] = 0
-        small[#small + 1] = keys[index]
-        small_index[#small_index + 1] = index
-      end
+for w = 1, #write_indexes / 2 do
+  local index = index_at(write_indexes, w)
+  if not image_bytes[index] then
+    if #ARGV[RECORDS + w] > 1024 then
+      image_bytes[index] = redis.call('HSTRLEN', images, keys[index])
+    else
+      image_bytes[index], small[#small + 1], small_index[#small_index + 1] = 0, keys[index], index
     end
   end
 end
-if slot_bytes > 0 and #small > 0 then
-  local found = in_chunks('HMGET', images, small)
-  for i = 1, #small do
-    if found[i] then image_bytes[small_index[i]] = #found[i] end
-  end
+local found_images = slot_bytes > 0 and in_chunks('HMGET', images, small) or {}
+for i = 1, #found_images do
+  if found_images[i] then image_bytes[small_index[i]] = #found_images[i] end
 end
 
--- What a transaction adds to the slot's block: its entry, and what the images of its accounts grow by.
-local function bytes_of(tx, result)
-  local writes = tx.writes
-  local sum = 64 + #tx.raw + #result + #tx.detail + 32 * #writes
-  for w = 1, #writes do
-    local before = image_bytes[writes[w][1]]
-    sum = sum + #writes[w][2] - before
-    if before == 0 then sum = sum + 48 end
-  end
-  return sum
+-- What an outcome adds to the slot's block: its entry, and what the images of its accounts grow by.
+local slot_prefix, numbers = whole(slot) .. ':', {}
+local function entry_bytes(i, detail, writes)
+  return 65 + raw_bytes[i] + #slot_prefix + #numbers[i] + #ARGV[RESULTS + i] + detail + 32 * writes
+end
+local function growth(index, length)
+  return length - image_bytes[index] + (image_bytes[index] == 0 and 48 or 0)
 end
 
 -- A transaction that is large by itself may go beyond what is shared, one a slot: it must not wait for an empty one.
@@ -189,124 +179,221 @@ local function fits(bytes)
   if large then full = '2' elseif full == '' then full = '1' end
   return large
 end
-local slot_prefix, slot_id, mark = whole(slot) .. ':', whole(slot) .. '-', ARGV[4]
-local new_status, new_messages, done, applied_signatures = {}, {}, {}, {}
-local ok_count, failed_count, burned_sum, burned = 0, 0, 0, {}
+
+-- ---- what is to be written
+local first, applied, ok_count, burned_sum = seq + 1, 0, 0, {}
+local new_status, new_messages, done, applied_signatures, codes = {}, {}, {}, {}, {}
 local refused, refusals, refused_at = {}, {}, {}
-for i = 1, #txs do
-  local tx = txs[i]
-  local code = judge(i, tx)
-  local number, result, bytes
-  if code == 'A' and tx.ok == 'r' then
-    code = 'R'
-    status[i] = tx.result
-    refused[#refused + 1] = signatures[i]
-    refusals[#refusals + 1] = signatures[i]
-    refusals[#refusals + 1] = whole(slot) .. ':' .. tx.result
-    refused_at[#refused_at + 1] = whole(slot)
-    refused_at[#refused_at + 1] = signatures[i]
-  elseif code == 'A' then
-    number = whole(seq + 1)
-    result = slot_prefix .. number .. ':' .. tx.result
-    bytes = bytes_of(tx, result)
-    if not fits(bytes) then code = 'B' end
-  end
-  codes[i] = code
-  if code == 'A' then
-    seq = seq + 1
-    slot_bytes = slot_bytes + bytes
-    local version = number .. ':' .. string.sub(signatures[i], 1, 16) .. mark
-    local written = {}
-    for w = 1, #tx.writes do
-      local index, record = tx.writes[w][1], tx.writes[w][2]
-      if not image[index] then touched[#touched + 1] = index end
-      image[index] = record
-      image_bytes[index] = #record
-      image_version[index] = version
-      written[w] = keys[index]
-    end
-    journal[#journal + 1] = {slot_id .. number, 't', tx.raw, 'r', result, 'f', tx.burned, 'd', tx.detail, 'w', table.concat(written)}
-    new_status[#new_status + 1] = signatures[i]
-    new_status[#new_status + 1] = result
-    -- Without a fee it was not included (as in Solana), and the same message may be tried again.
-    if tx.blockhash ~= 0 and tx.burned ~= '0' then
-      new_messages[#new_messages + 1] = hashes[i]
-      new_messages[#new_messages + 1] = signatures[i]
-      seen_message[hashes[i]] = true
-    end
-    if tx.ok == '1' then ok_count = ok_count + 1 else failed_count = failed_count + 1 end
-    -- Fees are small, and their sum stays far below 2^53; one that is not is counted by itself, exactly.
-    if #tx.burned < 12 then burned_sum = burned_sum + tonumber(tx.burned) else burned[#burned + 1] = tx.burned end
-    status[i] = result
-    applied_signatures[#applied_signatures + 1] = signatures[i]
-  elseif code ~= 'R' then
-    -- Later transactions of the batch were executed on top of what this one would have written.
-    for w = 1, #tx.writes do stale[tx.writes[w][1]] = true end
-    if code == 'D' then done[#done + 1] = signatures[i] end
+local applied_hashes, applied_raws, outcomes, given_back = {}, {}, {}, {}
+local NO_HASH = string.rep('\0', 32)
+
+-- The images that the writes from `first_write` to `last_write`, those of transaction `i`, leave.
+local function touch(i, first_write, last_write)
+  for w = first_write, last_write do
+    local index, record = index_at(write_indexes, w), ARGV[RECORDS + w]
+    if not image[index] then touched[#touched + 1] = index end
+    image[index], writer[index] = record == '' and '-' or record, i
   end
 end
 
-local applied = #applied_signatures
+local function apply(i, included)
+  applied = applied + 1
+  local signature, at = signatures[i], 2 * applied
+  new_status[at - 1], new_status[at] = signature, slot_prefix .. numbers[i] .. ':' .. ARGV[RESULTS + i]
+  applied_signatures[applied] = signature
+  -- Without a fee it was not included (as in Solana), and the same message may be tried again.
+  if included and not (is_whole or claimed[i]) then
+    local n = #new_messages
+    new_messages[n + 1], new_messages[n + 2] = hashes[i], signature
+  end
+end
+
+-- Every transaction of a batch against which nothing speaks; false when the slot has no room for all of them.
+local function whole_batch()
+  local last_write, sum = 0, 0
+  for i = 1, count do
+    local w1, w2, d1, d2, d3, d4 = byte(heads, 11 * i - 5, 11 * i)
+    local first_write = last_write + 1
+    last_write = last_write + w1 * 256 + w2
+    numbers[i] = whole(seq + i)
+    sum = sum + entry_bytes(i, ((d1 * 256 + d2) * 256 + d3) * 256 + d4, last_write - first_write + 1)
+    touch(i, first_write, last_write)
+  end
+  for t = 1, #touched do sum = sum + growth(touched[t], #image[touched[t]]) end
+  if slot_bytes + sum > shared_bytes then
+    image, touched, writer = {}, {}, {}
+    return false
+  end
+  for i = 1, count do apply(i, true) end
+  applied_hashes, applied_raws = hashes, frames
+  if batch then applied_hashes, applied_raws = {sub(batch, hashes_at, raws_at - 1)}, {sub(batch, raws_at)} end
+  seq, slot_bytes = seq + count, slot_bytes + sum
+  ok_count, burned_sum[1] = tonumber(ARGV[19]), ARGV[18]
+  outcomes[1], codes[1] = ARGV[22], string.rep('A', count)
+  return true
+end
+
+-- The same, one by one: what speaks against one costs only that one, and those that built on it.
+local function one_by_one()
+  local burned, at, frame_at = {}, 1, raws_at
+  for lamports in string.gmatch(ARGV[17], '%d+') do burned[#burned + 1] = lamports end
+  seen_message = {}
+  local last_read, last_write, small_sum = 0, 0, 0
+
+  local function judge(i, flags, blockhash, first_read)
+    if status[i] then return 'D' end
+    -- A refusal on record for this message (blockhash 0) may be written; an execution may not.
+    if blockhash ~= 0 and (message[i] or seen_message[hashes[i]]) then return 'M' end
+    if blockhash > 0 and blockhash < 65535 and not fresh_hash[blockhash] then return 'E' end
+    if flags % 4 >= 2 and not same_slot then return 'C' end
+    for r = first_read, last_read do
+      if stale[index_at(ARGV[15], r)] then return 'C' end
+    end
+    return 'A'
+  end
+
+  for i = 1, count do
+    local flags, b1, b2, r1, r2, w1, w2, d1, d2, d3, d4 = byte(heads, 11 * i - 10, 11 * i)
+    local blockhash = b1 * 256 + b2
+    local first_read, first_write = last_read + 1, last_write + 1
+    last_read, last_write = last_read + r1 * 256 + r2, last_write + w1 * 256 + w2
+    local o1, o2, o3, o4 = byte(ARGV[22], at, at + 3)
+    local length = 4 + ((o1 * 256 + o2) * 256 + o3) * 256 + o4
+    local code, bytes = judge(i, flags, blockhash, first_read), 0
+    if code == 'A' and flags % 8 >= 4 then
+      code = 'R'
+      status[i] = ARGV[RESULTS + i]
+      local n = 2 * #refused + 1
+      refused[#refused + 1] = signatures[i]
+      refusals[n], refusals[n + 1] = signatures[i], slot_prefix .. ARGV[RESULTS + i]
+      refused_at[n], refused_at[n + 1] = whole(slot), signatures[i]
+      if is_whole or claimed[i] then given_back[#given_back + 1] = hashes[i] end
+    elseif code == 'A' then
+      numbers[i] = whole(seq + 1)
+      bytes = entry_bytes(i, ((d1 * 256 + d2) * 256 + d3) * 256 + d4, last_write - first_write + 1)
+      for w = first_write, last_write do
+        bytes = bytes + growth(index_at(write_indexes, w), math.max(#ARGV[RECORDS + w], 1))
+      end
+      if not fits(bytes) then code = 'B' end
+    end
+    codes[i] = code
+    if code == 'A' then
+      seq, slot_bytes = seq + 1, slot_bytes + bytes
+      local included = blockhash ~= 0 and flags >= 8
+      touch(i, first_write, last_write)
+      for w = first_write, last_write do
+        image_bytes[index_at(write_indexes, w)] = math.max(#ARGV[RECORDS + w], 1)
+      end
+      apply(i, included)
+      applied_raws[applied] = batch and sub(batch, frame_at, frame_at + 1 + raw_bytes[i]) or frames[i]
+      applied_hashes[applied] = included and hashes[i] or NO_HASH
+      seen_message[hashes[i]] = included or seen_message[hashes[i]]
+      if not included and (is_whole or claimed[i]) then given_back[#given_back + 1] = hashes[i] end
+      outcomes[applied] = sub(ARGV[22], at, at + length - 1)
+      if flags % 2 == 1 then ok_count = ok_count + 1 end
+      -- Fees are small, and their sum stays far below 2^53; one that is not is counted by itself, exactly.
+      if #burned[i] < 12 then small_sum = small_sum + burned[i] else burned_sum[#burned_sum + 1] = burned[i] end
+      status[i] = numbers[i]
+    elseif code ~= 'R' then
+      -- Later transactions of the batch were executed on top of what this one would have written.
+      for w = first_write, last_write do stale[index_at(write_indexes, w)] = true end
+      if code == 'D' then done[#done + 1] = signatures[i] end
+    end
+    at, frame_at = at + length, frame_at + 2 + raw_bytes[i]
+  end
+  if small_sum > 0 then burned_sum[#burned_sum + 1] = whole(small_sum) end
+end
+
+local together = clean and whole_batch()
+if not together then one_by_one() end
+
+-- ---- who leaves intake
+-- Some of a batch are not in it any more: it is not whole, and goes with its last one.
+local function leave(of, how_many)
+  local mark = redis.call('HGET', KEYS[18], of .. 'w')
+  if mark then
+    redis.call('HDEL', KEYS[18], of .. 'w')
+    redis.call('HSET', KEYS[18], of .. 'o', string.match(mark, '%d+$'))
+  end
+  if redis.call('HINCRBY', KEYS[18], of .. 'o', -how_many) <= 0 then
+    redis.call('HDEL', KEYS[18], of, of .. 'w', of .. 'o')
+    redis.call('ZREM', KEYS[10], of)
+    redis.call('HDEL', KEYS[12], of)
+  end
+end
+
+-- Drops the records of what has its end, and whatever spoke for it.
+local function leave_intake(names, ended_here)
+  local leaving = {}
+  if together and is_whole then
+    leaving[id] = count
+  else
+    for _, held in ipairs(redis.call('HMGET', KEYS[9], unpack(names))) do
+      if held and #held == 16 then leaving[held] = (leaving[held] or 0) + 1 end
+    end
+    redis.call('ZREM', KEYS[10], unpack(names))
+  end
+  redis.call('ZREM', KEYS[11], unpack(names))
+  redis.call('HDEL', KEYS[12], unpack(names))
+  local accepted = redis.call('HDEL', KEYS[9], unpack(names))
+  for of, how_many in pairs(leaving) do leave(of, how_many) end
+  -- What came as a bare message is accepted by its end.
+  if ended_here and accepted < #names then redis.call('HINCRBY', KEYS[2], 'accepted', #names - accepted) end
+end
+
+-- ---- the writes
 if applied > 0 then
   redis.call('HSET', KEYS[2], 'seq', whole(seq), 'bytes', whole(slot_bytes), 'full', full)
   if ok_count > 0 then redis.call('HINCRBY', KEYS[2], 'processed', ok_count) end
-  if failed_count > 0 then redis.call('HINCRBY', KEYS[2], 'failed', failed_count) end
-  if burned_sum > 0 then redis.call('HINCRBY', KEYS[2], 'burned', whole(burned_sum)) end
-  for i = 1, #burned do redis.call('HINCRBY', KEYS[2], 'burned', burned[i]) end
+  if ok_count < applied then redis.call('HINCRBY', KEYS[2], 'failed', applied - ok_count) end
+  for i = 1, #burned_sum do redis.call('HINCRBY', KEYS[2], 'burned', burned_sum[i]) end
   local records, versions, gone, stored = {}, {}, {}, {}
-  for i = 1, #touched do
-    local index = touched[i]
-    stored[#stored + 1] = keys[index]
-    stored[#stored + 1] = image[index]
-    if image[index] == '-' then
-      gone[#gone + 1] = keys[index]
+  for t = 1, #touched do
+    local index = touched[t]
+    local key, record = keys[index], image[index]
+    stored[2 * t - 1], stored[2 * t] = key, record
+    if record == '-' then
+      gone[#gone + 1] = key
     else
-      records[#records + 1] = keys[index]
-      records[#records + 1] = image[index]
-      versions[#versions + 1] = keys[index]
-      versions[#versions + 1] = image_version[index]
+      local at, i = #records, writer[index]
+      records[at + 1], records[at + 2] = key, record
+      versions[at + 1], versions[at + 2] = key, numbers[i] .. ':' .. sub(signatures[i], 1, 16) .. ARGV[4]
     end
   end
-  write_chunks('HSET', images, stored)
-  write_chunks('HSET', KEYS[3], records)
-  write_chunks('HSET', KEYS[4], versions)
-  write_chunks('HDEL', KEYS[3], gone)
-  write_chunks('HDEL', KEYS[4], gone)
-  write_chunks('HSET', KEYS[5], new_status)
-  write_chunks('HSET', KEYS[6], new_messages)
-  for i = 1, #journal do
-    redis.call('XADD', KEYS[8], unpack(journal[i]))
+  in_chunks('HSET', images, stored)
+  in_chunks('HSET', KEYS[3], records)
+  in_chunks('HSET', KEYS[4], versions)
+  in_chunks('HDEL', KEYS[3], gone)
+  in_chunks('HDEL', KEYS[4], gone)
+  in_chunks('HSET', KEYS[5], new_status)
+  in_chunks('HSET', KEYS[6], new_messages)
+  redis.call('XADD', KEYS[8], whole(slot) .. '-' .. whole(first), 'n', whole(applied), 't', table.concat(applied_raws),
+    'h', table.concat(applied_hashes), 'o', table.concat(outcomes))
+  for i = 1, count do
+    -- The batch of who claimed the message must look again.
+    local claimant = overtaken[i] and status[i] and redis.call('HGET', KEYS[9], overtaken[i])
+    if claimant and #claimant == 16 then leave(claimant, 0) end
   end
-  local taken_in = redis.call('HDEL', KEYS[9], unpack(applied_signatures))
-  if taken_in < applied then redis.call('HINCRBY', KEYS[2], 'accepted', applied - taken_in) end
-  for i = 1, applied do done[#done + 1] = applied_signatures[i] end
-elseif full ~= (state[4] or '') then
-  redis.call('HSET', KEYS[2], 'full', full)
-end
+  leave_intake(applied_signatures, true)
+elseif full ~= (state[4] or '') then redis.call('HSET', KEYS[2], 'full', full) end
 if #refused > 0 then
   redis.call('HSET', KEYS[16], unpack(refusals))
   redis.call('ZADD', KEYS[17], unpack(refused_at))
   redis.call('HINCRBY', KEYS[2], 'refused', #refused)
-  local taken_in = redis.call('HDEL', KEYS[9], unpack(refused))
-  if taken_in < #refused then redis.call('HINCRBY', KEYS[2], 'accepted', #refused - taken_in) end
-  for i = 1, #refused do done[#done + 1] = refused[i] end
+  leave_intake(refused, true)
   -- Once its blockhash is old a refused transaction is an expired one; and the oldest go when there are too many.
   local gone = redis.call('ZRANGEBYSCORE', KEYS[17], '-inf', whole(slot - tonumber(ARGV[3]) - 1), 'LIMIT', 0, 1000)
   local excess = math.min(redis.call('ZCARD', KEYS[17]) - #gone - tonumber(ARGV[8]), 1000)
   if excess > 0 then gone = redis.call('ZRANGE', KEYS[17], 0, #gone + excess - 1) end
-  if #gone > 0 then
-    redis.call('HDEL', KEYS[16], unpack(gone))
-    redis.call('ZREM', KEYS[17], unpack(gone))
-  end
+  in_chunks('HDEL', KEYS[16], gone)
+  in_chunks('ZREM', KEYS[17], gone)
 end
-if #done > 0 then
-  -- Those applied were dropped above.
-  if #done > applied then redis.call('HDEL', KEYS[9], unpack(done)) end
-  redis.call('ZREM', KEYS[10], unpack(done))
-  redis.call('ZREM', KEYS[11], unpack(done))
-  redis.call('HDEL', KEYS[12], unpack(done))
-  if enqueued_at > tonumber(redis.call('HGET', KEYS[2], 'watermark') or '0') then
-    redis.call('HSET', KEYS[2], 'watermark', ARGV[2])
-  end
+-- What was not included gives up its claim, unless a twin was applied beside it.
+for i = 1, #given_back do
+  if not seen_message[given_back[i]] then redis.call('HDEL', KEYS[6], given_back[i]) end
+end
+if #done > 0 then leave_intake(done) end
+if applied + #refused + #done > 0 and enqueued_at > tonumber(state[6] or '0') then
+  redis.call('HSET', KEYS[2], 'watermark', ARGV[2])
 end
 return {whole(slot), whole(first), table.concat(codes)}

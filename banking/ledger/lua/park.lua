@@ -1,6 +1,6 @@
 -- Put transactions off: they stay in intake, and the sweeper releases them when their time has come.
 --
--- KEYS  1 meta  2 state  3 status  4 intake  5 queued  6 parked  7 dead  8 refusals
+-- KEYS  1 meta  2 state  3 status  4 intake  5 queued  6 parked  7 dead  8 refusals  9 batches
 -- ARGV  epoch, delay (ms), then pairs: signature, raw transaction
 -- RESULT how many are parked now; those with an outcome, a letter or a refusal are left as they are
 -- ERRORS STALE_EPOCH <current>
@@ -13,6 +13,16 @@ if epoch ~= ARGV[1] then
 end
 local clock = redis.call('TIME')
 local release_at = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000) + tonumber(ARGV[2]))
+
+-- A batch that one of it leaves is not whole any more (see accept.lua).
+local function leave(id)
+  local mark = redis.call('HGET', KEYS[9], id .. 'w')
+  if mark then
+    redis.call('HDEL', KEYS[9], id .. 'w')
+    redis.call('HSET', KEYS[9], id .. 'o', string.match(mark, '%d+$'))
+  end
+end
+
 local parked = 0
 for i = 3, #ARGV, 2 do
   local signature = ARGV[i]
@@ -20,10 +30,12 @@ for i = 3, #ARGV, 2 do
   -- Only who accepts it may try again what was refused.
   local refused = redis.call('HEXISTS', KEYS[8], signature) == 1 and redis.call('HEXISTS', KEYS[4], signature) == 0
   if not settled and not refused then
-    local new = redis.call('HSETNX', KEYS[4], signature, ARGV[i + 1])
+    local held = redis.call('HGET', KEYS[4], signature)
+    if held and #held == 16 then leave(held) end
+    redis.call('HSET', KEYS[4], signature, ARGV[i + 1])
     redis.call('ZADD', KEYS[6], release_at, signature)
     redis.call('ZREM', KEYS[5], signature)
-    if new == 1 then redis.call('HINCRBY', KEYS[2], 'accepted', 1) end
+    if not held then redis.call('HINCRBY', KEYS[2], 'accepted', 1) end
     parked = parked + 1
   end
 end

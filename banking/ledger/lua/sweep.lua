@@ -1,11 +1,15 @@
 -- Find accepted transactions that no message speaks for any more, and parked ones whose time has come.
 --
--- KEYS  1 meta  2 intake  3 queued  4 parked  5 attempts  6 state
+-- KEYS  1 meta  2 intake  3 queued  4 parked  5 attempts  6 state  7 batches
 -- ARGV  epoch, grace (ms: how long a popped message may take), queue empty ('1' or '0'), limit, longest time (ms) for
 --       which anything is parked
--- RESULT {now (ms), released, lost, suspects}: three flat lists of raw transactions to enqueue
+-- RESULT {now (ms), released, lost, suspects, batches, broken}: three flat lists of raw transactions to enqueue, then
+--       batches   went missing for the first time: pairs of id and how many transactions
+--       broken    batches that are not whole any more, or went missing again: take them apart (dissolve.lua); pairs of
+--                 id and '1' when it went missing again
 --       released  were parked          lost  went missing for the first time
---       suspects  went missing again, or were parked after more than one run without an end: run these one by one, one of them may kill its worker
+--       suspects  went missing again, or were parked after more than one run without an end: run these one by one, one
+--                 of them may kill its worker
 -- ERRORS STALE_EPOCH <current>
 --
 -- Messages leave the broker in order, so what was enqueued before the newest batch seen working (the watermark)
@@ -46,7 +50,19 @@ local function raw_of(signature, key)
   return raw
 end
 
-local released, lost, suspects = {}, {}, {}
+local released, lost, suspects, batches, broken = {}, {}, {}, {}, {}
+local room = limit
+local function lost_batch(id)
+  local mark = redis.call('HGET', KEYS[7], id .. 'w')
+  local again = redis.call('HSETNX', KEYS[5], id, '1') == 0
+  redis.call('ZADD', KEYS[3], now_text, id)
+  if mark and not again then
+    batches[#batches + 1], batches[#batches + 2] = id, string.match(mark, '%d+$')
+  else
+    broken[#broken + 1], broken[#broken + 2] = id, again and '1' or '0'
+  end
+  room = room - tonumber(mark and string.match(mark, '%d+$') or '1')
+end
 for _, signature in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now_text, 'LIMIT', 0, limit)) do
   local raw = raw_of(signature, KEYS[4])
   if raw then
@@ -60,11 +76,15 @@ for _, signature in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now_text
   end
 end
 local before = string.format('%.0f', horizon - tonumber(ARGV[2]))
-local room = limit - #released - #suspects
+room = limit - #released - #suspects
 if room > 0 then
   for _, signature in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', before, 'LIMIT', 0, room)) do
-    local raw = raw_of(signature, KEYS[3])
-    if raw then
+    if room <= 0 then break end
+    local raw = #signature > 16 and raw_of(signature, KEYS[3])
+    if #signature == 16 then
+      lost_batch(signature)
+    elseif raw then
+      room = room - 1
       redis.call('ZADD', KEYS[3], now_text, signature)
       if redis.call('HSETNX', KEYS[5], signature, '1') == 1 then
         lost[#lost + 1] = raw
@@ -74,4 +94,4 @@ if room > 0 then
     end
   end
 end
-return {now_text, released, lost, suspects}
+return {now_text, released, lost, suspects, batches, broken}

@@ -19,6 +19,8 @@ _NOT_TAKEN = frozenset({-32002, -32003, -32602})
 #: Faults in which worker processes die, which may make a dead letter of whatever they ran three times.
 _DEADLY = ("worker-", "maintenance-", "crash-", "rolling", "scale")
 _LEAST_DEATHS = 3
+#: A transaction that nothing is wrong with is not under way for longer than this, storm or not (seconds).
+_DEATHS_WITHIN = 40.0
 
 
 @dataclass
@@ -64,6 +66,9 @@ class Answers:
             case "rpc":
                 self.judged += 1
                 yield from self._rpc(row)
+            case "probes":
+                detail = f"breaker {row['breaker']} let {row['count']} probes through at once"
+                yield Violation("breaker", detail, at=row["t1"])
             case "stuck":
                 yield Violation("bound", f"nothing was processed for long after cycle {row['cycle']}", at=row["t1"])
             case "unsettled":
@@ -164,10 +169,12 @@ class Answers:
     # ---- dead letters
 
     def _dead_letters(self) -> Iterator[Violation]:
-        deaths = sum(row["kind"] == "fault" and row["name"].startswith(_DEADLY) for row in self.rows)
+        times = [row["t0"] for row in self.rows if row["kind"] == "fault" and row["name"].startswith(_DEADLY)]
         for signature in self.remains.dead:
+            first = min(self._tries.get(signature, [0.0]))
+            deaths = sum(first - _DEATHS_WITHIN <= time <= first + _DEATHS_WITHIN for time in times)
             if (outcome := self.world.final(signature)) is not None:
                 detail = f"it is a dead letter and has an outcome in slot {outcome.slot}"
                 yield Violation("I3 two ends", detail, signature)
             elif deaths < _LEAST_DEATHS:
-                yield Violation("I3 dead letter", f"it is a dead letter after {deaths} deaths of workers", signature)
+                yield Violation("I3 dead letter", f"it is a dead letter, and {deaths} workers died near it", signature)

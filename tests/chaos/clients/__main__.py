@@ -13,6 +13,7 @@ from solders.keypair import Keypair
 
 from tasks.submission import default_submitter
 from tests.chaos.clients.base import Client, Surroundings
+from tests.chaos.clients.program_client import ProgramClient
 from tests.chaos.clients.python_client import CeleryClient, PythonClient, blockhash_of
 from tests.chaos.clients.rpc_client import Reader, Web3Client
 from tests.chaos.clients.wallets import read_faucet, shared_setup, signature_of
@@ -23,7 +24,7 @@ def make_clients(around: Surroundings, broker: str) -> list[Client]:
     """Two of a kind where they are to meet on the hot account."""
     senders: list[Client] = [PythonClient(f"python{number}", around) for number in range(2)]
     senders += [Web3Client(f"web{number}", around) for number in range(2)]
-    senders.append(CeleryClient("celery0", around, broker))
+    senders += [CeleryClient("celery0", around, broker), ProgramClient("programs0", around)]
     return [*senders, Reader("reader0", around, senders)]
 
 

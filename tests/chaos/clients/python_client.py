@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 from celery import Celery
 from solders.hash import Hash
+from solders.keypair import Keypair
 
 from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable
 from tasks.receipts import Receipt
 from tasks.submission import SubmissionFailed, Submitter, default_submitter
 from tests.chaos.clients.base import Client, Surroundings, now
-from tests.chaos.clients.wallets import signature_of
+from tests.chaos.clients.wallets import pay, signature_of, signed
 
 _AWAY = (LedgerUnavailable, LedgerRestoring, LedgerMissing)
 
@@ -34,6 +35,9 @@ class PythonClient(Client):
         self._old: deque[list[tuple[str, bytes]]] = deque(maxlen=40)
 
     def step(self) -> None:
+        if self.chance.random() < 0.05:
+            self._fund_what_was_refused()
+            return
         if self._old and self.chance.random() < 0.2:
             batch = self.chance.choice(self._old)
         else:
@@ -42,6 +46,16 @@ class PythonClient(Client):
             self._old.append(batch)
         waits: list[Literal["processed", "finalized"] | None] = [None, "processed", "processed", "finalized"]
         self.submit(batch, self.chance.choice(waits))
+
+    def _fund_what_was_refused(self) -> None:
+        """A payer gets its money after its transaction was refused: that must not execute then."""
+        payer, blockhash = Keypair.from_seed(self.chance.randbytes(32)), blockhash_of(self.submitter)
+        late = signed([pay(payer.pubkey(), self.wallets.hot, 1_000_000)], [payer], blockhash)
+        self.submit([("late", late)], "processed")
+        funding = signed(
+            [pay(self.wallets.wallets[0].pubkey(), payer.pubkey(), 10**9)], [self.wallets.wallets[0]], blockhash
+        )
+        self.submit([("funding", funding)], "processed")
 
     def submit(
         self, batch: Sequence[tuple[str, bytes]], wait: Literal["processed", "finalized"] | None, timeout: float = 10.0

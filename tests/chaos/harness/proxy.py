@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -12,6 +13,7 @@ from typing import Any
 from tests.support.ports import free_port
 
 _BYTES = 65_536
+_SCRIPT = b"EVALSHA"
 
 
 @dataclass
@@ -20,7 +22,8 @@ class Rules:
 
     While `hold_requests` or `hold_replies` is set, what goes that way waits, as it would for TCP's retransmission, and
     arrives when the link heals. `refuse` ends new connections at once. Of `lost_replies` many connections the next
-    reply is dropped, and the connection with it: the command ran, and nobody hears of it.
+    reply is dropped, and the connection with it: the command ran, and nobody hears of it. `lost_share` of
+    the replies to scripts, which are what calls of the ledger are, are lost like that.
     """
 
     delay: float = 0.0
@@ -29,6 +32,7 @@ class Rules:
     hold_replies: bool = False
     refuse: bool = False
     lost_replies: int = 0
+    lost_share: float = 0.0
 
 
 class Link:
@@ -42,6 +46,8 @@ class Link:
         self._open: set[asyncio.StreamWriter] = set()
         self._changed = asyncio.Event()
         self._server: asyncio.Server | None = None
+        #: Connections and pieces of requests that came.
+        self.arrivals = 0
 
     async def listen(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
@@ -56,18 +62,30 @@ class Link:
         for writer in list(self._open):
             writer.transport.abort()
 
+    async def close(self) -> None:
+        """Take no more connections, and end those that are open."""
+        if self._server is not None:
+            self._server.close()
+        self.rules = Rules()
+        self._changed.set()
+        await self.cut()
+        while self._open:
+            await asyncio.sleep(0.01)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
+        self.arrivals += 1
         try:
             if self.rules.refuse:
                 return
             with suppress(OSError):
                 up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.target)
                 self._open.add(up_writer)
+                called = asyncio.Event()
                 try:
                     ways = [
-                        asyncio.ensure_future(self._pump(reader, up_writer, replies=False)),
-                        asyncio.ensure_future(self._pump(up_reader, writer, replies=True)),
+                        asyncio.ensure_future(self._pump(reader, up_writer, called, replies=False)),
+                        asyncio.ensure_future(self._pump(up_reader, writer, called, replies=True)),
                     ]
                     await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
                     for way in ways:
@@ -80,9 +98,13 @@ class Link:
             self._open.discard(writer)
             writer.transport.abort()
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, replies: bool) -> None:
+    async def _pump(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, called: asyncio.Event, *, replies: bool
+    ) -> None:
+        """`called` is set while the reply to a script is awaited."""
         with suppress(OSError):
             while data := await source.read(_BYTES):
+                self.arrivals += not replies
                 if self.rules.delay:
                     await asyncio.sleep(self.rules.delay)
                 while self.rules.hold_replies if replies else self.rules.hold_requests:
@@ -90,6 +112,12 @@ class Link:
                 if replies and self.rules.lost_replies > 0:
                     self.rules.lost_replies -= 1
                     return
+                if not replies and _SCRIPT in data:
+                    called.set()
+                elif replies and called.is_set():
+                    called.clear()
+                    if random.random() < self.rules.lost_share:
+                        return
                 step = self.rules.trickle or len(data)
                 for at in range(0, len(data), step):
                     sink.write(data[at : at + step])
@@ -120,6 +148,10 @@ class Network:
         self.links[name] = self._run(make())
         return self.links[name]
 
+    def arrivals(self) -> int:
+        """Connections and pieces of requests that came to any link so far."""
+        return sum(link.arrivals for link in self.links.values())
+
     def set(self, name: str, rules: Rules) -> None:
         """New rules for what passes from now on."""
         self._run(self.links[name].set(rules))
@@ -135,6 +167,8 @@ class Network:
 
     def close(self) -> None:
         """End the thread, and with it every link."""
+        for link in self.links.values():
+            self._run(link.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
 

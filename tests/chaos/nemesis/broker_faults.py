@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import threading
+from contextlib import suppress
 from typing import Any
+
+import redis
 
 from tests.chaos.nemesis.kinds import Fault, register
 
@@ -11,14 +16,6 @@ QUEUES = ("transactions", "maintenance")
 
 class OnQueue(Fault):
     """A fault of the transactions' queue, which in Redis is a list."""
-
-    @property
-    def queue(self) -> Any:
-        return self.instance.client
-
-    def messages(self) -> list[bytes]:
-        found: Any = self.instance.client.lrange("transactions", 0, -1)
-        return list(found)
 
 
 class Deleted(OnQueue):
@@ -38,41 +35,79 @@ class UnackedDeleted(OnQueue):
         self.instance.client.delete("unacked", "unacked_index")
 
 
-class Held(OnQueue):
-    """Messages are taken away while it lasts, and come back in another order, each of them twice."""
+class Thief(OnQueue):
+    """Takes messages before the workers do, as many as it can, while it lasts."""
 
-    copies = 1
+    _THIEVES = 4
 
     def inject(self) -> None:
         self._held: list[bytes] = []
-        self.grab()
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._steal, daemon=True) for _ in range(self._THIEVES)]
+        for thread in self._threads:
+            thread.start()
 
-    def grab(self) -> None:
-        """Take what is there now: all at once, so that nobody works on it."""
-        with self.instance.client.pipeline() as pipe:
-            pipe.lrange("transactions", 0, -1)
-            pipe.delete("transactions")
-            found = pipe.execute()[0]
-        self._held += found
+    def _steal(self) -> None:
+        while not self._stop.is_set():
+            with suppress(redis.RedisError):
+                found: Any = self.instance.client.brpop(["transactions"], timeout=0.2)
+                if found:
+                    self._held.append(found[1])
+
+    def end_theft(self) -> list[bytes]:
+        """What was taken."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(10)
+        return self._held
+
+
+class Lost(Thief):
+    """What is taken never comes back."""
 
     def heal(self) -> None:
-        self.grab()
-        back = self._held * self.copies
+        self.end_theft()
+
+
+class Held(Thief):
+    """What is taken comes back late, in another order."""
+
+    copies = 1
+
+    def heal(self) -> None:
+        back = self.end_theft() * self.copies
         self.chance.shuffle(back)
         if back:
             self.instance.client.lpush("transactions", *back)
 
 
 class Doubled(OnQueue):
-    """Messages of in-flight work are delivered again, from what kombu keeps of them."""
+    """What a worker has just taken is delivered again, at once and to anybody, from what kombu keeps of it."""
 
     def inject(self) -> None:
-        self._seen: list[bytes] = self.messages()
+        self._stop = threading.Event()
+        self._seen: dict[bytes, bytes] = {}
+        self._thread = threading.Thread(target=self._copy, daemon=True)
+        self._thread.start()
 
     def heal(self) -> None:
-        self._seen += self.messages()
-        if self._seen:
-            self.instance.client.lpush("transactions", *self._seen * 2)
+        self._stop.set()
+        self._thread.join(10)
+        # And once more, when all of it is done.
+        for message in self._seen.values():
+            self.instance.client.lpush("transactions", message)
+
+    def _copy(self) -> None:
+        while not self._stop.wait(0.002):
+            with suppress(redis.RedisError, ValueError):
+                taken: Any = self.instance.client.hgetall("unacked")
+                for tag, value in taken.items():
+                    message, _, queue = json.loads(value)
+                    if queue == "transactions" and tag not in self._seen:
+                        # A new tag, or kombu would take it for the same delivery.
+                        message["properties"]["delivery_tag"] = f"again-{tag.decode()}"
+                        self._seen[tag] = self._seen[b"again-" + tag] = json.dumps(message).encode()
+                        self.instance.client.lpush("transactions", self._seen[tag])
 
 
 class HeldAndDoubled(Held):
@@ -100,6 +135,7 @@ class Garbage(OnQueue):
 
 register("queues-deleted", Deleted, lasts=(0.5, 3.0), touches=["queue"])
 register("unacked-deleted", UnackedDeleted, touches=["queue"])
+register("messages-lost", Lost, lasts=(0.5, 3.0), touches=["queue"])
 register("messages-held", Held, lasts=(2.0, 6.0), touches=["queue"])
 register("messages-doubled", Doubled, lasts=(0.5, 2.0), touches=["queue"])
 register("messages-held-and-tripled", HeldAndDoubled, lasts=(2.0, 4.0), touches=["queue"])

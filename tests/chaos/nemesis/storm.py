@@ -18,6 +18,8 @@ from tests.chaos.nemesis.schedule import Cycle, Strike
 
 #: Seconds after which a healed instance that processes nothing has failed.
 BOUND = 90.0
+#: Seconds after which an operator tells rules that flapped that all is well: they stay strict for ten minutes.
+EASED_AFTER = 10.0
 #: Seconds of peace between two cycles.
 _PEACE = 0.6
 
@@ -105,7 +107,7 @@ class Storm:
             if waited > BOUND:
                 self.history.note("stuck", cycle=cycle.number, kinds=[one.kind for one in cycle.strikes])
                 raise NotRecovered(f"nothing is processed {BOUND:g} s after cycle {cycle.number}: {cycle}")
-            if waited > 20 and not eased:
+            if waited > EASED_AFTER and not eased:
                 eased = True
                 self.history.note("eased", cycle=cycle.number)
                 with suppress(OSError):

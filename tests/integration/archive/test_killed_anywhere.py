@@ -9,7 +9,7 @@ import pytest
 
 from recovery.archive import LocalArchive
 from recovery.archive.local import archive as local
-from recovery.checkpoints import ahead, facade, store, writing
+from recovery.checkpoints import ahead, recovery_manager, store, writing
 from tests.support.archive import scenario
 from tests.support.archive.processes import exit_code
 
@@ -102,7 +102,7 @@ def test_quarantine(tmp_path: Path, point: str) -> None:
     assert len(aside) == scenario.CHUNKS + 2
 
 
-@pytest.mark.parametrize("point", facade.CRASH_POINTS)
+@pytest.mark.parametrize("point", recovery_manager.CRASH_POINTS)
 def test_restore(tmp_path: Path, point: str) -> None:
     finish("create", tmp_path)
     state = (tmp_path / "live").read_bytes()

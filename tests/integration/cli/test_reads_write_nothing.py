@@ -15,7 +15,7 @@ from banking.admin.genesis import create_ledger, genesis_accounts
 from banking.blocks.sealer import Sealer
 from banking.from_settings import open_blocks, open_ledger, open_recovery
 from config.settings import Settings, get_settings
-from recovery.breaker import CircuitBreaker
+from recovery.breaker import CircuitBreaker, Override
 from recovery.connections import connect
 from recovery.dead_letters import DeadLetter, DeadLetters
 from tasks.modes import open_modes
@@ -65,9 +65,9 @@ class Prepared:
         self.checkpoint = open_recovery(settings).create_checkpoint().id
         open_modes(settings).set_component_mode("rpc", "READ_ONLY", reason="drill")
         # It has expired when it is looked at, and whoever may write would remove it.
-        open_modes(settings).set_component_mode("intake", "READ_ONLY", reason="drill", for_=0.01)
+        open_modes(settings).set_component_mode("intake", "READ_ONLY", reason="drill", duration=0.01)
         prefix = ledger.keys.prefix
-        CircuitBreaker("transaction", redis=server.url, namespace=prefix).force_open("drill")
+        CircuitBreaker("transaction", redis=server.url, namespace=prefix).override(Override.OPEN, "drill")
         with connect(server.url) as client:
             # In the index only: its state has run out.
             client.sadd(f"{prefix}:breakers", "forgotten")

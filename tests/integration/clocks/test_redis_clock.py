@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from recovery.degradation import DegradationMode, SharedRules, rules_from
+from recovery.degradation import DegradationMode, SharedRules
 from tasks.modes import open_modes
 from tasks.policies import PIPELINE_RULES
 from tests.support.faketime import WrongClock
@@ -70,7 +70,7 @@ def test_an_hour_back_and_forth_holds_nothing_up(
     # At the moment of the jump: one transaction lost its message, one is parked, and a rule holds everything.
     lost, parked, later = pipeline.transfers(3)
     pipeline.client.set(pipeline.ledger.keys.archive_error, "1", ex=5)
-    SharedRules(open_modes(pipeline.settings), rules_from(PIPELINE_RULES)).evaluate({"archive_writable": 0.0})
+    SharedRules(open_modes(pipeline.settings), PIPELINE_RULES).evaluate({"archive_writable": 0.0})
     assert mode(pipeline) is DegradationMode.READ_ONLY
     pipeline.intake.accept([(lost.signature, lost.raw)])
     pipeline.intake.accept([(parked.signature, parked.raw)])

@@ -76,7 +76,7 @@ def test_the_last_known_modes_rule_while_redis_is_away(make_redis: MakeRedis, ca
     with connect(server.url) as client:
         manager = DegradationManager(client)
         manager.set_component_mode("demo", READ_ONLY)
-        manager.set_component_mode("brief", OFFLINE, for_=1.0)
+        manager.set_component_mode("brief", OFFLINE, duration=1.0)
         server.stop()
         wait_until(lambda: "Redis is away" in _look(manager, caplog), "it says so")
         assert not manager.is_operation_allowed("demo", "WRITE")
@@ -118,7 +118,7 @@ def test_modes_can_be_changed_in_a_full_redis(make_redis: MakeRedis) -> None:
             client.set("one", "more")
         assert collect([RedisMemoryRatio(client)])["redis_memory_ratio"] > 0.95
         manager = DegradationManager(client)
-        assert manager.set_component_mode("demo", READ_ONLY, for_=0.5) is READ_ONLY
+        assert manager.set_component_mode("demo", READ_ONLY, duration=0.5) is READ_ONLY
         assert manager.set_component_mode("demo", OFFLINE, operation="WRITE") is OFFLINE
         assert manager.clear("demo", operation="WRITE")
         wait_until(lambda: manager.get_component_mode("demo") is NORMAL, "it ends by itself")

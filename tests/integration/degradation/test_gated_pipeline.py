@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from banking.ledger.keys import LedgerKeys
-from recovery.breaker import CircuitBreaker, CircuitBreakerConfig
+from recovery.breaker import CircuitBreaker, CircuitBreakerConfig, Override
 from recovery.degradation import DegradationManager, DegradationMode
 from tests.support.pipelines import MakePipeline, Pipeline
 from tests.support.waiting import wait_until
@@ -42,7 +42,7 @@ def test_closed_gate_holds_everything_and_burns_nothing(make_pipeline: MakePipel
     manager, shared = modes(pipeline), breaker(pipeline)
     close: dict[str, Act] = {
         "mode": lambda: manager.set_component_mode("transactions", DegradationMode.READ_ONLY, reason="test"),
-        "breaker": lambda: shared.force_open("test"),
+        "breaker": lambda: shared.override(Override.OPEN, "test"),
     }
     reopen: dict[str, Act] = {"mode": lambda: manager.clear("transactions"), "breaker": shared.reset}
     close[kind]()
@@ -65,7 +65,7 @@ def test_closed_gate_holds_everything_and_burns_nothing(make_pipeline: MakePipel
 def test_breaker_forced_open_for_a_while_lets_all_finish_by_itself(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline()
     pipeline.start(1)
-    breaker(pipeline).force_open("test", for_=2.0)
+    breaker(pipeline).override(Override.OPEN, "test", duration=2.0)
     transactions = pipeline.transfers(100)
     pipeline.submit(transactions)
     pipeline.assert_sound(transactions)

@@ -33,8 +33,8 @@ def test_decisions_come_back_with_the_ledger(redis_client: redis.Redis) -> None:
     world = new_world(redis_client)
     world.seal()
     manager(redis_client).set_component_mode("rpc", DegradationMode.READ_ONLY, actor="ann", reason="audit")
-    breaker(redis_client, "upstream:x").force_open("moving house", by="ann")
-    breaker(redis_client, "archive").disable("trial", for_=3600, by="ben")
+    breaker(redis_client, "upstream:x").override(Override.OPEN, "moving house", by="ann")
+    breaker(redis_client, "archive").override(Override.DISABLED, "trial", duration=3600, by="ben")
     ledger_recovery(world).create_checkpoint()
     redis_client.flushall()
     ledger_recovery(world).ensure_consistent()
@@ -51,9 +51,9 @@ def test_decisions_come_back_with_the_ledger(redis_client: redis.Redis) -> None:
 def test_a_newer_decision_is_not_overruled_by_an_older_checkpoint(redis_client: redis.Redis) -> None:
     world = new_world(redis_client)
     world.seal()
-    breaker(redis_client, "archive").force_open("old", by="ann")
+    breaker(redis_client, "archive").override(Override.OPEN, "old", by="ann")
     ledger_recovery(world).create_checkpoint()
     redis_client.delete(world.ledger.keys.meta)
-    breaker(redis_client, "archive").force_closed("new", by="ben")
+    breaker(redis_client, "archive").override(Override.CLOSED, "new", by="ben")
     ledger_recovery(world).ensure_consistent()
     assert breaker(redis_client, "archive").snapshot().override_reason == "new"

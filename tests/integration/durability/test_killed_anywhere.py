@@ -8,13 +8,13 @@ from banking.blocks import sealer
 from banking.restore import restoring
 from banking.restore.consistency import ConsistencyState
 from recovery.archive.local import archive as local
-from recovery.checkpoints import facade, store, writing
+from recovery.checkpoints import recovery_manager, store, writing
 from tests.support.durability.node import Node
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes]
 
 SEAL = [point for point in sealer.CRASH_POINTS if point != "seal.pruning"]
-RESTORE = [*facade.CRASH_POINTS, *restoring.CRASH_POINTS]
+RESTORE = [*recovery_manager.CRASH_POINTS, *restoring.CRASH_POINTS]
 OPENING = [f"{point}:1" for point in local.CRASH_POINTS]  # a restore writes one object: the block that opens the epoch
 
 

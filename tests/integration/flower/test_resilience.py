@@ -6,7 +6,9 @@ import base64
 import json
 import os
 import signal
+import socket
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -15,10 +17,12 @@ from typing import Any
 
 import pytest
 
+from config.queues import PROCESS_BATCH
 from recovery.connections import connect
 from tests.support.browser import Browser, open_browser
 from tests.support.cli.program import PROGRAM, Instance, environment
 from tests.support.flower.plain import PlainFlower
+from tests.support.ledgers import SOL
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
 from tests.support.tools import needs
@@ -34,7 +38,8 @@ SENTENCE, FIX = "#tl-sentence", "#tl-fix"
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     """`trunkline up` with two workers and a Flower that wants a login."""
     needs("chromium", "chromium")  # before all this is started
-    running = Instance(tmp_path_factory.mktemp("tab") / "data", {"FLOWER_BASIC_AUTH": LOGIN})
+    variables = {"FLOWER_BASIC_AUTH": LOGIN, "TRUNKLINE_METRICS_PORT": str(free_port())}
+    running = Instance(tmp_path_factory.mktemp("tab") / "data", variables)
     running.start("--workers", "2", "--no-rpc", "--flower-port", str(free_port()))
     yield running
     running.end()
@@ -115,6 +120,61 @@ def drawn(tab: Browser, selector: str) -> int:
     return len(tab.attribute(selector, "points").split())
 
 
+def values(text: str) -> dict[str, float]:
+    """The samples of Prometheus' text, by name and labels as they are written."""
+    lines = [line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("trunkline_")]
+    return {name: float(value) for name, value in lines}
+
+
+def scraped(address: str, wanted: Mapping[str, float]) -> dict[str, float]:
+    """The samples at `address`, once those `wanted` are among them: Flower shows its newest snapshot."""
+    found: dict[str, float] = {}
+
+    def shown() -> bool:
+        found.update(values(fetch(address)[1]))
+        return wanted.items() <= found.items()
+
+    wait_until(shown, f"{wanted} at {address}")
+    return found
+
+
+def test_metrics_of_every_process_are_at_flower_at_up_and_at_a_worker_of_ones_own(instance: Instance, url: str) -> None:
+    assert instance("load", "--count", "200", "--accounts", "10").code == 0
+    port, ok = instance.variables["TRUNKLINE_METRICS_PORT"], 'trunkline_outcomes_total{outcome="ok"}'
+    processed = instance.json("status")["processed"]
+    for address in (f"http://127.0.0.1:{port}/metrics", f"{url}/metrics"):
+        found = scraped(address, {ok: processed})
+        assert found['trunkline_transactions_total{outcome="ok"}'] == processed
+        assert found["trunkline_processed_latency_seconds_count"] >= 4
+        assert found["trunkline_processed_latency_seconds_sum"] < 60
+        assert found["trunkline_seal_seconds_count"] > 0
+        assert found["trunkline_finalized_latency_seconds_count"] > 0
+        assert found['trunkline_workers{queue="transactions"}'] == 2
+        assert found["trunkline_up"] == 1
+    own = free_port()
+    command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker", "-Q", "transactions", "-n", "own@%h"]
+    variables = {"TRUNKLINE_DATA_DIR": str(instance.folder), "TRUNKLINE_METRICS_PORT": str(own)}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment(**variables), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as worker:
+        try:
+            wait_until(lambda: listens(own), "the worker serves its counts")
+            sent = 'trunkline_transactions_total{outcome="ok"}'
+
+            def shares() -> bool:
+                instance("load", "--count", "500", "--accounts", "10")
+                return values(fetch(f"http://127.0.0.1:{own}/metrics")[1]).get(sent, 0) > 0
+
+            wait_until(shares, "what its pool executed is counted")
+        finally:
+            worker.terminate()
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def test_a_breaker_is_opened_and_reset_by_clicks(instance: Instance, tab: Browser, camera: Camera) -> None:
     tab.press("Open", within="#tl-breakers")
     tab.fill("#tl-dialog-reason", "the disk of the database is replaced")
@@ -164,6 +224,44 @@ def test_a_mode_is_shown_explained_and_cleared(instance: Instance, tab: Browser,
     tab.press("Clear", within="#tl-entries")
     wait_until(lambda: "All is well" in tab.says(SENTENCE), "work goes on")
     tab.look("light")
+
+
+def test_an_on_chain_error_is_seen_and_a_transaction_is_found(instance: Instance, tab: Browser, url: str) -> None:
+    sent = [instance.signed(instance.faucet(), lamports) for lamports in (SOL, 10**18)]
+    lines = "\n".join(base64.b64encode(bytes(one)).decode() for one in sent)
+    assert instance("submit", "-", "--wait", stdin=lines).code == 1
+    good, bad = (str(one.signatures[0]) for one in sent)
+    found: list[str] = []
+
+    def listed() -> bool:
+        tab.open(f"{url}/tasks?name={PROCESS_BATCH}")
+        wait_until(lambda: "Showing" in tab.text() or "No tasks" in tab.text(), "the list is there")
+        found[:] = [row["UUID"][:36] for row in tab.table("#tasks-table") if row["State"] == "1 FAILED ON CHAIN"]
+        return bool(found)
+
+    wait_until(listed, "the batch is not shown as a plain success")
+    tab.open(f"{url}/task/{found[0]}")
+    wait_until(lambda: len(tab.table("#tl-batch-table")) == 2, "the batch's transactions are shown")
+    outcomes = {row["Signature"]: row["Outcome"] for row in tab.table("#tl-batch-table")}
+    assert outcomes == {good: "succeeded", bad: "InstructionError.Custom"}
+    assert tab.says("#tl-batch-counts") == "1 succeeded, 1 InstructionError.Custom"
+
+    tab.open(f"{url}/resilience")
+    tab.fill("#tl-search input", bad)
+    tab.press("Find", within="#tl-search")
+    wait_until(lambda: "failed on chain" in tab.text(), "it is found")
+    way = {row["Station"]: row for row in tab.table("#tl-way")}
+    assert list(way) == ["accepted", "message", "worker", "processed", "block", "finalized"]
+    assert way["message"]["What is known"] == f"task {found[0]}"
+    assert way["worker"]["What is known"].startswith("tx")
+    assert "InstructionError.Custom" in way["processed"]["What is known"]
+    assert way["accepted"]["When"] <= way["worker"]["When"]
+    assert "insufficient" in tab.says("#tl-logs")
+
+    traced = instance("trace", good)
+    assert (traced.code, traced.out.splitlines()[0]) == (0, f"{good}: succeeded, final")
+    unknown = instance("trace", "1" * 64, "--search", "1")
+    assert (unknown.code, "unknown" in unknown.out) == (1, True)
 
 
 def test_a_redis_that_hangs_is_told_and_does_not_hang_the_page(instance: Instance, tab: Browser, url: str) -> None:

@@ -45,7 +45,7 @@ def test_offspring_dies_with_a_child_that_was_killed_alone(tmp_path: Path, guard
     os.kill(child.pid, signal.SIGKILL)
     wait_until(lambda: child.pid is None, "the child has ended")
     assert not gone(offspring)
-    assert child.bury(guard) == -signal.SIGKILL
+    assert child.reap(guard) == -signal.SIGKILL
     wait_until(lambda: gone(offspring), "its offspring too")
 
 
@@ -78,7 +78,7 @@ def test_command_that_does_not_exist_says_so_in_the_log(tmp_path: Path, guard: G
     child = Child("none", ["/no/such/program"], log_folder=tmp_path, environment=os.environ, cwd=tmp_path)
     child.start(guard)
     wait_until(lambda: child.pid is None, "it ends")
-    assert child.bury(guard) == 127
+    assert child.reap(guard) == 127
     assert "/no/such/program" in child.log.read_text()
 
 

@@ -62,12 +62,20 @@ def test_nonce_transaction_is_simulated_and_sent_after_its_blockhash_has_expired
         advance_nonce_account(AdvanceNonceAccountParams(nonce_pubkey=key, authorized_pubkey=payer.pubkey())),
         transfer(TransferParams(from_pubkey=payer.pubkey(), to_pubkey=target, lamports=SOL)),
     ]
-    raw = base64_of(sign(instructions, [payer], value))
+    nonced = sign(instructions, [payer], value)
+    raw = base64_of(nonced)
+    # The fee of what it makes valid is known; the value itself is no recent blockhash.
+    assert node.call("getFeeForMessage", base64.b64encode(bytes(nonced.message)).decode())["value"] == 5000
+    assert node.call("isBlockhashValid", str(value))["value"] is False
+    shown = node.call("getAccountInfo", str(key), {"encoding": "jsonParsed"})["value"]["data"]["parsed"]
+    assert (shown["type"], shown["info"]["blockhash"]) == ("initialized", str(value))
     options: dict[str, Any] = {"encoding": "base64"}
     assert node.call("simulateTransaction", raw, options | {"sigVerify": True})["value"]["err"] is None
     node.call("sendTransaction", raw, options | {"preflightCommitment": "processed"})
     node.drain()
     assert node.world.balance(target) == SOL
+    used = base64.b64encode(bytes(nonced.message)).decode()
+    assert node.call("getFeeForMessage", used, {"commitment": "processed"})["value"] is None
     stale = base64_of(sign([*instructions[:1], *instructions[1:] * 2], [payer], value))
     assert "Blockhash not found" in node.error("sendTransaction", stale, options)["message"]
 
@@ -81,3 +89,27 @@ def test_reserved_key_is_shown_as_read_only(node: Node) -> None:
     accounts = {one["pubkey"]: one["writable"] for one in shown["transaction"]["message"]["accountKeys"]}
     assert accounts == {str(node.world.faucet.pubkey()): True, str(rent): False, str(Pubkey.default()): False}
     assert shown["meta"]["err"] == {"InstructionError": [0, "ReadonlyLamportChange"]}
+
+
+def test_sysvars_are_found_by_their_owner_and_parsed(node: Node) -> None:
+    node.seal(4)
+    owner = "Sysvar1111111111111111111111111111111111111"
+    options = {"encoding": "jsonParsed", "commitment": "processed"}
+    listed = node.call("getProgramAccounts", owner, options)
+    parsed = {one["pubkey"]: one["account"]["data"]["parsed"] for one in listed}
+    kinds = {one["type"] for one in parsed.values()}
+    assert kinds >= {"clock", "epochSchedule", "recentBlockhashes", "rent", "slotHashes", "slotHistory", "stakeHistory"}
+    assert kinds >= {"epochRewards", "fees", "lastRestartSlot"}
+    blocks = {slot: node.call("getBlock", slot)["previousBlockhash"] for slot in (2, 3, 4)}
+    hashes = {one["slot"]: one["hash"] for one in parsed["SysvarS1otHashes111111111111111111111111111"]["info"]}
+    assert {slot: hashes[slot] for slot in blocks} == blocks
+    recent = parsed["SysvarRecentB1ockHashes11111111111111111111"]["info"]
+    assert [one["blockhash"] for one in recent[:3]] == [blocks[4], blocks[3], blocks[2]]
+    assert recent[0]["feeCalculator"] == {"lamportsPerSignature": "5000"}
+    history = parsed["SysvarS1otHistory11111111111111111111111111"]["info"]
+    assert (history["nextSlot"], history["bits"][:7]) == (5, "1111100")
+    rent = "SysvarRent111111111111111111111111111111111"
+    filtered = node.call("getProgramAccounts", owner, options | {"filters": [{"dataSize": 17}]})
+    assert [one["pubkey"] for one in filtered] == [rent]
+    builtin = node.call("getProgramAccounts", "NativeLoader1111111111111111111111111111111", {"encoding": "base64"})
+    assert "11111111111111111111111111111111" in {one["pubkey"] for one in builtin}

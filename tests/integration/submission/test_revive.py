@@ -39,7 +39,7 @@ def letter_of(world: World, transaction: SignedTransaction) -> DeadLetter:
 
 def test_it_is_back_in_intake_with_all_its_attempts(world: World, transaction: SignedTransaction) -> None:
     dead_letters, intake = TransactionDeadLetters(world.ledger), Intake(world.ledger)
-    # A worker that is slow to die may count after the burial.
+    # A worker that is slow to die may count after its dead letter was written.
     world.ledger.client.hset(world.ledger.keys.attempts, cast("Any", transaction.signature), "3")
     replayed = dead_letters.replay(letter_of(world, transaction))
     assert replayed.outcome is ReplayOutcome.REPLAYED

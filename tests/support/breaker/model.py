@@ -22,6 +22,8 @@ class ModelServer(BreakerCore):
         if self.override_until is not None:
             self.override_until = min(self.override_until, now + self.override_length)
         self._pass_time(now)
+        if self.state is CircuitState.CLOSED:
+            self.probes.pop(request.lease, None)
         reason = None
         if request.generation == self.generation and self.state is CircuitState.CLOSED and self._ruled:
             reason = self._evidence(request, node, now)

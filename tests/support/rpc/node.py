@@ -24,7 +24,7 @@ from rpc.collaborators import Collaborators
 from rpc.jsonrpc.dispatch import Reply
 from rpc.ledger_access.archived_blocks import ArchivedBlocks
 from rpc.node import RpcNode
-from tests.support.ledgers import World, new_world, transfer_transaction
+from tests.support.ledgers import World, new_world, transfer_transaction, waiting
 
 T = TypeVar("T")
 
@@ -99,8 +99,8 @@ class Node:
 
     def drain(self) -> int:
         """Process all that intake holds; returns how many that were."""
-        held: dict[bytes, bytes] = self.world.ledger.client.hgetall(self.world.ledger.keys.intake)  # type: ignore[assignment]
-        self.world.stage.process([verify(raw) for raw in held.values()])
+        held = waiting(self.world.ledger)
+        self.world.stage.process(held)
         return len(held)
 
     def pay(self, target: Pubkey, lamports: int) -> SignedTransaction:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import fakeredis
@@ -11,159 +11,28 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from solders.account import Account
-from solders.pubkey import Pubkey
 
 from banking.admin.genesis import create_ledger
 from banking.blocks.store import BlockStore
 from banking.errors import StaleEpoch
 from banking.intake.dead_letters import TransactionDeadLetters
 from banking.intake.intake import Intake
+from banking.ledger.batch_record import ID_BYTES, join_batch
 from banking.ledger.commit_request import CommitRequest
+from banking.ledger.journal import read_journal
 from banking.ledger.ledger import MAX_BLOCKHASH_AGE, Ledger
-from banking.ledger.records import Result, lamports_of, pack_account, pack_result
+from banking.ledger.records import lamports_of
 from banking.ledger.versions import sequence
 from recovery.archive import MemoryArchive
 from recovery.identity import Identity
+from tests.support.commit_model import BALANCES, KEYS, Model, Transfer, record
 
 STAGES = 3
-FEE = 5000
-#: One balance that a Lua number could not hold exactly.
-BALANCES = (2**62 + 1, 10**9, 20_000, 4_999)
-KEYS = tuple(hashlib.sha256(bytes([number])).digest() for number in range(len(BALANCES) + 2))
 
 accounts = st.integers(min_value=0, max_value=len(KEYS) - 1)
 indexes = st.integers(min_value=0, max_value=30)
 batches = st.lists(indexes, min_size=1, max_size=6)
 stages = st.integers(min_value=0, max_value=STAGES - 1)
-
-
-def record(lamports: int) -> bytes:
-    if not lamports:
-        return b""
-    return pack_account(Account(lamports=lamports, data=b"", owner=Pubkey.default(), executable=False))
-
-
-@dataclass(frozen=True)
-class Transfer:
-    """A transfer; `twin` is another signature over the same message."""
-
-    number: int
-    source: int
-    target: int
-    lamports: int
-    blockhash: bytes
-    twin: int = 0
-
-    @property
-    def signature(self) -> bytes:
-        return hashlib.sha512(f"{self.number} {self.twin}".encode()).digest()
-
-    @property
-    def message_hash(self) -> bytes:
-        return hashlib.sha256(f"message {self.number}".encode()).digest()
-
-    def entry(self, view: dict[bytes, bytes], recent: set[bytes]) -> CommitRequest:
-        """What executing it on `view` comes to; `view` is carried on."""
-        refused = self.blockhash not in recent
-        source, target = KEYS[self.source], KEYS[self.target]
-        balance = lamports_of(view[source])
-        writes: dict[bytes, bytes] = {}
-        burned, ok = 0, False
-        if not refused and balance >= FEE:
-            burned, ok = FEE, balance >= FEE + self.lamports
-            balances = {source: balance - FEE}
-            if ok:
-                balances[source] -= self.lamports
-                balances[target] = balances.get(target, lamports_of(view[target])) + self.lamports
-            writes = {key: record(lamports) for key, lamports in balances.items()}
-            view.update(writes)
-        return CommitRequest(
-            signature=self.signature,
-            message_hash=self.message_hash,
-            blockhash=None if refused else self.blockhash,
-            reads=() if refused else tuple(dict.fromkeys((source, target))),
-            burned=burned,
-            ok=ok,
-            result=pack_result(Result(None if ok else '"Failed"', burned, 0, [])),
-            raw=b"raw" + self.signature,
-            writes=writes,
-        )
-
-
-@dataclass
-class Model:
-    """What the ledger should hold."""
-
-    records: dict[bytes, bytes]
-    slot: int = 1
-    seq: int = 1
-    accepted: int = 0
-    burned: int = 0
-    ok: int = 0
-    failed: int = 0
-    versions: dict[bytes, int] = field(default_factory=dict)
-    applied: list[bytes] = field(default_factory=list)
-    messages: set[bytes] = field(default_factory=set)
-    blockhashes: dict[bytes, int] = field(default_factory=dict)
-    intake: set[bytes] = field(default_factory=set)
-    dead: set[bytes] = field(default_factory=set)
-
-    def recent(self, blockhash: bytes) -> bool:
-        return self.slot - self.blockhashes[blockhash] <= MAX_BLOCKHASH_AGE
-
-    def settled(self, signature: bytes) -> bool:
-        return signature in self.applied or signature in self.dead
-
-    def commit(self, entries: list[CommitRequest], versions: dict[bytes, bytes]) -> str:
-        stale = {key for key, seen in versions.items() if not self._is_current(key, seen)}
-        codes = ""
-        for entry in entries:
-            code = self._judge(entry, stale)
-            codes += code
-            if code == "A":
-                self._apply(entry)
-            else:
-                stale |= set(entry.writes)
-                if code == "D":
-                    self.intake.discard(entry.signature)
-        return codes
-
-    def _is_current(self, key: bytes, seen: bytes) -> bool:
-        return (sequence(seen) if seen else None) == self.versions.get(key)
-
-    def _judge(self, entry: CommitRequest, stale: set[bytes]) -> str:
-        if self.settled(entry.signature):
-            return "D"
-        if entry.blockhash is not None and entry.message_hash in self.messages:
-            return "M"
-        if entry.blockhash is not None and not self.recent(entry.blockhash):
-            return "E"
-        return "C" if stale & set(entry.reads) else "A"
-
-    def _apply(self, entry: CommitRequest) -> None:
-        self.seq += 1
-        for key, value in entry.writes.items():
-            self.records[key] = value
-            self.versions[key] = self.seq
-            if not value:
-                del self.versions[key]
-        self.applied.append(entry.signature)
-        if entry.blockhash is not None and entry.burned:
-            self.messages.add(entry.message_hash)
-        self.burned += entry.burned
-        self.ok += entry.ok
-        self.failed += not entry.ok
-        self.take(entry.signature)
-        self.intake.discard(entry.signature)
-
-    def take(self, signature: bytes) -> bool:
-        """It comes in, unless it is here; whether it was new."""
-        if signature in self.intake:
-            return False
-        self.intake.add(signature)
-        self.accepted += 1
-        return True
 
 
 @dataclass
@@ -173,6 +42,7 @@ class View:
     transfers: list[Transfer]
     entries: list[CommitRequest]
     versions: dict[bytes, bytes]
+    batch: bytes = b""
 
 
 class CommitMachine(RuleBasedStateMachine):
@@ -189,6 +59,7 @@ class CommitMachine(RuleBasedStateMachine):
         self.model.blockhashes[self.newest] = 1
         self.transfers: list[Transfer] = []
         self.views: dict[int, View] = {}
+        self.batches: list[tuple[bytes, list[Transfer]]] = []
 
     def teardown(self) -> None:
         self.client.close()
@@ -227,18 +98,24 @@ class CommitMachine(RuleBasedStateMachine):
             if twin not in self.transfers:
                 self.transfers.append(twin)
 
-    @rule(batch=batches)
-    def accept(self, batch: list[int]) -> None:
-        chosen = self.chosen(batch)
+    @rule(batch=batches, together=st.booleans())
+    def accept(self, batch: list[int], together: bool) -> None:
+        chosen, intake = self.chosen(batch), Intake(self.current)
         if chosen:
-            Intake(self.current).accept([(t.signature, b"raw" + t.signature) for t in chosen])
+            if together:
+                hashes, raws = [t.message_hash for t in chosen], [t.raw for t in chosen]
+                id = intake.accept_record(len(chosen), join_batch(KEYS, {chosen[0].blockhash}, hashes, raws)).batch
+                if id:
+                    self.batches.append((id, chosen))
+            else:
+                intake.accept([(t.signature, t.raw) for t in chosen])
             for transfer in chosen:
                 if not self.model.settled(transfer.signature):
                     self.model.take(transfer.signature)
 
     @rule(batch=batches, again=st.booleans())
     def park_or_examine(self, batch: list[int], again: bool) -> None:
-        pairs = [(t.signature, b"raw" + t.signature) for t in self.chosen(batch)]
+        pairs = [(t.signature, t.raw) for t in self.chosen(batch)]
         if not pairs:
             return
         if again:
@@ -264,7 +141,9 @@ class CommitMachine(RuleBasedStateMachine):
     @rule(index=indexes)
     def bury(self, index: int) -> None:
         for transfer in self.chosen([index]):
-            done = TransactionDeadLetters(self.current).add(transfer.signature, b"raw", "given up", 3)
+            done = TransactionDeadLetters(self.current).add(
+                transfer.signature, transfer.raw, "given up", 3, transfer.message_hash
+            )
             assert done != self.model.settled(transfer.signature)
             if done:
                 self.model.take(transfer.signature)
@@ -275,10 +154,24 @@ class CommitMachine(RuleBasedStateMachine):
     def sweep(self, queue_empty: bool) -> None:
         Intake(self.current).sweep(grace=-1.0, queue_empty=queue_empty, limit=3)
 
+    @rule(which=indexes)
+    def take_a_batch_apart(self, which: int) -> None:
+        for id, transfers in self.batches[which % len(self.batches) :][:1] if self.batches else []:
+            found = {raw for _, raw in Intake(self.current).take_apart(id)}
+            assert found <= {t.raw for t in transfers if t.signature in self.model.intake}
+
     @rule(stage=stages, batch=batches)
     def load_and_execute(self, stage: int, batch: list[int]) -> None:
         """A stage reads and executes; its commit comes whenever it comes."""
-        chosen = self.chosen(batch)
+        self._load_and_execute(stage, self.chosen(batch))
+
+    @rule(stage=stages, which=indexes)
+    def load_and_execute_a_batch(self, stage: int, which: int) -> None:
+        if self.batches:
+            id, transfers = self.batches[which % len(self.batches)]
+            self._load_and_execute(stage, transfers, id)
+
+    def _load_and_execute(self, stage: int, chosen: list[Transfer], batch: bytes = b"") -> None:
         if not chosen:
             return
         blockhashes = list(dict.fromkeys(t.blockhash for t in chosen))
@@ -291,7 +184,7 @@ class CommitMachine(RuleBasedStateMachine):
         recent = {blockhash for blockhash, valid in loaded.recent.items() if valid}
         # Those with an end are executed, too: a stage may have read before they had it.
         entries = [t.entry(loaded.records, recent) for t in chosen]
-        self.views[stage] = View(chosen, entries, loaded.versions)
+        self.views[stage] = View(chosen, entries, loaded.versions, batch)
 
     @rule(which=indexes, reply_lost=st.booleans(), enqueued_at=st.sampled_from([0, 1, 2**52]))
     def commit(self, which: int, reply_lost: bool, enqueued_at: int) -> None:
@@ -302,12 +195,14 @@ class CommitMachine(RuleBasedStateMachine):
         view, ledger = self.views[stage], self.ledgers[stage]
         if ledger.epoch != self.current.epoch:
             with pytest.raises(StaleEpoch):
-                ledger.commit(view.entries, view.versions, enqueued_at)
+                ledger.commit(view.entries, view.versions, enqueued_at, batch=view.batch)
             del self.views[stage]
             return
         read = {key: view.versions[key] for entry in view.entries for key in entry.reads}
-        expected = self.model.commit(view.entries, read)
-        assert ledger.commit(view.entries, view.versions, enqueued_at).codes == expected
+        gone = view.batch and not self.client.hexists(ledger.keys.batches, view.batch)
+        # Of a batch that is not in intake any more nothing is known: each is to be asked for by itself.
+        expected = "C" * len(view.entries) if gone else self.model.commit(view.entries, read)
+        assert ledger.commit(view.entries, view.versions, enqueued_at, batch=view.batch).codes == expected
         if not reply_lost:
             del self.views[stage]
 
@@ -334,6 +229,10 @@ class CommitMachine(RuleBasedStateMachine):
         for before, after in zip(old.all(), new.all(), strict=True):
             if self.client.exists(before):
                 self.client.rename(before, after)
+        # What only claimed its message is not in the archive.
+        for message, signature in self.client.hgetall(new.messages).items():
+            if not self.client.hexists(new.status, signature):
+                self.client.hdel(new.messages, message)
         self.client.hset(ledger.keys.meta, "epoch", ledger.epoch + 1)
 
     # ---- what must hold after each step
@@ -360,14 +259,21 @@ class CommitMachine(RuleBasedStateMachine):
         assert not model.dead & set(model.applied)
         assert model.accepted == len(model.applied) + len(model.dead) + len(model.intake)
         spoken_for = {*self.client.zrange(keys.queued, 0, -1), *self.client.zrange(keys.parked, 0, -1)}
-        assert spoken_for == model.intake
-        assert set(self.client.hkeys(keys.attempts)) <= model.intake
+        held = self.client.hgetall(keys.intake)
+        members = {signature for signature, batch in held.items() if len(batch) == ID_BYTES}
+        assert {held[signature] for signature in members} <= spoken_for
+        assert {name for name in spoken_for if len(name) > ID_BYTES} == model.intake - members
+        stored = self.client.hkeys(keys.batches)
+        assert {name for name in spoken_for if len(name) == ID_BYTES} == {
+            name for name in stored if len(name) == ID_BYTES
+        }
+        assert {held[signature] for signature in members} <= set(stored)
+        assert set(self.client.hkeys(keys.attempts)) <= model.intake | set(stored)
 
     def _check_journal(self, ledger: Ledger) -> None:
-        entries = self.client.xrange(ledger.epoch_keys.journal)
-        raws = [fields[b"t"] for _, fields in entries]
-        assert raws == [b"raw" + signature for signature in self.model.applied]
-        assert [int(name.split(b"-")[1]) for name, _ in entries] == list(range(2, self.model.seq + 1))
+        entries = list(read_journal(ledger))
+        assert [entry.signature for entry in entries] == self.model.applied
+        assert [entry.seq for entry in entries] == list(range(2, self.model.seq + 1))
 
 
 CommitMachine.TestCase.settings = settings(

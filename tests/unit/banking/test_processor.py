@@ -23,7 +23,7 @@ def bench() -> Bench:
     return Bench()
 
 
-def test_one_that_cannot_be_run_is_buried_alone(bench: Bench) -> None:
+def test_one_that_cannot_be_run_becomes_a_dead_letter_alone(bench: Bench) -> None:
     transactions = bench.accepted(5)
 
     def act(batch: list[SignedTransaction]) -> None:
@@ -228,7 +228,7 @@ def test_letters_are_limited_by_bytes(bench: Bench) -> None:
     assert 2000 <= held < 3000
 
 
-def test_a_killer_without_a_grave_is_not_released_among_others(bench: Bench) -> None:
+def test_a_killer_that_full_dead_letters_refused_is_not_released_among_others(bench: Bench) -> None:
     bench.limit_letters(1)
     transactions = bench.accepted(2)
     bench.client.hset(bench.keys.attempts, mapping={transaction.signature: 9 for transaction in transactions})

@@ -1,4 +1,4 @@
-"""Reserved keys are read-only whatever a message says: the outcome is Solana's, the fee is paid, nothing is buried."""
+"""Reserved keys are read-only whatever a message says: the outcome is Solana's, the fee is paid, no dead letter."""
 
 from __future__ import annotations
 

@@ -62,8 +62,8 @@ def test_folders_import_of_each_other_only_what_is_exported() -> None:
 
 
 def test_an_import_of_what_is_not_exported_is_found() -> None:
-    source = "from banking.execution.nonces import x\nfrom banking.execution import stage, batch"
-    assert not_exported("rpc.made_up", source) == ["banking.execution.batch", "banking.execution.nonces"]
+    source = "from banking.execution.programs import x\nfrom banking.execution import stage, batch"
+    assert not_exported("rpc.made_up", source) == ["banking.execution.batch", "banking.execution.programs"]
     assert not_exported("banking.execution.made_up", source) == []
 
 

@@ -184,6 +184,7 @@ IMPORTED_ONLY_IN: dict[tuple[str, ...], set[str]] = {
         "banking/ledger/worker_registry.py",
         "config/addresses.py",
         "config/kombu_redis.py",
+        "config/kombu_unacked.py",
         "recovery/breaker/breaker.py",
         "recovery/breaker/redis_health.py",
         "recovery/breaker/redis_store.py",
@@ -219,6 +220,7 @@ IMPORTED_ONLY_IN: dict[tuple[str, ...], set[str]] = {
         "config/app.py",
         "config/control.py",
         "config/kombu_redis.py",
+        "config/kombu_unacked.py",
         "config/logs.py",
         "config/queues.py",
         "config/serialization.py",
@@ -238,6 +240,7 @@ IMPORTED_ONLY_IN: dict[tuple[str, ...], set[str]] = {
         "workers/cli/errors.py",
         "workers/flower_process.py",
         "workers/joining.py",
+        "workers/metrics/server.py",
         "workers/startup.py",
     },
 }

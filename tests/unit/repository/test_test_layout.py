@@ -15,7 +15,7 @@ TESTS = ROOT / "tests"
 PROGRAMS = {"chaos/rpc_fuzz.py", "clients/conformance.py", "clients/javascript.py"}
 #: `python -m tests.chaos`: a program of several folders, and what only it uses.
 STORM = {"harness", "nemesis", "clients", "checker", "planted"}
-STORM_FILES = {"chaos/__main__.py", "chaos/history.py", "chaos/figures.py", "chaos/report.py"}
+STORM_FILES = {"chaos/__main__.py", "chaos/history.py", "chaos/figures.py", "chaos/report.py", "chaos/measure.py"}
 #: Tests of the repository itself: its layout, its packages, the files beside the code.
 REPOSITORY = "repository"
 

@@ -99,10 +99,10 @@ def test_a_parked_batch_is_told_with_its_reason(
     processor = SimpleNamespace(
         park=lambda transactions, delay: BatchSummary(parked=len(transactions)), reject=lambda malformed: BatchSummary()
     )
-    monkeypatch.setattr(base, "runtime", lambda: SimpleNamespace(processor=processor))
+    monkeypatch.setattr(base, "runtime", lambda: SimpleNamespace(processor=processor, recorder=None))
     task = TransactionTask()
     payload = [base64.b64encode(transaction.raw).decode() for transaction in transactions]
-    monkeypatch.setattr(task, "request_stack", SimpleNamespace(top=SimpleNamespace(args=[payload])))
+    monkeypatch.setattr(task, "request_stack", SimpleNamespace(top=SimpleNamespace(args=[payload], kwargs={})))
     with caplog.at_level(logging.INFO):
         task.park(2.0, RuntimeError("the breaker is open"))
     assert told(caplog) == [("INFO", "Parked: 2 for 2.0 s", names(transactions))]

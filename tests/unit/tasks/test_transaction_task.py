@@ -37,6 +37,7 @@ class Bed:
             ledger=self.bench.world.ledger,
             processor=self.bench.processor,
             dead_letters=self.bench.dead_letters,
+            recorder=None,
             settings=SimpleNamespace(intake=SimpleNamespace(longest_countdown=5.0)),
         )
         monkeypatch.setattr(base, "runtime", lambda: here)
@@ -71,7 +72,7 @@ def texts(transactions: list[SignedTransaction]) -> list[Any]:
 
 def test_all_is_well(bed: Bed) -> None:
     ran = bed.run(texts(bed.bench.accepted(2)))
-    assert (ran.state, ran.result) == ("SUCCESS", "2 committed")
+    assert (ran.state, ran.result) == ("SUCCESS", "2 committed; in slot 1: 2-3")
 
 
 def test_a_malformed_message_has_failed_for_good(bed: Bed) -> None:

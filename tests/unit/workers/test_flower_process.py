@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tornado.options import OptionParser
 
+from config.queues import PROCESS_BATCH
 from workers.flower_process import DEFAULTS, apply_defaults, readable
 
 
@@ -45,4 +46,14 @@ def test_what_somebody_chose_stays(options: Any) -> None:
     ],
 )
 def test_a_task_says_what_it_came_to(state: str, result: str | None, exception: str | None, shown: str | None) -> None:
-    assert readable(SimpleNamespace(state=state, result=result, exception=exception)).result == shown
+    task = SimpleNamespace(name=PROCESS_BATCH, state=state, result=result, exception=exception)
+    told = readable(task)
+    assert (told.state, told.result) == (state, shown)
+
+
+def test_a_batch_with_on_chain_errors_is_no_plain_success() -> None:
+    result = "'64 committed; 2 failed on chain (2 InstructionError.Custom); in slot 7: 100-163'"
+    task = SimpleNamespace(name=PROCESS_BATCH, state="SUCCESS", result=result, exception=None)
+    assert readable(task).state == "2 FAILED ON CHAIN"
+    other = SimpleNamespace(name="mine", state="SUCCESS", result=result, exception=None)
+    assert readable(other).state == "SUCCESS"

@@ -11,7 +11,7 @@ import click
 
 from banking.ledger.keys import key_prefix
 from config.settings import get_settings
-from recovery.breaker import BreakerStatus, CircuitBreaker, CircuitBreakerConfig, list_breakers
+from recovery.breaker import BreakerStatus, CircuitBreaker, CircuitBreakerConfig, Override, list_breakers
 from recovery.clock import SYSTEM_CLOCK
 from recovery.connections import connect
 from tasks.runtime import TRANSACTION_BREAKER
@@ -49,8 +49,8 @@ def show(name: str) -> None:
     click.echo(json.dumps(asdict(_status_of(name)), indent=2))
 
 
-def _add_override(command: str, method: Callable[..., None], help: str) -> None:
-    """Add the command that overrules a breaker by `method`."""
+def _add_override(command: str, kind: Override, help: str) -> None:
+    """Add the command that overrules a breaker by `kind`."""
 
     @breaker.command(name=command, help=help)
     @click.argument("name")
@@ -59,16 +59,12 @@ def _add_override(command: str, method: Callable[..., None], help: str) -> None:
     )
     @click.option("--reason", required=True, help="Why; `breaker list` shows it.")
     def override(name: str, duration: float | None, reason: str) -> None:
-        _change(name, lambda target: method(target, reason, for_=duration, by=current_operator()))
+        _change(name, lambda target: target.override(kind, reason, duration=duration, by=current_operator()))
 
 
-_add_override(
-    "open",
-    CircuitBreaker.force_open,
-    "Refuse every call: transactions are parked, none is lost, no attempt is used up.",
-)
-_add_override("close", CircuitBreaker.force_closed, "Let every call through, whatever happens.")
-_add_override("disable", CircuitBreaker.disable, "Shadow mode: count, and refuse nothing.")
+_add_override("open", Override.OPEN, "Refuse every call: transactions are parked, none is lost, no attempt is used up.")
+_add_override("close", Override.CLOSED, "Let every call through, whatever happens.")
+_add_override("disable", Override.DISABLED, "Shadow mode: count, and refuse nothing.")
 
 
 @breaker.command()

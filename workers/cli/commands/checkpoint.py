@@ -12,7 +12,6 @@ import msgspec
 from banking.from_settings import open_recovery, read_recovery
 from config.settings import get_settings
 from recovery.checkpoints import Manifest, UnknownCheckpoint
-from recovery.checkpoints.facade import Checkpoint
 from workers.cli.errors import CommandFailed
 from workers.cli.root import trunkline
 
@@ -37,7 +36,7 @@ def create(full: bool, as_json: bool) -> None:
 @_JSON
 def list_all(as_json: bool) -> None:
     """List checkpoints, oldest first; only their manifests are verified."""
-    found = Checkpoint(read_recovery(get_settings()).store, {}).list_checkpoints()
+    found = read_recovery(get_settings()).store.summaries()
     rows = [
         _facts(entry.manifest) if entry.manifest else {"id": entry.checkpoint_id, "problem": entry.problem}
         for entry in found

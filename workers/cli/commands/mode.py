@@ -98,7 +98,7 @@ def set_mode(
     if not reason:
         raise click.UsageError('Say why with --reason "...": it is kept in the history.')
     ruling = manager.set_component_mode(
-        component, wanted, operation=operation, actor=actor or current_operator(), reason=reason, for_=duration
+        component, wanted, operation=operation, actor=actor or current_operator(), reason=reason, duration=duration
     )
     until = "until cleared" if duration is None else f"for {duration:g} s"
     click.echo(f"{_scope(component, operation)} is set to {wanted} {until}.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from contextlib import ExitStack
 
 import click
 
@@ -55,6 +57,8 @@ def up(
     cors_origins: str | None,
 ) -> None:
     """Run an instance until Ctrl-C: Redis, workers, beat, Flower and the Solana RPC server."""
+    from workers.metrics.server import MetricsServer
+    from workers.supervisor.flower_login import require_login
     from workers.supervisor.launcher import Launcher
     from workers.supervisor.stop_signals import StopRequested
 
@@ -67,6 +71,8 @@ def up(
     if cors_origins is not None:
         override_environment(rpc_cors_origins=cors_origins)
     settings = get_settings()
+    if not no_flower:
+        require_login(settings.profile, os.environ)
     launcher = Launcher(
         settings,
         workers=workers,
@@ -79,7 +85,7 @@ def up(
         move_redis=move_redis,
         notify=click.echo,
     )
-    with launcher.run():
+    with launcher.run(), ExitStack() as beside:
         configure_command(settings, "up", server=True, file=launcher.log_folder / "up.log")
         click.echo(f"Redis   {masked(launcher.redis_url)}")
         if launcher.broker_url != launcher.redis_url:
@@ -89,6 +95,11 @@ def up(
         if launcher.rpc_url:
             websocket = launcher.rpc_url.replace("http://", "ws://").rpartition(":")
             click.echo(f"RPC     {launcher.rpc_url}  (websocket {websocket[0]}:{int(websocket[2]) + 1})")
+        if settings.metrics.port:
+            # Read anew: by now the instance's note says where Redis is.
+            server = MetricsServer(get_settings(), launcher.metrics_folder)
+            beside.callback(server.stop)
+            click.echo(f"Metrics http://{settings.metrics.host}:{server.start()}/metrics")
         click.echo(f"Logs    {launcher.log_folder}")
         try:
             _announce_workers(settings, launcher.redis_url, workers)

@@ -17,6 +17,7 @@ from recovery.breaker import (
     CircuitOpenError,
     CircuitState,
     LastGood,
+    Override,
     configure_breakers,
     failures_except,
     failures_only,
@@ -209,7 +210,7 @@ def test_registry_hands_out_one_breaker_per_name(fleet: World) -> None:
         with pytest.raises(ConfigurationError, match="another config"):
             get_breaker("ledger", CircuitBreakerConfig())
         fail_times(ledger, 1)
-        get_breaker("archive").force_open("maintenance", for_=60, by="ops")
+        get_breaker("archive").override(Override.OPEN, "maintenance", duration=60, by="ops")
         archive, shown = list_breakers(fleet.redis)
     finally:
         configure_breakers()

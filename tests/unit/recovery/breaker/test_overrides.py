@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recovery.breaker import CircuitBreakerConfig, CircuitState
+from recovery.breaker import CircuitBreakerConfig, CircuitState, Override
 from tests.support.breaker.worlds import World, assert_refused, fail_times, work
 
 CONFIG = CircuitBreakerConfig(failure_threshold=2, timeout=5.0, success_threshold=1)
@@ -12,7 +12,7 @@ CONFIG = CircuitBreakerConfig(failure_threshold=2, timeout=5.0, success_threshol
 
 def test_forced_open_refuses_until_its_time_is_over(world: World) -> None:
     breaker = world.breaker(CONFIG)
-    breaker.force_open("maintenance", for_=60, by="ops")
+    breaker.override(Override.OPEN, "maintenance", duration=60, by="ops")
     refused = assert_refused(breaker)
     assert refused.reason == "maintenance"
     assert refused.retry_after == pytest.approx(60)
@@ -25,7 +25,7 @@ def test_forced_open_refuses_until_its_time_is_over(world: World) -> None:
 
 def test_forced_open_without_end_holds_until_cleared(world: World) -> None:
     breaker = world.breaker(CONFIG)
-    breaker.force_open("maintenance")
+    breaker.override(Override.OPEN, "maintenance")
     world.advance(1_000_000)
     assert_refused(breaker)
     breaker.clear()
@@ -35,7 +35,7 @@ def test_forced_open_without_end_holds_until_cleared(world: World) -> None:
 def test_forced_closed_lets_through_whatever_happens(world: World) -> None:
     breaker = world.breaker(CONFIG)
     fail_times(breaker, 2)
-    breaker.force_closed("we know better", for_=60)
+    breaker.override(Override.CLOSED, "we know better", duration=60)
     fail_times(breaker, 10)
     assert breaker.state() is CircuitState.CLOSED
     world.advance(61)
@@ -45,7 +45,7 @@ def test_forced_closed_lets_through_whatever_happens(world: World) -> None:
 
 def test_disabled_counts_and_moves_but_never_refuses(world: World) -> None:
     breaker = world.breaker(CONFIG)
-    breaker.disable("trying it out")
+    breaker.override(Override.DISABLED, "trying it out")
     fail_times(breaker, 2)
     assert breaker.state() is CircuitState.OPEN
     assert breaker.call(work) == "done"
@@ -61,7 +61,7 @@ def test_disabled_counts_and_moves_but_never_refuses(world: World) -> None:
 def test_reset_starts_from_nothing(world: World) -> None:
     breaker = world.breaker(CONFIG)
     fail_times(breaker, 2)
-    breaker.disable("anything")
+    breaker.override(Override.DISABLED, "anything")
     breaker.reset()
     snapshot = breaker.snapshot()
     assert (snapshot.state, snapshot.override, snapshot.trips) == (CircuitState.CLOSED, None, 0)

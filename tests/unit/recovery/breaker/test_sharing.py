@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recovery.breaker import BreakerStoreError, CircuitBreakerConfig, CircuitState
+from recovery.breaker import BreakerStoreError, CircuitBreakerConfig, CircuitState, Override
 from tests.support.breaker.worlds import World, assert_refused, fail_times, work
 
 CONFIG = CircuitBreakerConfig(failure_threshold=4, timeout=5.0, success_threshold=1)
@@ -206,7 +206,7 @@ def test_an_older_view_never_overrides_a_newer(fleet: World) -> None:
 
 def test_a_forced_open_survives_the_loss_of_its_key(fleet: World) -> None:
     knowing, fresh = fleet.breaker(CONFIG), fleet.breaker(CONFIG)
-    knowing.force_open("maintenance", for_=60, by="ops")
+    knowing.override(Override.OPEN, "maintenance", duration=60, by="ops")
     fleet.redis.flushall()
     fleet.advance(10)
     assert_refused(knowing)
@@ -219,7 +219,7 @@ def test_an_override_is_never_believed_set_when_it_was_not(fleet: World) -> None
     breaker = fleet.breaker(CONFIG)
     fleet.redis.away = True
     with pytest.raises(BreakerStoreError, match="not set"):
-        breaker.force_open("maintenance")
+        breaker.override(Override.OPEN, "maintenance")
 
 
 def test_clocks_of_clients_an_hour_off_change_nothing(fleet: World) -> None:
@@ -251,6 +251,6 @@ def test_a_server_clock_set_back_cannot_keep_it_open(fleet: World) -> None:
 def test_state_of_an_unused_breaker_runs_out_but_not_an_override(fleet: World) -> None:
     used, forced = fleet.breaker(CONFIG), fleet.breaker(CONFIG, name="forced")
     fail_times(used, 1)
-    forced.force_open("for good")
+    forced.override(Override.OPEN, "for good")
     assert 0 < fleet.redis.ttl("trunkline:breaker:dep") <= 7 * 86_400
     assert fleet.redis.ttl("trunkline:breaker:forced") == -1

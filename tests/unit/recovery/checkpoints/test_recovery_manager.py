@@ -138,7 +138,7 @@ def test_a_bad_checkpoint_is_passed_over_and_told(
     assert ledger.live["slot"] == 1
     status = manager.get_recovery_status()
     assert [text.split(":")[0] for text in status.bad] == [made[2].id, made[1].id]
-    assert len(manager.checkpoints.list_checkpoints()) == 3
+    assert len(manager.store.summaries()) == 3
 
 
 def test_all_bad_is_an_error_that_names_them(
@@ -224,17 +224,18 @@ def test_progress_and_time_left_are_told_while_restoring(
     assert 0 < status.done_bytes <= status.total_bytes
 
 
-def test_the_facade_lists_verifies_and_cleans_up(manager: RecoveryManager, archive: MemoryArchive) -> None:
+def test_bad_ones_are_listed_with_their_problem_and_deleted_ones_are_unknown(
+    manager: RecoveryManager, archive: MemoryArchive
+) -> None:
     made = [manager.create_system_checkpoint(sequence=n, kind="full") for n in range(5)]
-    facade = manager.checkpoints
     replace(archive, f"checkpoints/{made[4].id}/checkpoint.manifest", b"junk")
-    summaries = facade.list_checkpoints()
+    summaries = manager.store.summaries()
     assert [summary.manifest for summary in summaries] == [*made[:4], None]
     assert "does not start as one" in str(summaries[4].problem)
-    assert facade.verify_checkpoint(made[0].id).ok
-    assert facade.cleanup_old_checkpoints(keep=3).deleted == (made[0].id,)
+    assert manager.store.verify(made[0].id).ok
+    assert manager.store.cleanup(keep=3).deleted == (made[0].id,)
     with pytest.raises(UnknownCheckpoint):
-        facade.restore_checkpoint(made[0].id)
+        manager.restore_system_checkpoint(made[0].id)
 
 
 def test_batches_of_a_component_stay_its_own(

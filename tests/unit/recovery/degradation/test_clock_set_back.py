@@ -60,7 +60,7 @@ def test_a_flap_is_remembered_for_ten_minutes_and_no_longer(manager: Degradation
 
 
 def test_an_override_ends_within_its_lifetime(manager: DegradationManager, clock: ManualClock) -> None:
-    manager.set_component_mode("ledger", OFFLINE, for_=60.0)
+    manager.set_component_mode("ledger", OFFLINE, duration=60.0)
     clock.advance(10.0)
     set_back(clock)
     assert manager.get_component_mode("ledger") is OFFLINE

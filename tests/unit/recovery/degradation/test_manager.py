@@ -86,7 +86,7 @@ def test_the_strictest_of_system_component_and_operation_rules(make: MakeManager
 
 def test_an_override_ends_by_itself_at_its_time(make: MakeManager, clock: ManualClock) -> None:
     manager = make()
-    manager.set_component_mode("ledger", OFFLINE, actor="ann", reason="drill", for_=60.0)
+    manager.set_component_mode("ledger", OFFLINE, actor="ann", reason="drill", duration=60.0)
     clock.advance(59.9)
     assert manager.get_component_mode("ledger") is OFFLINE
     clock.advance(0.2)
@@ -130,7 +130,7 @@ def test_the_audit_log_says_who_what_from_to_why(make: MakeManager) -> None:
 def test_a_refusal_says_when_to_come_back(make: MakeManager, clock: ManualClock) -> None:
     manager = make()
     manager.check("ledger", "WRITE")
-    manager.set_component_mode("ledger", READ_ONLY, for_=3.0)
+    manager.set_component_mode("ledger", READ_ONLY, duration=3.0)
     clock.advance(1.0)
     with pytest.raises(OperationRefused, match="ledger is READ_ONLY") as refusal:
         manager.check("ledger", "WRITE")
@@ -152,7 +152,7 @@ def test_explain_names_the_override_or_the_rule_that_decides(make: MakeManager) 
     assert not by_rule.allowed
     assert "rule late" in str(by_rule)
     assert "lag_s = 12.5" in str(by_rule)
-    manager.set_component_mode(SYSTEM, OFFLINE, actor="ann", reason="drill", for_=60)
+    manager.set_component_mode(SYSTEM, OFFLINE, actor="ann", reason="drill", duration=60)
     both = manager.explain("ledger", "READ")
     assert both.mode is OFFLINE
     assert "override by ann that puts system in OFFLINE (drill), for another 60 s" in str(both)
@@ -178,7 +178,7 @@ def test_a_dry_run_lists_what_would_be_refused_and_changes_nothing(make: MakeMan
 def test_status_shows_everything_as_plain_data(make: MakeManager) -> None:
     manager = make()
     manager.register("rpc", ["READ"])
-    manager.set_component_mode("ledger", READ_ONLY, actor="ann", reason="drill", for_=60)
+    manager.set_component_mode("ledger", READ_ONLY, actor="ann", reason="drill", duration=60)
     manager.set_component_mode("ledger", OFFLINE, operation="FETCH", actor="bob")
     status = json.loads(json.dumps(manager.get_system_status()))
     assert status["system"] == "NORMAL"
@@ -188,10 +188,10 @@ def test_status_shows_everything_as_plain_data(make: MakeManager) -> None:
     assert status["redis_away_for"] is None
 
 
-@pytest.mark.parametrize("for_", [0, -1.0, float("nan"), float("inf")])
-def test_a_time_that_is_no_time_is_refused(make: MakeManager, for_: float) -> None:
-    with pytest.raises(ValueError, match="for_"):
-        make().set_component_mode("ledger", OFFLINE, for_=for_)
+@pytest.mark.parametrize("duration", [0, -1.0, float("nan"), float("inf")])
+def test_a_time_that_is_no_time_is_refused(make: MakeManager, duration: float) -> None:
+    with pytest.raises(ValueError, match="duration"):
+        make().set_component_mode("ledger", OFFLINE, duration=duration)
 
 
 def test_wrong_names_are_errors(make: MakeManager) -> None:
@@ -240,7 +240,7 @@ def test_a_failing_listener_harms_nobody(make: MakeManager, caplog: pytest.LogCa
 def test_a_dump_comes_back_after_a_loss_and_never_over_newer_modes(any_redis: redis.Redis) -> None:
     manager = DegradationManager(any_redis, poll_timeout=5.0)
     manager.set_component_mode("ledger", READ_ONLY, actor="ann", reason="drill")
-    manager.set_component_mode("rpc", OFFLINE, for_=60.0)
+    manager.set_component_mode("rpc", OFFLINE, duration=60.0)
     dump = json.loads(json.dumps(manager.dump()))
     assert not manager.load(dump), "nothing was lost"
     any_redis.flushall()

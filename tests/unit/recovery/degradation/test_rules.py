@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recovery.degradation import DegradationMode, Rule, RuleEngine, rules_from
+from recovery.degradation import DegradationMode, Rule, RuleEngine
 from recovery.degradation.rules import CALM, RuleState, next_state
 from tasks.policies import PIPELINE_RULES
 
@@ -138,7 +138,7 @@ def _flaps(changes: list[tuple[float, DegradationMode]]) -> list[float]:
 
 
 def test_the_pipelines_rules_are_valid_and_cover_every_danger() -> None:
-    rules = rules_from(PIPELINE_RULES)
+    rules = PIPELINE_RULES
     assert {each.signal for each in rules} == {
         "breaker_open_s", "backlog_age_s", "redis_memory_ratio",
         "archive_writable", "seal_lag_s", "disk_free_ratio",
@@ -147,11 +147,11 @@ def test_the_pipelines_rules_are_valid_and_cover_every_danger() -> None:
 
 
 def test_none_of_the_pipelines_rules_acts_on_nonsense() -> None:
-    for each in rules_from(PIPELINE_RULES):
+    for each in PIPELINE_RULES:
         for value in NONSENSE:
             assert next_state(each, CALM, value, 0.0) is CALM, each.name
 
 
 @pytest.mark.parametrize("signal", ["breaker_open_s", "backlog_age_s", "redis_memory_ratio"])
 def test_no_rule_stops_the_work_that_heals_its_own_signal(signal: str) -> None:
-    assert {each.component for each in rules_from(PIPELINE_RULES) if each.signal == signal} == {"intake"}
+    assert {each.component for each in PIPELINE_RULES if each.signal == signal} == {"intake"}

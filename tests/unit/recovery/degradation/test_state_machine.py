@@ -90,18 +90,18 @@ class Fleet(RuleBasedStateMachine):
     def up(self) -> bool:
         return bool(self.redis.connected)
 
-    @rule(i=managers, component=components, operation=operations, mode=modes, for_=st.sampled_from([None, 1, 30]))
+    @rule(i=managers, component=components, operation=operations, mode=modes, duration=st.sampled_from([None, 1, 30]))
     def set_mode(
-        self, i: int, component: str, operation: str | None, mode: DegradationMode, for_: float | None
+        self, i: int, component: str, operation: str | None, mode: DegradationMode, duration: float | None
     ) -> None:
         def change() -> object:
-            return self.managers[i].set_component_mode(component, mode, operation=operation, for_=for_)
+            return self.managers[i].set_component_mode(component, mode, operation=operation, duration=duration)
 
         if not self.up:
             self._refused(change)
             return
         change()
-        ends = float("inf") if for_ is None else self.server.time() + for_
+        ends = float("inf") if duration is None else self.server.time() + duration
         self.truth.overrides[component, operation] = Override(mode, ends)
         self.truth.changes += 1
         self.seen[i] = self.truth.copy()

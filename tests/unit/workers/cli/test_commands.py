@@ -250,12 +250,12 @@ def test_a_broken_promise_is_code_1(shell: Shell, faucet: Keypair) -> None:
 
 @pytest.fixture
 def dead(shell: Shell, faucet: Keypair) -> str:
-    """The signature of a transaction that was buried."""
-    buried: list[bytes] = []
-    process, shell.enqueue = shell.enqueue, buried.extend
+    """The signature of a transaction that became a dead letter."""
+    enqueued: list[bytes] = []
+    process, shell.enqueue = shell.enqueue, enqueued.extend
     shell("submit", "-", stdin=base64.b64encode(signed(shell, faucet, SOL)).decode())
     shell.enqueue = process
-    [raw] = buried
+    [raw] = enqueued
     assert TransactionDeadLetters(shell.ledger).add(raw[1:65], raw, "worker died 3 times while running it", 3)
     return base58.b58encode(raw[1:65]).decode()
 

@@ -8,33 +8,11 @@ import pytest
 
 from banking.ledger.observing import RestoreProgress
 from banking.ledger.worker_registry import WorkerStatus
-from recovery.breaker import BreakerStatus, CircuitState, Override
+from recovery.breaker import CircuitState, Override
+from tests.support.overviews import breaker, waits
 from workers.overview.alerts import ALERTS, firing
 from workers.overview.diagnosis import diagnose, span_text
 from workers.overview.model import Gate, Overview
-
-
-def breaker(state: CircuitState, **facts: object) -> BreakerStatus:
-    given: dict[str, object] = {
-        "name": "transaction",
-        "state": state,
-        "for_seconds": 12.0,
-        "retry_in": 4.0,
-        "reason": "5 failures in a row",
-        "override": None,
-        "override_reason": "",
-        "override_by": "",
-        "override_ends_in": None,
-    }
-    counts = dict.fromkeys(
-        ("generation", "trips", "failures_in_a_row", "probes_in_flight", "calls", "failures", "slow", "rejected"), 0
-    )
-    return BreakerStatus(**{**given, **counts, **facts})  # type: ignore[arg-type]
-
-
-def waits(overview: Overview, **facts: object) -> Overview:
-    assert overview.waiting is not None
-    return replace(overview, waiting=replace(overview.waiting, **facts))  # type: ignore[arg-type]
 
 
 def told(overview: Overview) -> tuple[str, str, str]:

@@ -1,0 +1,81 @@
+-- Read a batch out of intake, and all that its transactions need, as of one moment.
+--
+-- KEYS  1 meta  2 state  3 accounts  4 versions  5 blockhashes  6 batches
+-- ARGV  epoch, max_age (slots that a blockhash stays valid), token of the slot whose sysvars are at hand ('' = none),
+--       id of the batch, most bytes of records (see load.lua),
+--       then pairs: account key, version: records at hand, which are not sent again; they are looked at in any case
+-- RESULT {slot, time of the block before (ms), batch, valid, versions, records, blockhashes, looked at}, as load.lua
+--       says; accounts are those of the batch, then those at hand
+--       batch  its record; '' = it is not in intake, or some of it has left it: ask load.lua for each transaction
+-- ERRORS STALE_EPOCH <current>
+
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+if epoch ~= ARGV[1] then
+  return redis.error_reply('STALE_EPOCH ' .. (epoch or 'none'))
+end
+local id, most = ARGV[4], tonumber(ARGV[5])
+local found = redis.call('HMGET', KEYS[6], id, id .. 'w')
+local batch, whole = found[1], found[2]
+local state = redis.call('HMGET', KEYS[2], 'slot', 'slot_time')
+local time = state[2] or ''
+if not batch or not whole or string.match(whole, '^%d+') ~= epoch then
+  return {state[1], time, '', '', {}, {}, {}, 0}
+end
+
+local sub = string.sub
+local a1, a2, b1, b2 = string.byte(batch, 1, 4)
+local accounts, blockhashes, at_hand, valid, at = {}, {}, {}, {}, 7
+for i = 1, a1 * 256 + a2 do
+  accounts[i] = sub(batch, at, at + 31)
+  at = at + 32
+end
+for i = 1, b1 * 256 + b2 do
+  blockhashes[i] = sub(batch, at, at + 31)
+  at = at + 32
+end
+for i = 6, #ARGV, 2 do
+  accounts[#accounts + 1] = ARGV[i]
+  at_hand[ARGV[i]] = ARGV[i + 1]
+end
+for i, seen_at in ipairs(redis.call('HMGET', KEYS[5], unpack(blockhashes))) do
+  valid[i] = seen_at and tonumber(state[1]) - tonumber(seen_at) <= tonumber(ARGV[2]) and '1' or '0'
+end
+
+local function hmget(key, fields)
+  if #fields <= 4000 then return redis.call('HMGET', key, unpack(fields)) end
+  local all = {}
+  for first = 1, #fields, 4000 do
+    local part = redis.call('HMGET', key, unpack(fields, first, math.min(first + 3999, #fields)))
+    for i = 1, #part do all[#all + 1] = part[i] end
+  end
+  return all
+end
+
+local versions, records, wanted, place = hmget(KEYS[4], accounts), {}, {}, {}
+for i = 1, #accounts do
+  records[i] = ''
+  if not versions[i] then
+    versions[i] = ''
+  elseif versions[i] ~= at_hand[accounts[i]] then
+    wanted[#wanted + 1] = accounts[i]
+    place[#place + 1] = i
+  end
+end
+-- A few at a time: a batch may ask for hundreds of records of 10 MiB, and Redis serves nobody else meanwhile.
+local sent, looked_at, step = 0, #accounts, 6
+for first = 1, #wanted, step do
+  if sent > most then
+    looked_at = place[first] - 1
+    break
+  end
+  local part = redis.call('HMGET', KEYS[3], unpack(wanted, first, math.min(first + step - 1, #wanted)))
+  for i = 1, #part do
+    local record = part[i] or ''
+    records[place[first + i - 1]] = record
+    sent = sent + #record
+  end
+end
+
+local kept = {}
+if ARGV[3] ~= state[1] .. ':' .. time then kept = redis.call('HGETALL', KEYS[5]) end
+return {state[1], time, batch, table.concat(valid), versions, records, kept, looked_at}
