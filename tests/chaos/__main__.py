@@ -35,7 +35,7 @@ def main() -> int:
     kept = options.folder
     folder = kept or Path(tempfile.mkdtemp(prefix="trunkline-chaos-"))
     started = time.monotonic()
-    instance = Instance(folder / "instance", fsync=options.fsync)
+    instance = Instance(folder / "instance", fsync=options.fsync, archive=options.archive)
     try:
         instance.start()
         print(f"healthy after {time.monotonic() - started:.1f} s", flush=True)
@@ -44,7 +44,7 @@ def main() -> int:
             storm(instance, seed, options.minutes * 60 / len(seeds), _kinds(options.only))
         settle(instance, folder)
         rows = read_histories(sorted(folder.glob("history-*.jsonl")))
-        verdict = judge(rows, instance.archive, instance.data / "identity.json", instance.client, LEDGER)
+        verdict = judge(rows, instance.source(), instance.data / "identity.json", instance.client, LEDGER)
     finally:
         instance.close()
     _report(verdict, rows, seeds)
@@ -69,7 +69,8 @@ def storm(instance: Instance, seed: int, seconds: float, only: list[str]) -> Non
         "--faucet", str(instance.data / "faucet.json"),
     )  # fmt: skip
     instance.wait(lambda: clients_file.exists() and '"ready"' in clients_file.read_text(), 90, "the clients are ready")
-    kinds = {name: kind for name, kind in KINDS.items() if not only or name in only}
+    here = ("", "folder" if instance.store is None else "s3")
+    kinds = {name: kind for name, kind in KINDS.items() if kind.archive in here and (not only or name in only)}
     nemesis = Storm(instance, history, make_canary(instance, seed, history), lambda text: print(text, flush=True))
     try:
         with ProbeWatch(instance.client, f"tl:{{{LEDGER}}}", history):
@@ -141,7 +142,7 @@ def summary(verdict: Verdict, rows: list[Row], seeds: list[int], options: argpar
     """The run in figures, for the report that is made of several."""
     from tests.chaos.figures import figures
 
-    return figures(verdict, rows, seeds, options.fsync)
+    return figures(verdict, rows, seeds, f"{options.fsync}, {options.archive}")
 
 
 def _report(verdict: Verdict, rows: list[Row], seeds: list[int]) -> None:
@@ -167,6 +168,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, action="append", help="may be repeated; without it a random one")
     parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--only", default="", help="names of faults, comma-separated")
+    parser.add_argument("--archive", choices=["folder", "s3"], default="folder")
     parser.add_argument("--fsync", choices=["always", "everysec"], default="everysec")
     parser.add_argument("--folder", type=Path, help="keep everything in this new folder")
     parser.add_argument("--json", type=Path, help="write the run's figures to this file")

@@ -17,12 +17,12 @@ _KILLS = frozenset({"worker-kill", "worker-gone", "worker-child-kill"})
 _REFUSED = "poor"
 
 
-def figures(verdict: Verdict, rows: Sequence[Row], seeds: Sequence[int], fsync: str) -> dict[str, Any]:
+def figures(verdict: Verdict, rows: Sequence[Row], seeds: Sequence[int], how: str) -> dict[str, Any]:
     """Plain data for a JSON file; times in seconds."""
     faults = [row for row in rows if row["kind"] == "fault"]
     return {
         "seeds": list(seeds),
-        "fsync": fsync,
+        "how": how,
         "cycles": len({(row["cycle"], row["recovery"]) for row in faults}),
         "faults": len(faults),
         "kinds": _kinds(faults, verdict),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import redis
 
+from oracle import Source
 from tests.chaos.checker.answers import Answers
 from tests.chaos.checker.ledger import read_remains
 from tests.chaos.checker.losses import Losses
@@ -25,10 +26,10 @@ class Verdict:
     answers: int
 
 
-def judge(rows: Sequence[Row], archive: Path, key_file: Path, client: redis.Redis, ledger: str) -> Verdict:
-    """Judge a storm that is over: `rows` is its history, `archive` the ledger's folder."""
+def judge(rows: Sequence[Row], source: Source, key_file: Path, client: redis.Redis, ledger: str) -> Verdict:
+    """Judge a storm that is over: `rows` is its history, `source` has the ledger's blocks."""
     damaged = {name for row in rows if row["kind"] == "fault" for name in row["damaged"]}
-    world = read_world(archive, key_file, damaged)
+    world = read_world(source, key_file, damaged)
     remains = read_remains(client, ledger, world)
     answers = Answers(rows, world, remains, Losses.of(rows))
     violations = [*world.violations, *remains.violations, *answers.judge()]

@@ -15,7 +15,7 @@ from typing import Any
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
-from oracle import BadArchive, FolderSource
+from oracle import BadArchive, Source
 from oracle import records as account_records
 from oracle.checkpoints import checkpoint_slots, read_checkpoint
 from oracle.format import read_block
@@ -91,11 +91,10 @@ class World:
         return [before, *states[first:last]]
 
 
-def read_world(archive: Path, key_file: Path, damaged: Collection[str] = ()) -> World:
+def read_world(source: Source, key_file: Path, damaged: Collection[str] = ()) -> World:
     """Execute the archive of one ledger. `damaged` checkpoints are the nemesis' doing, and what builds on them."""
     world = World()
     trusted = [bytes(Keypair.from_bytes(bytes(json.loads(key_file.read_text()))).pubkey())]
-    source = FolderSource(archive)
     machine = _WatchedMachine()
     replay = Replay(machine=machine)
     checkpoints = checkpoint_slots(source, trusted)
@@ -141,7 +140,7 @@ def digest(record: bytes) -> str:
 
 def _compare(
     world: World,
-    source: FolderSource,
+    source: Source,
     trusted: list[bytes],
     checkpoint_id: str,
     accounts: Mapping[bytes, bytes],

@@ -26,8 +26,8 @@ class Surroundings:
     stop: threading.Event
 
     def archived(self, slot: int | None) -> bool | None:
-        """Whether the block of `slot` is in the archive right now; None without a slot."""
-        if slot is None:
+        """Whether the block of `slot` is in the archive right now; None without a slot, or a folder."""
+        if slot is None or not self.archive.exists():
             return None
         return (self.archive / "blocks" / f"{slot // 10_000:09d}" / f"{slot:012d}.block").exists()
 

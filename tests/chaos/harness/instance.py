@@ -17,6 +17,8 @@ from typing import Any
 
 import redis
 
+from oracle import FolderSource, Source
+from tests.chaos.harness.object_store import KEYS, ObjectStore
 from tests.chaos.harness.processes import Keeper, Managed
 from tests.chaos.harness.proxy import Network
 from tests.chaos.harness.redis_server import RedisServer
@@ -33,7 +35,7 @@ _QUIET = ("--without-gossip", "--without-mingle", "--loglevel", "INFO")
 class Instance:
     """Everything in `folder`, started as a user starts it, but each process reaches Redis by a link of its own."""
 
-    def __init__(self, folder: Path, *, fsync: str = "everysec") -> None:
+    def __init__(self, folder: Path, *, fsync: str = "everysec", archive: str = "folder") -> None:
         self.folder = folder
         self.data = folder / "data"
         self.archive = self.data / "archive" / "ledgers" / LEDGER
@@ -43,7 +45,8 @@ class Instance:
         self.keeper = Keeper()
         self.rpc_port = free_port()
         self.fault_file = folder / "archive-fault"
-        self.shim = self._build_shim()
+        self.shim = self._build_shim() if archive == "folder" else None
+        self.store = ObjectStore() if archive == "s3" else None
 
     # ---- life
 
@@ -66,6 +69,8 @@ class Instance:
         self.keeper.stop()
         self.network.close()
         self.redis.stop()
+        if self.store is not None:
+            self.store.close()
 
     def add_worker(self, name: str) -> Managed:
         """A transaction worker, which is started."""
@@ -89,6 +94,8 @@ class Instance:
             "CHECKPOINT_INTERVAL": 5, "RPC_PORT": self.rpc_port, "RPC_WS_PORT": self.rpc_port + 1,
         }  # fmt: skip
         environment = {f"TRUNKLINE_{key}": str(value) for key, value in values.items()}
+        if self.store is not None:
+            environment |= {"TRUNKLINE_ARCHIVE_URL": self.store.url, **KEYS}
         if self.shim is not None:
             environment |= {
                 "LD_PRELOAD": str(self.shim),
@@ -100,6 +107,10 @@ class Instance:
     def url(self, name: str) -> str:
         """How the process of this name reaches Redis."""
         return f"redis://127.0.0.1:{self.network.links[name].port}/0"
+
+    def source(self) -> Source:
+        """The ledger's part of the archive, for the checker."""
+        return self.store.source(LEDGER) if self.store is not None else FolderSource(self.archive)
 
     def process(self, name: str) -> Managed:
         return self.keeper.processes[name]
@@ -175,6 +186,8 @@ class Instance:
         """Whatever faults left behind: everything runs, and nothing is in its way."""
         self.network.heal()
         self.fault_file.unlink(missing_ok=True)
+        if self.store is not None:
+            self.store.trouble = ""
         self.redis.signal(signal.SIGCONT)
         self.redis.start()
         self.client.config_set("maxmemory", 0)

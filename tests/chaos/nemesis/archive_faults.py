@@ -107,7 +107,7 @@ _DISKS = {
     "archive-slow": "fsync 0 700",
 }
 for _name, _text in _DISKS.items():
-    register(_name, _disk(_text), lasts=(1.0, 6.0), touches=["archive"])
+    register(_name, _disk(_text), lasts=(1.0, 6.0), touches=["archive"], archive="folder")
 for _how in ("flipped", "truncated", "deleted"):
     for _manifest in (True, False):
         register(
@@ -116,6 +116,7 @@ for _how in ("flipped", "truncated", "deleted"):
             touches=["archive", "redis"],
             loses=Loss.UNFINAL,
             outage=True,
+            archive="folder",
         )
     register(
         f"block-{_how}",
@@ -124,4 +125,5 @@ for _how in ("flipped", "truncated", "deleted"):
         touches=["archive", "redis"],
         loses=Loss.UNFINAL,
         outage=True,
+        archive="folder",
     )

@@ -72,6 +72,7 @@ for _point in (*SEAL_POINTS, *CHECKPOINT_POINTS):
         _crash(CrashAt, _point, ("maintenance",)),
         lasts=(4.0, 6.0) if _point in SEAL_POINTS else (7.0, 10.0),
         touches=["maintenance", "archive"],
+        archive="folder" if _point.startswith("archive") else "",
     )
 for _point in RESTORE_POINTS:
     register(

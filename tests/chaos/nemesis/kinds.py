@@ -46,7 +46,7 @@ class Fault:
 class Kind:
     """A kind of fault. `lasts` in seconds; kinds that share something in `touches` do not overlap.
 
-    `outage`: nobody can be served while it lasts.
+    `outage`: nobody can be served while it lasts. `archive`: only where that is in a folder, or in S3 ("" = either).
     """
 
     name: str
@@ -55,6 +55,7 @@ class Kind:
     touches: frozenset[str] = field(default_factory=frozenset)
     loses: Loss = Loss.NOTHING
     outage: bool = False
+    archive: str = ""
 
 
 KINDS: dict[str, Kind] = {}
@@ -68,8 +69,9 @@ def register(
     touches: Iterable[str] = (),
     loses: Loss = Loss.NOTHING,
     outage: bool = False,
+    archive: str = "",
 ) -> None:
     """Add a kind to the register. Raises ValueError when there is one of this name."""
     if name in KINDS:
         raise ValueError(f"there are two kinds of fault named {name}")
-    KINDS[name] = Kind(name, make, lasts, frozenset(touches), loses, outage)
+    KINDS[name] = Kind(name, make, lasts, frozenset(touches), loses, outage, archive)
