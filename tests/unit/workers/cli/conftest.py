@@ -23,8 +23,16 @@ def shell(plain: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
     fake: redis.Redis = fakeredis.FakeRedis(version=(6, 2))
     monkeypatch.setenv("TRUNKLINE_REDIS_URL", "redis://:secret@fake:6379/0")
     get_settings.cache_clear()
-    for module in ("banking.ledger.connections", "workers.cli.readiness", "workers.faucet"):
+    for module in (
+        "banking.ledger.connections",
+        "workers.cli.readiness",
+        "workers.faucet",
+        "workers.overview.gathering",
+    ):
         monkeypatch.setattr(f"{module}.connect", lambda url, timeout=1.0: fake)
+    # The modes, which `status` and `submit` ask.
+    monkeypatch.setattr("recovery.degradation.manager.connect", lambda url, timeout=1.0: fake)
+    monkeypatch.setattr("recovery.degradation.store.fail_fast", lambda client, timeout: client)
 
     def process(raws: Sequence[bytes]) -> None:
         stage = BankingStage(Ledger(fake, "main"), SvmExecutor())
@@ -33,6 +41,13 @@ def shell(plain: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
     made = Shell(fake, plain, process)
     for module in ("tasks.submission", "workers.overview.replaying"):
         monkeypatch.setattr(f"{module}.enqueue", lambda app, raws, **options: made.enqueue(raws))
+
+    def enqueue_batches(app: object, batches: Sequence[tuple[bytes, int]], **options: object) -> None:
+        stage = BankingStage(Ledger(fake, "main"), SvmExecutor())
+        opened = [stage.open_batch(batch) for batch, _ in batches]
+        made.enqueue([one.raw for batch in opened if batch is not None for one in batch.transactions])
+
+    monkeypatch.setattr("tasks.submission.enqueue_batches", enqueue_batches)
     result = made("init")
     assert result.exit_code == 0, result.stderr
     return made
