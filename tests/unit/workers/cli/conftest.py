@@ -11,6 +11,7 @@ import redis
 
 from banking.execution.executor import SvmExecutor
 from banking.execution.stage import BankingStage
+from banking.intake.intake import Intake
 from banking.ledger.ledger import Ledger
 from banking.transaction import verify
 from config.settings import get_settings
@@ -31,8 +32,15 @@ def shell(plain: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
         stage.process([verify(raw) for raw in raws])
 
     made = Shell(fake, plain, process)
+
+    def process_batches(app: object, batches: Sequence[tuple[bytes, int]], **options: object) -> None:
+        intake = Intake(Ledger(fake, "main"))
+        for batch, _ in batches:
+            made.enqueue([raw for _, raw in intake.take_apart(batch)])
+
     for module in ("tasks.submission", "workers.overview.replaying"):
         monkeypatch.setattr(f"{module}.enqueue", lambda app, raws, **options: made.enqueue(raws))
+    monkeypatch.setattr("tasks.submission.enqueue_batches", process_batches)
     result = made("init")
     assert result.exit_code == 0, result.stderr
     return made
