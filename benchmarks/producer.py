@@ -27,6 +27,7 @@ from solders.transaction import VersionedTransaction
 from banking.from_settings import open_ledger
 from benchmarks.bare import app as bare_app
 from benchmarks.harness import HOT, MOST_PAYERS, ROOT, Bench, address, keypair
+from benchmarks.peers import peer
 from config.celery_settings import celery_settings
 from config.queues import PROCESS
 from config.settings import get_settings
@@ -144,9 +145,29 @@ class Single:
                 self._app.send_task(PROCESS, args=(text,), producer=producer)
 
 
+class Peer:
+    """Another framework: INCRs, or with `accounts` signed transfers among them, a job each."""
+
+    def __init__(self, name: str, accounts: int = 0) -> None:
+        self._peer = peer(name)
+        self._transfers = Transfers(accounts) if accounts else None
+        self._jobs: Sequence[tuple[str, ...]] = []
+
+    def make(self, count: int) -> None:
+        self._jobs = [()] * count
+        if self._transfers is not None:
+            raws = self._transfers.make(count, Hash.default())
+            self._jobs = [(base64.b64encode(raw).decode(),) for raw in raws]
+
+    def send(self) -> None:
+        self._peer.send("incr" if self._transfers is None else "apply", self._jobs)
+
+
 def _sender(kind: str, **transfers: Any) -> Sender:
     if kind == "bare":
         return Bare()
+    if kind not in ("batch", "single"):
+        return Peer(kind, **transfers)
     made = Transfers(**transfers)
     return Submitted(made) if kind == "batch" else Single(made)
 

@@ -26,7 +26,7 @@ _SUBSCRIBERS = 1000
 
 def run() -> dict[str, Any]:
     """Milliseconds, requests per second, MiB."""
-    ports = _free_ports()
+    ports = free_ports()
     with bench(
         rpc_port=ports[0], rpc_ws_port=ports[1], rpc_in_flight=4096, rpc_rate_limit=0, rpc_write_limit=2**26
     ) as here:
@@ -77,7 +77,7 @@ def _mib(pid: int) -> float:
     return round(psutil.Process(pid).memory_info().rss / 2**20, 1)
 
 
-def _free_ports() -> tuple[int, int]:
+def free_ports() -> tuple[int, int]:
     sockets = [listen("127.0.0.1", 0) for _ in range(2)]
     ports = [int(one.getsockname()[1]) for one in sockets]
     for one in sockets:

@@ -1,3 +1,3 @@
 """What an instance is doing, as one snapshot: read within bounds, for the command line, Flower and metrics."""
 
-__all__ = ["alerts", "diagnosis", "facts", "gathering", "model", "operations", "replaying", "trace"]
+__all__ = ["alerts", "diagnosis", "doctor", "facts", "gathering", "model", "operations", "replaying", "trace"]

@@ -5,6 +5,7 @@ Whoever asks is told what is wrong instead: the page that says why work has stop
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import redis
@@ -24,6 +25,8 @@ from recovery.degradation.errors import ModesUnavailable
 from tasks.modes import open_modes
 from workers.overview.model import Gate, Limits, Overview
 
+logger = logging.getLogger(__name__)
+
 #: Seconds that one reply of Redis may take before the snapshot says that Redis does not answer.
 PATIENCE = 1.0
 #: What writes, by component: where work stops when a mode refuses it.
@@ -36,21 +39,20 @@ _UNREACHABLE = (
 
 
 class Gatherer:
-    """Reads snapshots of the settings' ledger, from one thread at a time."""
+    """Reads snapshots of the settings' ledger (or by `ledger`, with its own waits), from one thread at a time."""
 
-    def __init__(self, settings: Settings, *, client: redis.Redis | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, settings: Settings, *, ledger: Ledger | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
         self._settings = settings
         self._clock = clock
-        self._client = client
-        self._ledger: Ledger | None = None
+        self._ledger = ledger
+        self._said = False
         self._modes: DegradationManager | None = None
 
     @property
     def ledger(self) -> Ledger:
         """The ledger that is watched, behind a client with short waits. Raises ConfigurationError."""
         if self._ledger is None:
-            client = self._client or connect(self._settings.ledger_url(), timeout=PATIENCE)
-            self._ledger = Ledger(client, self._settings.ledger.name)
+            self._ledger = Ledger(connect(self._settings.ledger_url(), timeout=PATIENCE), self._settings.ledger.name)
         return self._ledger
 
     @property
@@ -61,10 +63,9 @@ class Gatherer:
         return self._modes
 
     def gather(self) -> Overview:
-        """The snapshot now. Raises ConfigurationError when no Redis is known."""
+        """The snapshot now; what is wrong is part of it. Raises ConfigurationError when no Redis is known."""
         began = self._clock.monotonic()
-        facts: dict[str, Any] = {"ledger": self._settings.ledger.name, "address": masked(self._settings.ledger_url())}
-        facts["limits"] = self._limits()
+        facts = self._known()
         try:
             self._read(facts)
         except LedgerMissing as error:
@@ -77,9 +78,19 @@ class Gatherer:
             facts |= {"problem": told, "fix": _UNREACHABLE}
         return Overview(**facts, took=self._clock.monotonic() - began)
 
+    def read(self) -> Overview:
+        """The snapshot now. Raises LedgerMissing, LedgerUnavailable, NewerLayout, ConfigurationError."""
+        facts = self._known()
+        self._read(facts)
+        return Overview(**facts)
+
+    def _known(self) -> dict[str, Any]:
+        address = masked(self._settings.ledger_url())
+        return {"ledger": self._settings.ledger.name, "address": address, "limits": self._limits()}
+
     def _read(self, facts: dict[str, Any]) -> None:
         ledger = self.ledger
-        facts["server"] = observing.server(ledger)
+        facts["server"] = self._server(ledger)
         facts["workers"] = observing.live_workers(ledger)
         facts["breakers"] = observing.breakers(ledger)
         facts["modes"] = self.modes.get_system_status()
@@ -98,6 +109,16 @@ class Gatherer:
         except StaleEpoch:
             # Restored meanwhile; the ledger looks the new epoch up.
             return ledger.state()
+
+    def _server(self, ledger: Ledger) -> observing.Server | None:
+        try:
+            return observing.server(ledger)
+        except redis.ResponseError as error:
+            # An ACL may well withhold INFO from us, which is for people only.
+            if not self._said:
+                logger.warning("Redis tells nothing of itself (%s): its memory is not shown", error)
+            self._said = True
+            return None
 
     def _gate(self, component: str, now: float) -> Gate:
         found = self.modes.explain(component, OperationType.WRITE)

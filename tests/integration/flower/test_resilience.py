@@ -175,6 +175,18 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def test_the_doctor_finds_what_is_wrong_with_it(instance: Instance) -> None:
+    well = instance("doctor")
+    assert "ERROR" not in well.out
+    assert (well.code, "WARNING  memory" in well.out, "All is well" in well.out) == (0, True, True)
+    assert "is signed by a key that is believed" in well.out
+    faucet = instance.folder / "faucet.json"
+    faucet.chmod(0o644)
+    ill = instance("doctor")
+    faucet.chmod(0o600)
+    assert (ill.code, f"chmod 600 {faucet}" in ill.out) == (1, True)
+
+
 def test_a_breaker_is_opened_and_reset_by_clicks(instance: Instance, tab: Browser, camera: Camera) -> None:
     tab.press("Open", within="#tl-breakers")
     tab.fill("#tl-dialog-reason", "the disk of the database is replaced")

@@ -212,6 +212,7 @@ IMPORTED_ONLY_IN: dict[tuple[str, ...], set[str]] = {
         "workers/container_health.py",
         "workers/flower_tab/handlers.py",
         "workers/joining.py",
+        "workers/overview/doctor.py",
         "workers/overview/gathering.py",
         "workers/startup.py",
         "workers/supervisor/embedded_redis.py",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import base58
 import pytest
+import redis
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
@@ -211,6 +212,28 @@ def test_status_for_people_hides_the_password(shell: Shell) -> None:
     assert result.exit_code == 0
     assert "secret" not in result.stdout
     assert "No worker consumes" in result.stdout
+
+
+def test_status_says_why_work_has_stopped_and_what_to_do(shell: Shell) -> None:
+    work, fix, *_ = shell("status").stdout.splitlines()
+    assert work == "Work          Work has stopped: no worker takes transactions."
+    assert "trunkline up" in fix
+    assert shell.json("status")["work"] == work.removeprefix("Work").strip()
+
+
+def test_status_is_watched_also_while_redis_is_away(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.cli.commands.status._WATCH_SECONDS", 0.05)
+    watched = shell("status", "--watch", "--for", "0.2s").stdout
+    assert watched.count("Work has stopped: no worker takes transactions.") >= 2
+
+    def away(*args: object, **options: object) -> None:
+        raise redis.ConnectionError("Connection refused.")
+
+    monkeypatch.setattr(shell.client.connection_pool, "get_connection", away)
+    result = shell("status", "--watch", "--for", "0.2s")
+    assert result.exit_code == 0
+    assert "Work has stopped: Redis at redis://:***@fake:6379/0 does not answer: Connection refused." in result.stdout
+    assert shell("status", "--watch", "--json").exit_code == 2
 
 
 def test_status_waits_for_both_kinds_of_worker(shell: Shell) -> None:

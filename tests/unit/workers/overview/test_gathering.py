@@ -28,8 +28,6 @@ def gatherer(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Gatherer:
     for module in ("workers.overview.gathering", "recovery.degradation.manager"):
         monkeypatch.setattr(f"{module}.connect", lambda url, timeout=1.0: client)
     monkeypatch.setattr("recovery.degradation.store.fail_fast", lambda given, timeout: given)
-    # Fakeredis has no INFO.
-    monkeypatch.setattr("banking.ledger.observing.server", lambda ledger: None)
     return Gatherer(Settings.from_variables(redis_url="redis://:secret@fake:6379/0", ledger="test"))
 
 
