@@ -10,6 +10,7 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from banking.admin.genesis import create_ledger, genesis_accounts
+from banking.admin.vote_account import operator_vote_account
 from banking.errors import LedgerExists
 from banking.from_settings import open_blocks
 from banking.keypairs import read_keypair, write_keypair
@@ -67,14 +68,16 @@ def initialise(
             return _found(settings, ledger)
         keypair = _keypair(settings)
         accounts = genesis_accounts(keypair.pubkey(), settings.ledger.genesis_lamports)
+        blocks = open_blocks(settings)
         # The faucet stays the faucet, whatever a fixture says of it.
         accounts = {
             **accounts,
+            **operator_vote_account(Pubkey(blocks.identity.public_key)),
             **(extra() if extra else {}),
             bytes(keypair.pubkey()): accounts[bytes(keypair.pubkey())],
         }
         try:
-            made = create_ledger(ledger, open_blocks(settings), accounts)
+            made = create_ledger(ledger, blocks, accounts)
         except LedgerExists:
             if not ledger.exists():
                 raise

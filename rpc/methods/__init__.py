@@ -13,6 +13,7 @@ from rpc.methods import (
     supply,
     token_accounts,
     tokens,
+    votes,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "supply",
     "token_accounts",
     "tokens",
+    "votes",
 ]

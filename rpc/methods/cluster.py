@@ -39,11 +39,6 @@ async def get_cluster_nodes(call: Call) -> Any:
     ]
 
 
-@method("getVoteAccounts", local=True)
-async def get_vote_accounts(_: Call) -> Any:
-    return {"current": [], "delinquent": []}
-
-
 @method("getEpochSchedule", local=True)
 async def get_epoch_schedule(_: Call) -> Any:
     return {

@@ -130,6 +130,7 @@ class Connection:
             raise Overloaded(f"At most {limit} subscriptions on one connection")
         subscription = Subscription(self._hub.next_id(), kind, self)
         KINDS[kind](params, subscription)
+        await self._dispatcher.fault_tolerance.quietly(self._hub.settle_failure(subscription))
         self._subscriptions[subscription.id] = subscription
         # The answer must come before the first notification, so nothing is awaited in between.
         self._outgoing.answer(encode_result(subscription.id, id).decode())

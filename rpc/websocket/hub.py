@@ -32,6 +32,10 @@ from rpc.websocket.subscription_table import SubscriptionTable
 
 logger = logging.getLogger(__name__)
 
+#: How often, and after how many seconds, a transaction that is on its way is looked for again: 0.1 s together.
+_LOOKS, _LOOK_SECONDS = 20, 0.005
+#: Seconds that the answer to a subscription waits for a failure to be final.
+_SETTLE_SECONDS = 1.0
 #: Entries that wait to be finalized; beyond this the oldest are dropped, loudly.
 _MAX_UNSETTLED = 100_000
 
@@ -81,6 +85,25 @@ class Hub:
         """A transaction was accepted by this server."""
         for subscription in self.table.find("signature", signature):
             self._send_received(subscription)
+
+    async def settle_failure(self, subscription: Subscription) -> None:
+        """Wait, before a signature subscription is answered, until a failure that is there can be told.
+
+        web3.js asks for the status as soon as its subscription stands, and throws a failure that it finds by itself;
+        a notification in time gives the error to whoever awaits it. On Solana nothing is processed that early.
+        """
+        if subscription.kind != "signature":
+            return
+        recorded, unresolved = reads.outcome(subscription.topic), reads.is_unresolved(subscription.topic)
+        for _ in range(_LOOKS):
+            snapshot = await self._ledger.reader.read(recorded, unresolved)
+            outcome = snapshot.answer(recorded)
+            if outcome is not None or not snapshot.answer(unresolved):
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
+        if outcome is None or outcome.ok or not subscription.commitment.settled or outcome.slot <= snapshot.finalized:
+            return
+        await self._ledger.chain.wait_finalized(snapshot, _SETTLE_SECONDS)
 
     async def catch_up(self, subscription: Subscription) -> None:
         """Notify a new signature subscription of what happened before it. Other kinds begin with what comes next."""

@@ -107,3 +107,17 @@ test("account notifications come", async () => {
   assert.equal((await next).value.value.lamports, 2_000_000n);
   abort.abort();
 });
+
+test("subscriptions go on after the connection was lost", async () => {
+  for (let round = 0; round < 3; round += 1) {
+    const stop = new AbortController();
+    const slots = await rpcSubscriptions.slotNotifications().subscribe({ abortSignal: stop.signal });
+    let seen = 0;
+    for await (const slot of slots) {
+      assert.ok(slot.slot > 0n);
+      seen += 1;
+      if (seen === 2) stop.abort();
+    }
+    assert.equal(seen, 2);
+  }
+});

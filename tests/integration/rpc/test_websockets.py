@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 import time
 
 import pytest
@@ -19,7 +20,8 @@ from solders.rpc.responses import (
 )
 from websockets.exceptions import ConnectionClosed
 
-from tests.support.ledgers import SOL
+from banking.transaction import verify
+from tests.support.ledgers import SOL, transfer_transaction
 from tests.support.rpc.served import MakeServed, Served, Subscriber
 from tests.support.waiting import wait_until
 
@@ -221,3 +223,21 @@ def test_a_hundred_subscribers_get_every_notification_once(served: Served) -> No
             client.close()
     with pytest.raises(ConnectionClosed):
         clients[0].receive()
+
+
+def test_a_failure_is_final_by_the_answer_and_its_notification_follows(served: Served) -> None:
+    poor = Keypair()
+    _pay(served, poor)
+    transaction = transfer_transaction(poor, Keypair().pubkey(), 10**15, served.world.blockhash())
+    served.world.stage.process([verify(bytes(transaction))])
+    signature = str(transaction.signatures[0])
+    sealing = threading.Timer(0.1, served.world.seal)
+    with Subscriber(served.ws_url) as client:
+        sealing.start()
+        client.call("signatureSubscribe", signature, {"commitment": "confirmed"})
+        # web3.js asks now, and would throw what it finds by itself; but the notification is on its way already.
+        assert served.rpc.context.ledger.chain.tip is not None
+        assert served.rpc.context.ledger.chain.tip.finalized == 1
+        err = client.notification()["result"]["value"]["err"]
+    assert err == {"InstructionError": [0, {"Custom": 1}]}
+    sealing.join()

@@ -33,7 +33,7 @@ class Node:
     """`call` asks the server; `commit` and `seal` do what workers and beat do."""
 
     def __init__(self, client: redis.Redis, url: str, folder: Path, **options: Any) -> None:
-        self.world: World = new_world(client, "main")
+        self.world: World = new_world(client, "main", more=options.pop("accounts", None))
         (folder / "faucet.json").write_text(json.dumps(list(bytes(self.world.faucet))))
         around: dict[str, Any] = {"blocks": ArchivedBlocks(self.world.blocks)}
         around |= {name: options.pop(name) for name in ("gate", "breaker", "health") if name in options}
