@@ -103,7 +103,7 @@ def page(runs: Sequence[Run]) -> str:
         transactions=sum(run["transactions"] for run in runs),
         checkpoints=sum(run["checkpoints"] for run in runs),
         seeds=", ".join(f"{seed} ({run['how']})" for run in runs for seed in run["seeds"]),
-        load=", ".join("?" if run["load"] is None else str(run["load"]) for run in runs),
+        load=", ".join(str(run.get("load") or "?") for run in runs),
         machine=f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}",
     )
     sections = [
