@@ -141,7 +141,7 @@ def test_a_profile_tells_the_units_of_each_instruction(shell: Shell, faucet: Key
     def memo(text: bytes) -> Instruction:
         return Instruction(MEMO, text, [AccountMeta(faucet.pubkey(), True, False)])
 
-    def profile(*instructions: Instruction) -> dict[str, Any]:
+    def profile(*instructions: Instruction) -> Any:
         signed = sign(instructions, [faucet], Hash(shell.ledger.state().blockhash))
         return shell.json("profile", base64.b64encode(bytes(signed)).decode())
 
