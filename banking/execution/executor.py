@@ -108,7 +108,7 @@ class SvmExecutor:
             writes[nonce] = advanced(writes.get(nonce, view[nonce]), self._vm.context)
             self._vm.put(nonce, writes[nonce])
         view.update(writes)
-        after = Balances(access.keys, view, self.native)
+        after = before.after(view, writes)
         detail = build_transaction_meta(access, before, after, meta, loaded=loaded)
         return Execution(result, result.fee, writes, detail)
 

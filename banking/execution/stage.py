@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from dataclasses import replace as dataclass_replace
 
 from msgspec.structs import replace
 
@@ -258,11 +257,11 @@ class BankingStage:
         if err is not None and not execution.burned:
             # As in Solana: whoever pays no fee is not included, and may try again.
             told = _told(transaction, err)
-            return dataclass_replace(
+            return replace(
                 told,
                 blockhash=transaction.blockhash if nonce is None else None,
                 reads=reads,
-                bound=sees_slot(transaction),
+                bound=sees_slot(transaction, accounts.keys),
                 nonce=nonce is not None,
             )
         return CommitRequest(
@@ -276,7 +275,7 @@ class BankingStage:
             raw=transaction.raw,
             writes=execution.writes,
             detail=pack_transaction_meta(execution.detail),
-            bound=sees_slot(transaction),
+            bound=sees_slot(transaction, accounts.keys),
             nonce=nonce is not None,
         )
 

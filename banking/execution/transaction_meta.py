@@ -77,7 +77,8 @@ class Balances:
     """The balances of a transaction's accounts at one moment."""
 
     def __init__(self, keys: Sequence[bytes], view: Mapping[bytes, bytes], native: frozenset[bytes]) -> None:
-        # Twice for every transaction: one pass, and no detours.
+        # For every transaction: one pass, and no detours.
+        self._keys, self._native = keys, native
         self.lamports: list[int] = []
         self.tokens: list[TokenBalance] = []
         for key in keys:
@@ -86,6 +87,19 @@ class Balances:
                 # Most accounts hold no data at all.
                 self._add_token(len(self.lamports), record)
             self.lamports.append(_NATIVE_LAMPORTS if key in native else int.from_bytes(record[:8], "little"))
+
+    def after(self, view: Mapping[bytes, bytes], writes: Mapping[bytes, bytes]) -> Balances:
+        """The balances now that `writes`, which are in `view` already, have changed some of these."""
+        if not writes:
+            return self
+        if self.tokens or any(len(record) >= _LEAST_TOKEN_RECORD for record in writes.values()):
+            return Balances(self._keys, view, self._native)
+        changed = Balances((), view, self._native)
+        changed._keys, changed.lamports = self._keys, self.lamports.copy()
+        for place, key in enumerate(self._keys):
+            if key in writes and key not in self._native:
+                changed.lamports[place] = int.from_bytes(writes[key][:8], "little")
+        return changed
 
     def _add_token(self, index: int, record: bytes) -> None:
         program = record[OWNER_AT:HEADER_SIZE]

@@ -24,14 +24,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from banking.ledger.journal_format import pack_outcome
 from recovery.scripts import Argument
 
 
-@dataclass(frozen=True, slots=True)
-class CommitRequest:
+class CommitRequest(msgspec.Struct, frozen=True):
     """One transaction for the commit script; see `lua/commit.lua` for the fields."""
 
     signature: bytes

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -35,6 +36,8 @@ def main() -> int:
     kept = options.folder
     folder = kept or Path(tempfile.mkdtemp(prefix="trunkline-chaos-"))
     started = time.monotonic()
+    # So that whoever is told to stop ends what it started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     instance = Instance(folder / "instance", fsync=options.fsync, archive=options.archive)
     try:
         instance.start()

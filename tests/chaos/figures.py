@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 from tests.chaos.checker.judge import Verdict
+from tests.chaos.checker.violation import Violation
 from tests.chaos.history import Row
 
 #: Answers of the RPC that are no failure of the server: a failed preflight, a wrong parameter.
@@ -23,9 +25,10 @@ def figures(verdict: Verdict, rows: Sequence[Row], seeds: Sequence[int], how: st
     return {
         "seeds": list(seeds),
         "how": how,
+        "load": round(os.getloadavg()[1], 1),
         "cycles": len({(row["cycle"], row["recovery"]) for row in faults}),
         "faults": len(faults),
-        "kinds": _kinds(faults, verdict),
+        "kinds": kinds_of(rows, verdict.violations),
         "transactions": verdict.world.transactions,
         "answers": verdict.answers,
         "checkpoints": verdict.world.checkpoints,
@@ -35,18 +38,34 @@ def figures(verdict: Verdict, rows: Sequence[Row], seeds: Sequence[int], how: st
     }
 
 
-def _kinds(faults: Sequence[Row], verdict: Verdict) -> dict[str, Any]:
+def kinds_of(rows: Sequence[Row], violations: Sequence[Violation]) -> dict[str, Any]:
     """For each kind its recovery times, alone and together with others, and the violations within its cycles."""
     kinds: dict[str, dict[str, Any]] = defaultdict(
         lambda: {"times": 0, "alone": [], "together": [], "violations": 0, "not_injected": 0}
     )
-    for row in faults:
+    processed = [row for row in rows if row["kind"] == "submit" and _is_processed(row)]
+    for row in (row for row in rows if row["kind"] == "fault"):
         one = kinds[row["name"]]
         one["times"] += 1
         one["not_injected"] += bool(row["trouble"])
-        one["alone" if row["alone"] else "together"].append(row["recovery"])
-        one["violations"] += sum(row["t0"] <= violation.at <= row["t1"] for violation in verdict.violations)
+        one["alone" if row["alone"] else "together"].append(_recovery(row, processed))
+        one["violations"] += sum(row["t0"] <= violation.at <= row["t1"] for violation in violations)
     return dict(sorted(kinds.items()))
+
+
+def _recovery(row: Row, processed: Sequence[Row]) -> float:
+    """Of an instant fault, alone: from its injection to the first transaction sent after it that is processed."""
+    if row["instant"] and row["alone"]:
+        since = row["lost_at"] or row["injected"]
+        ends = [one["t1"] for one in processed if one["t0"] >= since]
+        if ends:
+            return float(round(min(ends) - since, 3))
+    return float(row["recovery"])
+
+
+def _is_processed(row: Row) -> bool:
+    """Whether a call of `submit` saw the outcomes that it waited for."""
+    return bool(row["txs"]) and all(one["level"] in ("processed", "finalized") or one["refused"] for one in row["txs"])
 
 
 def _latencies(rows: Sequence[Row], spans: Sequence[tuple[float, float]]) -> list[float]:
@@ -57,8 +76,7 @@ def _latencies(rows: Sequence[Row], spans: Sequence[tuple[float, float]]) -> lis
         if row["kind"] == "submit"
         and row.get("wait") == "processed"
         and any(first - 1.0 <= row["t0"] <= last for first, last in spans)
-        and row["txs"]
-        and all(one["level"] in ("processed", "finalized") or one["refused"] for one in row["txs"])
+        and _is_processed(row)
     )
 
 

@@ -44,6 +44,7 @@ class Producer:
         from solders.keypair import Keypair
         from solders.signature import Signature
 
+        from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable
         from tasks.submission import SubmissionFailed
         from tests.chaos.clients.python_client import blockhash_of
         from tests.chaos.clients.wallets import pay, signed
@@ -52,7 +53,7 @@ class Producer:
             blockhash = blockhash_of(self.submitter)
             steps = [pay(self.faucet.pubkey(), Keypair().pubkey(), 10**6 + number) for number in range(count)]
             receipts = self.submitter.submit([signed([step], [self.faucet], blockhash) for step in steps])
-        except (SubmissionFailed, OSError, RuntimeError):
+        except (SubmissionFailed, LedgerUnavailable, LedgerRestoring, LedgerMissing, OSError):
             return
         now = time.monotonic()
         for receipt in receipts:

@@ -62,7 +62,8 @@ that shares no code with the pipeline judges every answer that the clients got, 
 """
 _TOTALS = """
 **{faults} faults of {kinds} kinds in {cycles} cycles: {violations} violations.** {answers:,} answers,
-{transactions:,} transactions and {checkpoints} checkpoints were judged. Seeds: {seeds}. Machine: {machine}.
+{transactions:,} transactions and {checkpoints} checkpoints were judged. Seeds: {seeds}. Machine: {machine};
+load average at the ends of the storms: {load}.
 """
 _DEFINITIONS = """
 An outage is the time from a fault in which nobody can be served (Redis gone, the RPC server gone, the intake closed by
@@ -71,8 +72,9 @@ transaction is seen through when it is final within 25 s of its first send; it i
 small here: a few thousand accounts.
 """
 _RECOVERY = """
-Recovery is the time from the end of the last fault of a cycle until a transaction that is sent then is processed.
-*Alone* are cycles with this fault only, *all* includes those with others at the same time. Where a rule flapped and
+Recovery is the time from the end of a fault until a transaction that is sent then is processed; of a fault that ends
+as it begins (a kill, a loss of data), from its beginning. *Alone* are cycles with this fault only, *all* includes those
+with others at the same time, where it counts from the end of them all. Where a rule flapped and
 keeps the transactions READ_ONLY for ten minutes, an operator clears it after 10 s (`trunkline mode clear --rules`).
 """
 _PROMISES = """
@@ -101,6 +103,7 @@ def page(runs: Sequence[Run]) -> str:
         transactions=sum(run["transactions"] for run in runs),
         checkpoints=sum(run["checkpoints"] for run in runs),
         seeds=", ".join(f"{seed} ({run['how']})" for run in runs for seed in run["seeds"]),
+        load=", ".join(str(run.get("load") or "?") for run in runs),
         machine=f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}",
     )
     sections = [
@@ -160,13 +163,21 @@ def _clients(runs: Sequence[Run], kinds: dict[str, Run]) -> list[str]:
         ]
 
     kills = [seconds for run in runs for seconds in run["after_kills"]]
-    restarts = of("redis-restart", "redis-kill-always", "redis-kill-everysec", "redis-power-cut")
+    restarts = of(
+        "redis-restart", "redis-kill-always", "redis-kill-everysec", "redis-power-cut", "redis-power-cut-always"
+    )
     emptied = of("redis-flushall", "redis-replaced-by-empty")
     rows = [
         ("worker killed (SIGKILL): from submit to processed, of what was under way, p50", _cell(kills, 0.5) + " s"),
         ("the same, p99", _cell(kills, 0.99) + " s"),
-        (f"Redis restarted ({len(restarts)} times): processing again, p50 / p99", _pair(restarts)),
-        (f"Redis emptied ({len(emptied)} times): processing again, p50 / p99", _pair(emptied)),
+        (
+            f"Redis restarted, killed or without power, alone ({len(restarts)} times): processing again, p50 / p99",
+            _pair(restarts),
+        ),
+        (
+            f"Redis emptied or replaced by an empty one, alone ({len(emptied)} times): processing again, p50 / p99",
+            _pair(emptied),
+        ),
         ("RPC calls answered, outside outages", _share(run["calls"] for run in runs)),
         ("RPC calls answered, outages included", _share(run["calls_in_all"] for run in runs)),
         ("transactions seen through by an RPC client, outside outages", _share(run["confirms"] for run in runs)),

@@ -40,7 +40,7 @@ def beat(app: str = APP) -> list[str]:
 
 def flower(port: int, app: str = APP) -> list[str]:
     """Flower on loopback. Every five seconds it asks all workers for their task events."""
-    return [*_celery(app), "flower", "--address=127.0.0.1", f"--port={port}"]
+    return [sys.executable, "-m", "celery", "--app", app, "flower", "--address=127.0.0.1", f"--port={port}"]
 
 
 def rpc() -> list[str]:
@@ -74,4 +74,4 @@ def _worker(app: str, queue: str, node: str, *, watched: bool) -> list[str]:
 
 
 def _celery(app: str) -> list[str]:
-    return [sys.executable, "-m", "celery", "--app", app]
+    return [sys.executable, "-m", "workers.celery_process", "--app", app]

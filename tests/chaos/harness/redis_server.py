@@ -42,7 +42,12 @@ class RedisServer:
         }  # fmt: skip
         arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
         self._process = subprocess.Popen(
-            [self._binary, *arguments], env=self.extra or None, start_new_session=True, stdout=subprocess.DEVNULL
+            [self._binary, *arguments],
+            env=self.extra or None,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         self.wait_ready()
 

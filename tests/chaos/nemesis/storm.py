@@ -69,6 +69,7 @@ class Storm:
                 done.append(struck)
         self._do("heal", self.instance.heal)
         seconds = self._recover(cycle)
+        self._wait_for_rpc(cycle)
         for struck in done:
             self._note(cycle, struck, seconds)
         names = ", ".join(
@@ -83,6 +84,7 @@ class Storm:
         fault = KINDS[strike.kind].make(self.instance, random.Random(strike.seed))
         struck = _Struck(strike, fault, time.monotonic())
         struck.trouble = self._do(strike.kind, fault.inject)
+        struck.injected = time.monotonic()
         return struck
 
     def _heal(self, struck: _Struck) -> None:
@@ -115,6 +117,18 @@ class Storm:
             time.sleep(0.05)
         return time.monotonic() - began
 
+    def _wait_for_rpc(self, cycle: Cycle) -> None:
+        """The RPC server may have to start, too: until it answers, its outage is not over. Raises NotRecovered."""
+        deadline = time.monotonic() + BOUND
+        while True:
+            with suppress(OSError, ValueError):
+                if "result" in self.instance.call("getSlot"):
+                    return
+            if time.monotonic() > deadline:
+                self.history.note("stuck", cycle=cycle.number, kinds=["rpc"])
+                raise NotRecovered(f"the RPC server does not answer {BOUND:g} s after cycle {cycle.number}: {cycle}")
+            time.sleep(0.1)
+
     def _note(self, cycle: Cycle, struck: _Struck, seconds: float) -> None:
         fault, kind = struck.fault, KINDS[struck.strike.kind]
         self.history.note(
@@ -123,7 +137,9 @@ class Storm:
             name=kind.name,
             target=fault.target,
             t0=round(struck.began, 4),
+            injected=round(struck.injected, 4),
             healed=round(struck.healed, 4),
+            instant=type(fault).heal is Fault.heal,
             loses=kind.loses.value,
             since=fault.since,
             lost_at=fault.lost_at,
@@ -140,6 +156,7 @@ class _Struck:
     strike: Strike
     fault: Fault
     began: float
+    injected: float = 0.0
     healed: float = 0.0
     trouble: str = ""
 

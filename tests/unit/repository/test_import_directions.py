@@ -238,6 +238,7 @@ IMPORTED_ONLY_IN: dict[tuple[str, ...], set[str]] = {
         "workers/bootsteps/heartbeat.py",
         "workers/bootsteps/queue_pause.py",
         "workers/bootsteps/restore.py",
+        "workers/celery_process.py",
         "workers/cli/errors.py",
         "workers/flower_process.py",
         "workers/joining.py",

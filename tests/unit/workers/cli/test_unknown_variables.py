@@ -72,11 +72,12 @@ def test_others_are_warned_once(plain: Path, monkeypatch: pytest.MonkeyPatch, ca
     "arguments",
     [
         ["-m", "celery", "-A", "workers.app", "worker", "-Q", "transactions"],
+        ["-m", "workers.celery_process", "--app", "workers.app", "worker", "-Q", "transactions"],
         ["-m", "celery", "-A", "workers.app", "beat"],
         ["-m", "celery", "-A", "workers.app", "flower", "--port=0"],
         ["-m", "rpc"],
     ],
-    ids=["worker", "beat", "flower", "rpc"],
+    ids=["worker", "lean worker", "beat", "flower", "rpc"],
 )
 def test_our_processes_do_not_start(tmp_path: Path, arguments: list[str]) -> None:
     done = subprocess.run(
