@@ -35,10 +35,13 @@ def main() -> int:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     parts["soak"] = lambda: _soak(chosen.minutes)
     wanted = chosen.parts or ([name for name in parts if name != "soak"] if chosen.full else _DEFAULT)
-    for name in wanted:
-        if name != "report":
-            _run(name, parts[name])
-    write_report()
+    try:
+        for name in wanted:
+            if name != "report":
+                _run(name, parts[name])
+    finally:
+        # Also when a part fails: what the others measured is in the results by then.
+        write_report()
     return 0
 
 

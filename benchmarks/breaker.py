@@ -1,4 +1,4 @@
-"""The circuit breaker beside pybreaker and interlock-cb: same machine, same Redis, same run.
+"""The circuit breaker beside pybreaker, aiobreaker and interlock-cb: same machine, same Redis, same run.
 
 `python -m benchmarks.breaker` (about a minute; `--full` takes ten times the rounds) prints tables; `run()` returns
 the numbers. Repetitions are interleaved and compared as ratios within each, so that a busy machine disturbs all
@@ -39,7 +39,7 @@ def _microseconds_per_call(call: Callable[[Callable[[], Any]], Any], calls: int)
 def closed_path(url: str, repetitions: int) -> dict[str, dict[str, Any]]:
     """Microseconds added to a call of nothing while the breaker is closed."""
     ready: dict[str, Contender] = {name: make(url, "closed") for name, make in CONTENDERS.items()}
-    calls = {name: 500 if "pybreaker" in name else 200_000 for name in ready}
+    calls = {name: 500 if "breaker" in name else 200_000 for name in ready}
     for name, contender in ready.items():
         _microseconds_per_call(contender.call, calls[name] // 10)
     added: dict[str, list[float]] = {name: [] for name in ready}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import redis
@@ -36,6 +37,18 @@ def pybreaker(url: str, name: str, open_seconds: float = OPEN_SECONDS) -> Conten
     return Contender(breaker.call, (library.CircuitBreakerError,))
 
 
+def aiobreaker(url: str, name: str, open_seconds: float = OPEN_SECONDS) -> Contender:
+    """It lets one call through when it is half open, whatever the others are told to."""
+    import aiobreaker as library
+    from aiobreaker.storage.redis import CircuitRedisStorage
+
+    storage = CircuitRedisStorage(library.CircuitBreakerState.CLOSED, redis.Redis.from_url(url), namespace=name)
+    breaker = library.CircuitBreaker(
+        fail_max=FAILURES, timeout_duration=timedelta(seconds=open_seconds), state_storage=storage
+    )
+    return Contender(breaker.call, (library.CircuitBreakerError,))
+
+
 def interlock(url: str, name: str, open_seconds: float = OPEN_SECONDS, poll: float = 0.1) -> Contender:
     """Its view is refreshed by a thread; `poll` seconds are set to what the others offer (its default is 1 s)."""
     from interlock import CircuitBreaker, CircuitOpenError, Config
@@ -60,6 +73,7 @@ def interlock_default(url: str, name: str, open_seconds: float = OPEN_SECONDS) -
 CONTENDERS: dict[str, Callable[..., Contender]] = {
     "trunkline": trunkline,
     "pybreaker 1.4": pybreaker,
+    "aiobreaker 1.2": aiobreaker,
     "interlock-cb 2.8": interlock,
     "interlock-cb 2.8 (default poll)": interlock_default,
 }

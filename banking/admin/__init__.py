@@ -1,3 +1,3 @@
-"""Making ledgers: genesis blocks, forks, exports and account fixtures."""
+"""Making ledgers: genesis blocks, forks, exports, account fixtures and programs; time travel."""
 
-__all__ = ["fixtures", "fork", "genesis", "ledger_export", "vote_account"]
+__all__ = ["fixtures", "fork", "genesis", "ledger_export", "programs", "vote_account", "warp"]

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.measure import measure
 from tests.support.paths import ROOT
 
 PAGE = ROOT / "docs" / "reliability.md"
@@ -33,12 +34,15 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=1, help="of the first storm; the next one has the next")
     parser.add_argument("--from", dest="folder", type=Path)
+    parser.add_argument("--note", default="", help="what a reader must know of this run")
+    parser.add_argument("--measures", type=Path, help="figures of `python -m tests.chaos.measure --json FILE`")
     options = parser.parse_args()
     if options.folder is not None:
         runs = [json.loads(path.read_text()) for path in sorted(options.folder.glob("*.json"))]
     else:
         runs = list(_storms(options.seed, options.minutes))
-    PAGE.write_text(page(runs))
+    measured = json.loads(options.measures.read_text()) if options.measures else measure(["fifth-fails", "outage"])
+    PAGE.write_text(page(runs, measured, options.note))
     return int(any(run["violations"] for run in runs))
 
 
@@ -90,7 +94,7 @@ _PLANTED = """
 """
 
 
-def page(runs: Sequence[Run]) -> str:
+def page(runs: Sequence[Run], measured: Run, note: str = "") -> str:
     """The page, as Markdown."""
     kinds = _merged(runs)
     violations = [text for run in runs for text in run["violations"]]
@@ -103,16 +107,17 @@ def page(runs: Sequence[Run]) -> str:
         transactions=sum(run["transactions"] for run in runs),
         checkpoints=sum(run["checkpoints"] for run in runs),
         seeds=", ".join(f"{seed} ({run['how']})" for run in runs for seed in run["seeds"]),
-        load=", ".join("?" if run["load"] is None else str(run["load"]) for run in runs),
+        load=", ".join(str(run.get("load") or "?") for run in runs),
         machine=f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}",
     )
     sections = [
         "# Reliability",
         _prose(_HEAD),
         _prose(totals),
+        *([_prose(note)] if note else []),
         *_told(violations),
         "## What clients saw",
-        "\n".join(["| figure | value |", "|---|---|", *_clients(runs, kinds)]),
+        "\n".join(["| figure | value |", "|---|---|", *_clients(runs, kinds), *_measured(measured)]),
         _prose(_DEFINITIONS),
         "## Faults",
         _prose(_RECOVERY),
@@ -183,6 +188,20 @@ def _clients(runs: Sequence[Run], kinds: dict[str, Run]) -> list[str]:
         ("transactions seen through by an RPC client, outside outages", _share(run["confirms"] for run in runs)),
     ]
     return [f"| {name} | {value} |" for name, value in rows]
+
+
+def _measured(found: Run) -> list[str]:
+    """What `tests/chaos/measure.py` found."""
+    rows = []
+    if fifth := found.get("fifth-fails"):
+        share = f"{fifth['processed']:,} of {fifth['accepted']:,}, {fifth['within_10_s']:,} within 10 s, "
+        share += f"the slowest after {fifth['slowest_s']} s"
+        rows.append(f"| every fifth reply of Redis to a call of the ledger is lost, 30 s: processed | {share} |")
+    if outage := found.get("outage"):
+        rows.append(f"| Redis out of reach for 60 s: what arrives there, of normal | {outage['outage_ratio']:.2f} |")
+        burst = f"{outage['burst_ratio']:.1f} ({outage['normal_burst_ratio']:.1f} without an outage)"
+        rows.append(f"| at its return: the largest 100 ms, of the normal mean | {burst} |")
+    return rows
 
 
 def _pair(seconds: Sequence[float]) -> str:

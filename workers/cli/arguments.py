@@ -112,3 +112,9 @@ cors_origins = click.option(
     metavar="ORIGINS",
     help="Origins whose web pages may use the RPC server, comma-separated, or * [default: * in dev, else none].",
 )
+warp_slot = click.option(
+    "--warp-slot",
+    type=click.IntRange(1),
+    metavar="SLOT",
+    help="Begin at this slot, those before it empty, unless the ledger is there already. Not in prod.",
+)

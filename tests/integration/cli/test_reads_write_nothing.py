@@ -27,6 +27,7 @@ from workers.supervisor.embedded_redis import EmbeddedRedis
 LOOKS = [
     "status",
     "status --json",
+    "status --watch --for 0.3s",
     "mode list",
     "mode list --json",
     "mode history",

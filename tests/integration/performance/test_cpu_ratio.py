@@ -15,7 +15,7 @@ LEAST_TIMES_BARE = 4.0
 
 
 @pytest.mark.processes
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_a_transaction_in_a_batch_costs_a_fraction_of_a_bare_task() -> None:
     shapes = {"bare": Shape("bare"), "batch": Shape("batch", upkeep=False)}
     rows = measure(shapes, turns=2, counts={"bare": 500, "batch": 5_000})

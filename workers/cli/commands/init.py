@@ -10,13 +10,18 @@ import click
 from solders.pubkey import Pubkey
 
 from banking.admin.fixtures import read_account_dir
+from banking.admin.programs import read_program
 from banking.ledger.connections import ledger_client
 from config.instance import read_instance
 from config.sections import Fsync
 from config.settings import Settings, get_settings
+from workers.cli.arguments import PUBKEY, warp_slot
 from workers.cli.base import StartingCommand
 from workers.cli.ledger_creation import create_if_missing
 from workers.cli.root import trunkline
+from workers.cli.sandbox import require_sandbox
+
+Program = tuple[Pubkey, Path]
 
 
 @trunkline.command(cls=StartingCommand)
@@ -27,7 +32,22 @@ from workers.cli.root import trunkline
 )
 @click.option("--clone", "clones", multiple=True, metavar="ADDRESS", help="Copy this account; may be repeated.")
 @click.option("--url", default="", help="The RPC server to clone from.")
-def init(account_dir: Path | None, clones: tuple[str, ...], url: str) -> None:
+@click.option(
+    "--bpf-program",
+    "programs",
+    multiple=True,
+    type=(PUBKEY, click.Path(exists=True, dir_okay=False, path_type=Path)),
+    metavar="ADDRESS FILE.so",
+    help="Put this program at ADDRESS; may be repeated.",
+)
+@warp_slot
+def init(
+    account_dir: Path | None,
+    clones: tuple[str, ...],
+    url: str,
+    programs: tuple[Program, ...],
+    warp_slot: int | None,
+) -> None:
     """Make the ledger, with a faucet that owns its lamports.
 
     Uses the running instance or TRUNKLINE_REDIS_URL; without either it starts the embedded Redis for a moment.
@@ -35,8 +55,15 @@ def init(account_dir: Path | None, clones: tuple[str, ...], url: str) -> None:
     `up` does it by itself, without such accounts.
     """
     settings = get_settings()
+    if programs:
+        require_sandbox(settings, "--bpf-program")
+    # Read before anything is started or made: a bad file is to be found at once.
+    code = dict(read_program(address, file) for address, file in programs)
     with _reachable_redis(settings) as redis_url:
-        click.echo(create_if_missing(settings, redis_url, lambda: _extra_accounts(account_dir, clones, url)))
+        made = create_if_missing(
+            settings, redis_url, lambda: _extra_accounts(account_dir, clones, url) | code, warp_slot=warp_slot
+        )
+        click.echo(made)
 
 
 def _extra_accounts(account_dir: Path | None, clones: tuple[str, ...], url: str) -> dict[bytes, bytes]:

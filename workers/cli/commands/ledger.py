@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +90,14 @@ def fork(name: str, new: str, at: int | None, as_json: bool) -> None:
     """
     settings = get_settings()
     _refuse_existing(new)
+    began = time.monotonic()
     made = fork_ledger(open_blocks(settings, ledger=name), open_blocks(settings, ledger=new), at=at)
     ledger_recovery = open_recovery(settings, ledger=new)
     ledger_recovery.ensure_consistent()
-    facts = {"name": new, "ledger_id": made, "from": name, "slot": ledger_recovery.ledger.state().slot}
-    click.echo(json.dumps(facts, indent=2) if as_json else f"Ledger {new!r} made from {name!r} (id {made}).")
+    slot, seconds = ledger_recovery.ledger.state().slot, round(time.monotonic() - began, 3)
+    facts = {"name": new, "ledger_id": made, "from": name, "slot": slot, "seconds": seconds}
+    message = f"Ledger {new!r} made from {name!r} (id {made}) in {seconds:.2f} s."
+    click.echo(json.dumps(facts, indent=2) if as_json else message)
 
 
 @ledger.command("export")

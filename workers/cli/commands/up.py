@@ -12,10 +12,11 @@ from config.addresses import masked
 from config.logs import configure_command
 from config.sections import Fsync
 from config.settings import Settings, get_settings, override_environment
-from workers.cli.arguments import cors_origins
+from workers.cli.arguments import cors_origins, warp_slot
 from workers.cli.base import StartingCommand
 from workers.cli.ledger_creation import create_if_missing
 from workers.cli.root import trunkline
+from workers.cli.sandbox import require_sandbox
 
 #: Seconds after which `up` says that its workers are slow to come.
 SLOW_BOOT = 30.0
@@ -45,6 +46,7 @@ SLOW_BOOT = 30.0
     help="Let a newer Redis take over the data, of which a copy is kept. There is no other way back.",
 )
 @cors_origins
+@warp_slot
 def up(
     workers: int,
     flower_port: int | None,
@@ -55,6 +57,7 @@ def up(
     fsync: str | None,
     move_redis: bool,
     cors_origins: str | None,
+    warp_slot: int | None,
 ) -> None:
     """Run an instance until Ctrl-C: Redis, workers, beat, Flower and the Solana RPC server."""
     from workers.metrics.server import MetricsServer
@@ -71,6 +74,8 @@ def up(
     if cors_origins is not None:
         override_environment(rpc_cors_origins=cors_origins)
     settings = get_settings()
+    if warp_slot is not None:
+        require_sandbox(settings, "--warp-slot")
     if not no_flower:
         require_login(settings.profile, os.environ)
     launcher = Launcher(
@@ -81,7 +86,7 @@ def up(
         flower=not no_flower,
         rpc=not no_rpc,
         rpc_port=rpc_port,
-        prepare=lambda url: click.echo(create_if_missing(settings, url, dict)),
+        prepare=lambda url: click.echo(create_if_missing(settings, url, dict, warp_slot=warp_slot)),
         move_redis=move_redis,
         notify=click.echo,
     )

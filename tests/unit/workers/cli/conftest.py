@@ -27,6 +27,7 @@ def shell(plain: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
         "banking.ledger.connections",
         "workers.cli.readiness",
         "workers.faucet",
+        "workers.cli.ledger_creation",
         "workers.overview.gathering",
     ):
         monkeypatch.setattr(f"{module}.connect", lambda url, timeout=1.0: fake)
