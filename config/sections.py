@@ -127,7 +127,7 @@ class IntakeSettings(Section):
         default=256 * 1024 * 1024, ge=1, description="size of them at which it does", json_schema_extra=BYTES
     )
     batch_size: Annotated[int, Variable("BATCH_SIZE")] = Field(
-        default=64, ge=1, le=256, description="most transactions in one Celery message", json_schema_extra=TRANSACTIONS
+        default=256, ge=1, le=256, description="most transactions in one Celery message", json_schema_extra=TRANSACTIONS
     )
     longest_countdown: Annotated[float, Variable("LONGEST_COUNTDOWN")] = Field(
         default=5.0, gt=0, description="what must wait longer is parked in intake", json_schema_extra=SECONDS

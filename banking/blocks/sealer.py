@@ -14,14 +14,14 @@ from banking.ledger.ledger import BLOCKHASH_HISTORY, Ledger
 from banking.ledger.maintenance import set_closing_bytes
 from banking.ledger.scripts import CLOSE, FINALIZE, PRUNE
 from banking.ledger.slot_context import SLOT_HASHES
-from banking.transaction import message_hash
 from recovery import crash_points
 
 CRASH_POINTS = ("seal.closed", "seal.archived", "seal.finalized", "seal.pruning")
 logger = logging.getLogger(__name__)
 
-_PRUNE_PAIRS = 1_000
-_PRUNE_SLOTS = 5
+#: Commits dropped in one script call, some milliseconds, and in one `prune`.
+_PRUNE_COMMITS = 8
+_PRUNE_MOST = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,28 +91,19 @@ class Sealer:
             set_closing_bytes(self._ledger, error.bytes)
 
     def prune(self) -> int:
-        """Drop from Redis what is final and older than 300 slots; returns how many slots were dropped."""
+        """Drop from Redis what is final and older than 300 slots; returns how many commits were dropped.
+
+        When there is very much, some stays for the next time.
+        """
         bound = self._ledger.state().finalized - BLOCKHASH_HISTORY
         pruned = 0
-        while pruned < _PRUNE_SLOTS:
-            oldest = next(read_journal(self._ledger, page=1), None)
-            if oldest is None or oldest.slot > bound:
-                break
-            self._prune_slot(oldest.slot)
-            pruned += 1
-        return pruned
-
-    def _prune_slot(self, slot: int) -> None:
-        pairs = [
-            part
-            for entry in read_journal(self._ledger, slot=slot)
-            for part in (entry.signature, message_hash(entry.raw))
-        ]
-        step = 2 * _PRUNE_PAIRS
-        for first in range(0, max(1, len(pairs)), step):
+        while bound >= 0 and pruned < _PRUNE_MOST:
             crash_points.reach("seal.pruning")
-            last = int(first + step >= len(pairs))
-            self._ledger.run(PRUNE, [self._ledger.epoch, slot, last, *pairs[first : first + step]])
+            dropped = self._ledger.run(PRUNE, [self._ledger.epoch, bound, _PRUNE_COMMITS])
+            pruned += dropped
+            if dropped < _PRUNE_COMMITS:
+                break
+        return pruned
 
 
 def _header(closed: list[bytes], epoch: int, body: bytes) -> BlockHeader:

@@ -34,6 +34,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=1, help="of the first storm; the next one has the next")
     parser.add_argument("--from", dest="folder", type=Path)
+    parser.add_argument("--note", default="", help="what a reader must know of this run")
     parser.add_argument("--measures", type=Path, help="figures of `python -m tests.chaos.measure --json FILE`")
     options = parser.parse_args()
     if options.folder is not None:
@@ -41,7 +42,7 @@ def main() -> int:
     else:
         runs = list(_storms(options.seed, options.minutes))
     measured = json.loads(options.measures.read_text()) if options.measures else measure(["fifth-fails", "outage"])
-    PAGE.write_text(page(runs, measured))
+    PAGE.write_text(page(runs, measured, options.note))
     return int(any(run["violations"] for run in runs))
 
 
@@ -93,7 +94,7 @@ _PLANTED = """
 """
 
 
-def page(runs: Sequence[Run], measured: Run) -> str:
+def page(runs: Sequence[Run], measured: Run, note: str = "") -> str:
     """The page, as Markdown."""
     kinds = _merged(runs)
     violations = [text for run in runs for text in run["violations"]]
@@ -113,6 +114,7 @@ def page(runs: Sequence[Run], measured: Run) -> str:
         "# Reliability",
         _prose(_HEAD),
         _prose(totals),
+        *([_prose(note)] if note else []),
         *_told(violations),
         "## What clients saw",
         "\n".join(["| figure | value |", "|---|---|", *_clients(runs, kinds), *_measured(measured)]),

@@ -1,4 +1,6 @@
-"""The JavaScript clients against this server: `python -m tests.clients.javascript`. Needs node 20 and npm.
+"""The JavaScript clients against this server: `python -m tests.clients.javascript`.
+
+Needs node 20 and npm; without them the tests are skipped, and fail where CI=true.
 
 The packages come from the npm registry by name and version, into a folder that is thrown away.
 """
@@ -6,6 +8,7 @@ The packages come from the npm registry by name and version, into a folder that 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -25,8 +28,8 @@ def main() -> int:
     options = parser.parse_args()
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
-        print("These tests need node and npm.", file=sys.stderr)
-        return 1
+        print("Skipped: these tests need node 20 and npm, and neither is here.", file=sys.stderr)
+        return int(os.environ.get("CI") == "true")
     with tempfile.TemporaryDirectory() as temporary:
         folder: Path = options.folder or Path(temporary) / "js"
         folder.mkdir(parents=True, exist_ok=True)

@@ -50,8 +50,7 @@ _LUA = "banking/ledger/lua"
 _NO_DUPLICATES = (
     # It is asked for twice: before the execution, and in the commit.
     Edit(f"{_LUA}/load.lua", r"resolved\[i\] = value == '' and '0' or '1' end$", "resolved[i] = '0' end"),
-    Edit(f"{_LUA}/commit.lua", r"^  if status\[i\] then return 'D' end$", ""),
-    Edit(f"{_LUA}/commit.lua", r"if message\[i\] or seen_message\[hashes\[i\]\] then", "if false then"),
+    Edit(f"{_LUA}/commit.lua", r"^if not is_whole then(\n  status = redis\.call)", r"if false then\1"),
 )
 _CREDIT = (
     "writes = {k: r if not r or lamports_of(r) <= lamports_of(view.get(k, b'')) else "
@@ -101,7 +100,13 @@ BUGS: dict[str, Bug] = {
         ),
         Bug(
             "versions-that-repeat",
-            (Edit(f"{_LUA}/commit.lua", r"^(\s+)local version = .*$", r"\1local version = slot_prefix .. '0'"),),
+            (
+                Edit(
+                    f"{_LUA}/commit.lua",
+                    r"numbers\[i\] \.\. ':' \.\. sub\(signatures?(\[i\])?, 1, 16\) \.\. ARGV\[4\]",
+                    "slot_prefix .. '0'",
+                ),
+            ),
             "I9|I1|I5",
             "worker-pause,link-slow",
         ),

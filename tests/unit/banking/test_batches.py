@@ -214,6 +214,16 @@ def test_a_twin_that_is_first_costs_only_its_twin(bench: Bench) -> None:
     assert messages[twin.message_hash] == twin.signature
 
 
+def test_a_batch_whose_message_was_taken_before_it_is_read_looks_again(bench: Bench) -> None:
+    """What it reads then is newer than the twin: nothing but the message speaks against it."""
+    transactions = bench.transfers(3)
+    twin = twin_of(transactions[1])
+    accepted = bench.accept(transactions)
+    assert len(bench.world.stage.process([twin]).committed) == 1
+    assert counts(bench.run(accepted)) == {"committed": 2, "refused": 1}
+    assert bench.ledger.refusals([transactions[1].signature]) == ['"AlreadyProcessed"']
+
+
 def test_a_batch_of_an_older_epoch_is_looked_at_one_by_one(bench: Bench) -> None:
     """Its transactions may have had their outcomes in what was restored."""
     transactions = bench.transfers(3)
