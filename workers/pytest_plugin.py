@@ -47,7 +47,7 @@ def trunkline_ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trunk
     """A new ledger with an RPC server, started when first asked for and stopped at the end of the session."""
     folder = tmp_path_factory.mktemp("trunkline")
     port = _free_pair()
-    program = Path(sysconfig.get_path("scripts")) / "trunkline"
+    program = str(Path(sysconfig.get_path("scripts")) / "trunkline")
     command = [program, "up", "--data", "data", "--workers", "1", "--no-flower", "--rpc-port", str(port)]
     # What is set for real work, servers and keys, is none of a test's business.
     variables = {name: value for name, value in os.environ.items() if not name.startswith("TRUNKLINE_")}
