@@ -8,6 +8,7 @@ __all__ = [
     "nonces",
     "places",
     "processor",
+    "profile",
     "reserved",
     "stage",
     "sysvars",

@@ -317,6 +317,11 @@ def fetch(
         return error.code, error.read().decode(errors="replace")
 
 
+def breaker_state(instance: Instance) -> str:
+    """The state of the breaker that work is held by; it may not be in use yet."""
+    return next((str(one["state"]) for one in instance.json("breaker list")), "closed")
+
+
 CHANGE = json.dumps({"name": "transaction", "reason": "because", "for": 60}).encode()
 #: What a page sends: the token from the cookie once more.
 TOKEN = {"Cookie": "_xsrf=0123456789abcdef0123456789abcdef", "X-XSRFToken": "0123456789abcdef0123456789abcdef"}
@@ -330,10 +335,10 @@ def test_a_change_needs_a_login_and_a_token(instance: Instance, url: str) -> Non
     assert fetch(change, data=CHANGE, login=LOGIN, headers={**TOKEN, "X-XSRFToken": "another"})[0] == 403
     assert fetch(change, data=CHANGE, login=LOGIN, headers={**TOKEN, "Sec-Fetch-Site": "cross-site"})[0] == 403
     assert fetch(f"{url}/resilience/data")[0] == 401
-    assert instance.json("breaker list")[0]["state"] == "closed"
+    assert breaker_state(instance) == "closed"
     assert fetch(change, data=b"[1]", login=LOGIN, headers=TOKEN)[0] == 400
     assert fetch(change, data=CHANGE, login=LOGIN, headers=TOKEN)[0] == 200
-    assert instance.json("breaker list")[0]["state"] == "open"
+    assert breaker_state(instance) == "open"
     reset = f"{url}/resilience/change/breaker-reset"
     assert fetch(reset, data=CHANGE, login=LOGIN, headers=TOKEN)[0] == 200
 
@@ -347,12 +352,12 @@ def test_without_a_login_it_is_for_reading_only(instance: Instance, browser: Bro
         browser.follow("Resilience")
         wait_until(lambda: "All is well" in browser.says(SENTENCE), "the tab is there")
         assert "no login" in browser.says("#tl-read-only")
-        assert len(browser.table("#tl-breakers")) == 1
+        wait_until(lambda: browser.can_press("Explain", within="#tl-modes"), "what only looks can be pressed")
         assert not browser.can_press("Open", within="#tl-breakers")
         assert not browser.can_press("Set", within="#tl-modes")
         refused = fetch(f"{plain.url}/ops/flower/resilience/change/breaker-open", data=CHANGE, headers=TOKEN)
         assert refused[0] == 403
         assert "no login" in refused[1]
-        assert instance.json("breaker list")[0]["state"] == "closed"
+        assert breaker_state(instance) == "closed"
     finally:
         plain.kill()

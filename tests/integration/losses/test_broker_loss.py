@@ -65,7 +65,7 @@ def test_broker_queue_deleted_mid_load(make_pipeline: MakePipeline) -> None:
     """With the settings as they come, the sweeper brings everything back within 10 seconds."""
     pipeline = make_pipeline(sweep_interval=1.0, sweep_grace=3.0)
     pipeline.start(2)
-    transactions = pipeline.transfers(2000)
+    transactions = pipeline.transfers(4000)
     pipeline.submit(transactions)
     assert pipeline.client.delete("transactions", "unacked", "unacked_index")
     assert pipeline.resolved() < len(transactions)

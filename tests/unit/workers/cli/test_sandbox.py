@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from solders.hash import Hash
@@ -11,9 +13,11 @@ from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
 from solders.message import Message
 from solders.pubkey import Pubkey
+from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
 from banking.execution.executor import SvmExecutor
+from banking.execution.profile import Invocation, invocations
 from banking.execution.stage import BankingStage
 from banking.keypairs import read_keypair
 from banking.ledger.ledger import Ledger
@@ -21,8 +25,8 @@ from banking.ledger.records import Outcome
 from banking.transaction import SignedTransaction, verify
 from config.settings import override_environment
 from tests.support.cli.shell import Shell
-from tests.support.ledgers import SOL, transfer_transaction
-from tests.support.programs import elf
+from tests.support.ledgers import SOL, sign, transfer_transaction
+from tests.support.programs import MEMO, elf
 
 
 @pytest.fixture
@@ -131,3 +135,47 @@ def test_init_begins_at_a_later_slot_once(shell: Shell) -> None:
         assert result.exit_code == 0, result.stderr
         assert said in result.stdout
     assert Ledger(shell.client, "other").state().slot == 40
+
+
+def test_a_profile_tells_the_units_of_each_instruction(shell: Shell, faucet: Keypair) -> None:
+    def memo(text: bytes) -> Instruction:
+        return Instruction(MEMO, text, [AccountMeta(faucet.pubkey(), True, False)])
+
+    def profile(*instructions: Instruction) -> Any:
+        signed = sign(instructions, [faucet], Hash(shell.ledger.state().blockhash))
+        return shell.json("profile", base64.b64encode(bytes(signed)).decode())
+
+    paid = transfer(TransferParams(from_pubkey=faucet.pubkey(), to_pubkey=Pubkey.new_unique(), lamports=SOL))
+    alone = profile(memo(b"short"))
+    found = profile(memo(b"short"), paid, memo(b"long " * 60))
+    short, builtin, long = found["invocations"]
+    assert short == alone["invocations"][0] == {"program": str(MEMO), "depth": 1, "units": alone["units"]}
+    assert builtin == {"program": str(Pubkey.default()), "depth": 1, "units": None}
+    assert long["units"] > short["units"] > 0
+    assert found["builtin_units"] == 150
+    assert found["units"] == short["units"] + 150 + long["units"]
+    assert shell.ledger.state().processed == 0
+
+
+def test_a_call_inside_an_instruction_has_its_own_line() -> None:
+    outer, inner = "A" * 44, "B" * 44
+    logs = [
+        f"Program {outer} invoke [1]",
+        f"Program log: Program {outer} consumed 1 of 2 compute units",
+        f"Program {inner} invoke [2]",
+        f"Program {inner} consumed 30 of 900 compute units",
+        f"Program {inner} success",
+        f"Program {outer} consumed 100 of 1000 compute units",
+        f"Program {outer} failed: custom program error: 0x1",
+    ]
+    assert invocations(logs) == [Invocation(outer, 1, 100), Invocation(inner, 2, 30)]
+
+
+def test_no_profile_in_production_and_code_1_when_it_would_fail(shell: Shell) -> None:
+    poor = Keypair()
+    poor_text = base64.b64encode(payment(shell, poor, Pubkey.new_unique()).raw).decode()
+    failed = shell("profile", poor_text)
+    assert failed.exit_code == 1
+    assert "AccountNotFound" in failed.stderr
+    override_environment(profile="prod")
+    assert "profile is prod" in shell("profile", poor_text).stderr
