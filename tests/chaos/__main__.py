@@ -126,6 +126,8 @@ def settle(instance: Instance, folder: Path) -> None:
     def left() -> dict[str, int]:
         state = instance.state()
         counts: dict[str, Any] = {"intake": instance.client.hlen(f"{prefix}:intake")}
+        counts["batches"] = instance.client.hlen(f"{prefix}:batches")
+        counts["queued"] = instance.client.zcard(f"{prefix}:queued")
         counts["parked"] = instance.client.zcard(f"{prefix}:parked")
         counts["unsealed"] = int(state[b"seq"]) - int(state[b"finalized_seq"]) if state else 1
         return {name: count for name, count in counts.items() if count}

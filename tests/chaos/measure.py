@@ -149,7 +149,7 @@ def emptied(instance: Instance) -> dict[str, Any]:
     while len(producer.accepted) < _ACCOUNTS:
         producer.send(2_000)
         instance.wait(lambda: instance.client.hlen("tl:{main}:intake") < 4_000, 120, "the backlog is short")
-    instance.wait(lambda: not instance.client.hlen("tl:{main}:intake"), 300, "all are processed")
+    instance.wait(lambda: not instance.client.zcard("tl:{main}:queued"), 300, "all are processed")
     instance.wait(_sealed(instance), 60, "all is final")
     accounts = instance.client.hlen(f"tl:{{main}}:e{int(instance.meta()[b'epoch'])}:accounts")
     time.sleep(7)  # a checkpoint is due every 5 s
