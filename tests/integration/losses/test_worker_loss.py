@@ -46,12 +46,15 @@ def test_kill_inside_a_batch_loses_and_doubles_nothing(
 
 def test_killed_worker_under_load_holds_nothing_back(make_pipeline: MakePipeline) -> None:
     """What it had fetched comes back by the sweeper, long before the broker's visibility timeout."""
-    pipeline = make_pipeline(visibility_timeout=3600)
-    victim, _ = pipeline.start(2)
+    pipeline = make_pipeline(visibility_timeout=3600, batch_size=16)
+    victim, other = pipeline.start(2)
     transactions = pipeline.transfers(3000)
     with submitting(pipeline, transactions):
-        # Stopped first, so that it dies with messages in hand.
+        # Alone it falls behind, and stopped first, it dies with messages in hand.
+        other.pause()
+        wait_until(lambda: pipeline.client.llen("transactions") > 0, "more than one worker can take", interval=0.005)
         victim.pause()
+        other.resume()
         held = pipeline.client.hlen("unacked")
         victim.kill()
         assert held > 0

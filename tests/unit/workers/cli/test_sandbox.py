@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,20 @@ from banking.keypairs import read_keypair
 from banking.ledger.ledger import Ledger
 from banking.ledger.records import Outcome
 from banking.transaction import SignedTransaction, verify
-from config.settings import override_environment
+from config.settings import get_settings, override_environment
 from tests.support.cli.shell import Shell
 from tests.support.ledgers import SOL, sign, transfer_transaction
 from tests.support.programs import MEMO, elf
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a test overrides in the environment ends with the test."""
+    for name in ("TRUNKLINE_LEDGER", "TRUNKLINE_PROFILE"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    yield
+    get_settings.cache_clear()
 
 
 @pytest.fixture
