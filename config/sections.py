@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
-from config.addresses import broker_address, ledger_address
+from config.addresses import broker_address, ledger_address, masked
 from config.variables import Variable
 
 DEFAULT_LEDGER = "main"
@@ -48,6 +49,11 @@ class Section(BaseModel):
     """Settings that belong together. Immutable; a field that does not exist is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Fields for `repr` and `str`, passwords of URLs masked: settings end in logs and tracebacks."""
+        for name, value in super().__repr_args__():
+            yield name, masked(value) if isinstance(value, str) else value
 
 
 class RedisSettings(Section):

@@ -121,6 +121,7 @@ class JoinedHost:
         self._settings = settings
         self._folder = settings.data_dir.resolve()
         self._lock = InstanceLock(self._folder)
+        self._signals = StopSignals()
         self._stopped = threading.Event()
         self._children: list[Child] = []
         # Hosts may be named alike, as copies of one image are.
@@ -136,6 +137,7 @@ class JoinedHost:
     def run(self) -> Iterator[None]:
         """Start the workers, and stop them at the end. A signal raises StopRequested inside. Main thread only."""
         with StopSignals() as signals:
+            self._signals = signals
             supervisor = self._take_folder()
             supervisor.hurry = signals.hurry
             try:
@@ -154,8 +156,8 @@ class JoinedHost:
 
     def wait(self) -> None:
         """Block until a signal raises StopRequested."""
-        while not self._stopped.wait(3600):
-            pass
+        while not self._stopped.wait(0.5):
+            self._signals.check()
 
     def consuming(self, notify: Callable[[str], None], *, slow: float) -> bool:
         """Return True once all workers of this host consume; every `slow` seconds `notify` why they do not."""

@@ -12,7 +12,7 @@ from tests.support.redis_servers import MakeRedis
 
 HERE = Path(__file__).parent
 #: The tests of the storm's own parts, and a short storm.
-ALWAYS = {"test_schedule.py", "test_checker.py", "test_short_storm.py"}
+ALWAYS = {"test_schedule.py", "test_checker.py", "test_planted.py", "test_short_storm.py"}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -75,7 +75,7 @@ class Launcher:
         self._notify = notify
         self._app = app
         self._lock = InstanceLock(self._data)
-        self._hurry = threading.Event()
+        self._signals = StopSignals()
         self._stopping = threading.Event()
         self._supervisor: Supervisor | None = None
         self._environment: dict[str, str] = {}
@@ -102,7 +102,7 @@ class Launcher:
         cuts the waiting short.
         """
         with StopSignals() as signals:
-            self._hurry = signals.hurry
+            self._signals = signals
             try:
                 try:
                     self.start()
@@ -155,8 +155,8 @@ class Launcher:
 
     def wait(self) -> None:
         """Block until a signal raises StopRequested or another thread calls `stop`."""
-        while not self._stopping.wait(3600):
-            pass
+        while not self._stopping.wait(0.5):
+            self._signals.check()
 
     def note(self) -> dict[str, Any]:
         """What `instance.json` says of this instance."""
@@ -223,7 +223,7 @@ class Launcher:
             raise TrunklineError(f"The data folder {self._data} cannot be used: {error.strerror}.") from error
         paths = [self._lock.path, self._data / FILE_NAME]
         self._supervisor = Supervisor(hold=[self._lock.fileno()], paths=paths)
-        self._supervisor.hurry = self._hurry
+        self._supervisor.hurry = self._signals.hurry
         return self._supervisor
 
     def _start_redis(self, supervisor: Supervisor) -> None:

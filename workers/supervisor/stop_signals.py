@@ -20,16 +20,25 @@ class StopRequested(KeyboardInterrupt):
 
 
 class StopSignals:
-    """While entered (main thread only): the first signal raises StopRequested, later ones only set `hurry`."""
+    """While entered (main thread only): the first signal raises StopRequested, later ones only set `hurry`.
+
+    Python drops an exception that is raised inside a finalizer (`__del__`), so whoever waits asks `check` as well.
+    """
 
     def __init__(self) -> None:
         self.hurry = threading.Event()
         self._raise = True
+        self._requested: int | None = None
         self._before: dict[int, Any] = {}
 
     def quiet(self) -> None:
         """From here on a signal interrupts nothing: cleaning up has begun."""
         self._raise = False
+
+    def check(self) -> None:
+        """Raise StopRequested again when a signal came and its exception was lost on the way."""
+        if self._requested is not None:
+            raise StopRequested(self._requested)
 
     def __enter__(self) -> Self:
         for number in NUMBERS:
@@ -45,5 +54,6 @@ class StopSignals:
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self._raise:
             self._raise = False
+            self._requested = number
             raise StopRequested(number)
         self.hurry.set()

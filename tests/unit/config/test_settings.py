@@ -113,3 +113,11 @@ def test_each_field_has_a_variable_of_its_own() -> None:
 def fields_of(kind: object) -> list[str]:
     """The fields of a section; a setting that is in none is one."""
     return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else [""]
+
+
+def test_settings_show_no_password() -> None:
+    settings = Settings.from_variables(redis_url="redis://:secret@host:6379/0", broker_url="amqp://me:secret@host/v")
+    for text in (repr(settings), str(settings), repr(settings.redis), str(settings.broker)):
+        assert "secret" not in text
+    assert "redis://:***@host:6379/0" in repr(settings)
+    assert settings.redis.url == "redis://:secret@host:6379/0"

@@ -28,3 +28,17 @@ def test_a_signal_while_cleaning_up_interrupts_nothing() -> None:
         signals.quiet()
         os.kill(os.getpid(), signal.SIGTERM)
         assert signals.hurry.is_set()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_that_a_finalizer_swallowed_is_raised_to_who_waits() -> None:
+    class Interrupted:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with StopSignals() as signals:
+        signals.check()
+        del (holder := [Interrupted()])[0]
+        assert holder == []
+        with pytest.raises(StopRequested, match="SIGTERM"):
+            signals.check()
