@@ -48,6 +48,17 @@ class DataReader:
     def u64(self) -> int:
         return int.from_bytes(self.take(8), "little")
 
+    def varint(self, bits: int) -> int:
+        """An integer of at most `bits` bits, in groups of seven, the least first: a compact u16, or a varint."""
+        value = shift = 0
+        while shift < bits:
+            byte = self.u8()
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+            shift += 7
+        raise Unparsable
+
     def key(self) -> str:
         return str(Pubkey(self.take(32)))
 

@@ -18,23 +18,12 @@ def _authority(reader: DataReader) -> str:
     return ("Voter", "Withdrawer")[number]
 
 
-def _varint(reader: DataReader) -> int:
-    value = shift = 0
-    while shift < 64:
-        byte = reader.u8()
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value
-        shift += 7
-    raise Unparsable
-
-
 def _compact(reader: DataReader) -> dict[str, Any]:
     """Lockouts as distances from each other, the first one from the root."""
     root = reader.u64()
     slot, lockouts = 0 if root == _NO_ROOT else root, []
-    for _ in range(_varint(reader)):
-        slot += _varint(reader)
+    for _ in range(reader.varint(64)):
+        slot += reader.varint(64)
         lockouts.append({"slot": slot, "confirmation_count": reader.u8()})
     return {
         "lockouts": lockouts,

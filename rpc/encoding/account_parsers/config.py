@@ -13,7 +13,7 @@ _VALIDATOR_INFO = "Va1idator1nfo111111111111111111111111111111"
 def parse_config(_: bytes, data: bytes) -> dict[str, Any]:
     """Raises Unparsable for all but validator info."""
     reader = DataReader(data)
-    keys = [{"pubkey": reader.key(), "signer": bool(reader.u8())} for _ in range(_short_length(reader))]
+    keys = [{"pubkey": reader.key(), "signer": bool(reader.u8())} for _ in range(reader.varint(21))]
     if not keys or keys[0]["pubkey"] != _VALIDATOR_INFO:
         raise Unparsable
     try:
@@ -21,15 +21,3 @@ def parse_config(_: bytes, data: bytes) -> dict[str, Any]:
     except ValueError:
         raise Unparsable from None
     return {"type": "validatorInfo", "info": {"keys": keys, "configData": told}}
-
-
-def _short_length(reader: DataReader) -> int:
-    """Solana's compact u16."""
-    value = shift = 0
-    while shift < 21:
-        byte = reader.u8()
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value
-        shift += 7
-    raise Unparsable
