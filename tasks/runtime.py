@@ -139,6 +139,15 @@ class Runtime:
         return self.degradation.is_operation_allowed("transactions", "WRITE") and self.breaker.ready()
 
 
+def breaker_to_overrule(settings: Settings, name: str) -> CircuitBreaker:
+    """The breaker `name` of the settings' ledger, for operators: overrides are stored whatever its config.
+
+    Only the pipeline's own may not be in use yet, and then gets its config here.
+    """
+    config = CircuitBreakerConfig.preset("transaction") if name == TRANSACTION_BREAKER else None
+    return CircuitBreaker(name, config, redis=settings.ledger_url(), namespace=key_prefix(settings.ledger.name))
+
+
 def _is_outage(error: BaseException) -> bool:
     return is_failure(error) and is_retryable(error)
 

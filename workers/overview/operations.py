@@ -12,17 +12,16 @@ from banking.blocks.store import BlockStore
 from banking.execution.places import kind_of, places_in
 from banking.from_settings import letter_limits, read_blocks
 from banking.intake.dead_letters import TransactionDeadLetters
-from banking.ledger.keys import key_prefix
 from banking.ledger.ledger import Ledger
 from config.app import app
 from config.errors import TrunklineError
 from config.settings import Settings
-from recovery.breaker import CircuitBreaker, CircuitBreakerConfig, Override
+from recovery.breaker import Override
 from recovery.connections import connect
 from recovery.dead_letters import DeadLetter
 from recovery.degradation import DegradationManager
 from tasks.modes import open_modes
-from tasks.runtime import TRANSACTION_BREAKER
+from tasks.runtime import breaker_to_overrule
 from workers.overview.gathering import PATIENCE
 from workers.overview.replaying import letter_key, letter_name, replay_letter
 from workers.overview.trace import FindMessage, Trace, Tracer, batch_entries
@@ -142,26 +141,20 @@ class Operations:
     # ---- breakers
 
     def _open_breaker(self, request: Request) -> str:
-        self._breaker(request.name).override(
+        breaker_to_overrule(self._settings, request.name).override(
             Override.OPEN, _required(request.reason), duration=request.duration, by=request.actor
         )
         return f"The breaker {request.name} is open{_until(request.duration, 'reset')}."
 
     def _close_breaker(self, request: Request) -> str:
-        self._breaker(request.name).override(
+        breaker_to_overrule(self._settings, request.name).override(
             Override.CLOSED, _required(request.reason), duration=request.duration, by=request.actor
         )
         return f"The breaker {request.name} is closed, whatever happens{_until(request.duration, 'reset')}."
 
     def _reset_breaker(self, request: Request) -> str:
-        self._breaker(request.name).reset(request.reason or "reset", by=request.actor)
+        breaker_to_overrule(self._settings, request.name).reset(request.reason or "reset", by=request.actor)
         return f"The breaker {request.name} is closed, its counts are 0."
-
-    def _breaker(self, name: str) -> CircuitBreaker:
-        # Overrides are stored whatever the config; only the pipeline's own breaker may not be in use yet.
-        config = CircuitBreakerConfig.preset("transaction") if name == TRANSACTION_BREAKER else None
-        prefix = key_prefix(self._settings.ledger.name)
-        return CircuitBreaker(name, config, redis=self._settings.ledger_url(), namespace=prefix)
 
     # ---- modes
 

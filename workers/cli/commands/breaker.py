@@ -11,10 +11,10 @@ import click
 
 from banking.ledger.keys import key_prefix
 from config.settings import get_settings
-from recovery.breaker import BreakerStatus, CircuitBreaker, CircuitBreakerConfig, Override, list_breakers
+from recovery.breaker import BreakerStatus, CircuitBreaker, Override, list_breakers
 from recovery.clock import SYSTEM_CLOCK
 from recovery.connections import connect
-from tasks.runtime import TRANSACTION_BREAKER
+from tasks.runtime import TRANSACTION_BREAKER, breaker_to_overrule
 from workers.cli.arguments import DURATION
 from workers.cli.errors import CommandFailed
 from workers.cli.operator import current_operator
@@ -112,9 +112,7 @@ def _status_of(name: str) -> BreakerStatus:
 def _change(name: str, change: Callable[[CircuitBreaker], None]) -> None:
     if name != TRANSACTION_BREAKER:
         _status_of(name)
-    # Overrides are stored whatever the config; only the pipeline's own breaker may not be in use yet.
-    config = CircuitBreakerConfig.preset("transaction") if name == TRANSACTION_BREAKER else None
-    change(CircuitBreaker(name, config, redis=get_settings().ledger_url(), namespace=_namespace()))
+    change(breaker_to_overrule(get_settings(), name))
     click.echo(_line(_status_of(name)))
 
 
