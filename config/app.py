@@ -12,6 +12,7 @@ from celery import Celery
 from config import kombu_redis, serialization
 from config.celery_settings import celery_settings
 from config.control import Control
+from config.reconnecting import AMQP
 from config.settings import get_settings
 
 
@@ -23,7 +24,7 @@ def _settings() -> dict[str, Any]:
 
 
 # Not Celery's current app by being imported: a producer may have an app of its own, which must stay that.
-app = Celery("trunkline", control=Control, set_as_current=False)
+app = Celery("trunkline", amqp=AMQP, control=Control, set_as_current=False)
 # A callable is read when the app is first used, not when this module is imported: by then the command line has
 # said which instance is meant.
 app.add_defaults(_settings)

@@ -22,11 +22,15 @@ import redis
 from kombu import transport as transports
 from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as kombu_redis
+from redis.maint_notifications import MaintNotificationsConfig
 
 from config.kombu_unacked import QoS
 
 logger = logging.getLogger(__name__)
 
+#: What redis-py would say on each new connection beside HELLO, three round trips that only decorate: an instance opens
+#: dozens of connections at the moment when Redis returns. (Maintenance notices are Redis Enterprise's.)
+_SHORT_HANDSHAKE = {"driver_info": None, "maint_notifications_config": MaintNotificationsConfig(enabled=False)}
 #: What reading a message raises whose parts are missing, or of another kind than they should be.
 _MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
 
@@ -57,7 +61,7 @@ class Channel(kombu_redis.Channel):
     def _connparams(self, asynchronous: bool = False) -> Any:
         if getattr(self.connection, "client", None) is None:
             raise redis.ConnectionError("the connection to the broker is closed")
-        return super()._connparams(asynchronous)  # type: ignore[misc]  # the stubs leave it out
+        return super()._connparams(asynchronous) | _SHORT_HANDSHAKE  # type: ignore[misc]  # the stubs leave it out
 
     def basic_consume(
         self, queue: Any, no_ack: bool, callback: Callable[..., Any] | None, consumer_tag: str | None, **options: Any

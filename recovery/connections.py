@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 from recovery.lean_client import LeanRedis
+
+#: No round trips on a new connection that only decorate: redis-py's name for itself, and Redis Enterprise's notices.
+_SHORT_HANDSHAKE: dict[str, Any] = {
+    "driver_info": None,
+    "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+}
 
 
 def connect(url: str, *, timeout: float = 2.0) -> redis.Redis:
@@ -30,6 +39,7 @@ def connect(url: str, *, timeout: float = 2.0) -> redis.Redis:
         health_check_interval=0,
         # Not on a timeout, as redis-py would: waiting twice would double the bound.
         retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+        **_SHORT_HANDSHAKE,
     )
     return client
 
@@ -50,6 +60,7 @@ def fail_fast(client: redis.Redis, timeout: float) -> redis.Redis:
         retry_on_error=[],
         retry_on_timeout=False,
         health_check_interval=0,
+        **_SHORT_HANDSHAKE,
     )
     # Of the client's own class: what its owner changed in it (or left out) stays so.
     kind = LeanRedis if type(client) is LeanRedis else redis.Redis
@@ -66,5 +77,6 @@ def connect_async(url: str, *, timeout: float, connections: int = 32) -> AsyncRe
         health_check_interval=0,
         retry=AsyncRetry(NoBackoff(), 1),
         retry_on_error=[redis.ConnectionError],
+        **_SHORT_HANDSHAKE,
     )
     return client
