@@ -37,7 +37,7 @@ class SubscriptionTable:
     def any_topic(self, kind: str) -> bool:
         """Whether there are subscriptions of `kind` that name a topic."""
         topics = self._by.get(kind)
-        return bool(topics) and (len(topics) > 1 or b"" not in topics)
+        return topics is not None and any(topics)
 
     def find(self, kind: str, topic: bytes = b"", *, settled: bool | None = None) -> list[Subscription]:
         """The subscriptions to `topic`; with `settled`, only those of that sort of commitment."""
