@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from solders.account import Account
 from solders.hash import Hash
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
@@ -22,15 +23,56 @@ from banking.execution.sandbox_program import (
     WRITE,
     authority_in,
 )
-from banking.ledger.records import HEADER_SIZE
+from banking.ledger.records import HEADER_SIZE, AccountView, pack_account, unpack_account
 from config.errors import TrunklineError
 
 #: What is left of a packet for a record, and for a piece of one (bytes).
 _MAX_RECORD_BYTES, _PIECE_BYTES = 1_000, 1_000
 
 
+#: What a byte is worth in two years of rent (lamports), and the bytes that an account has beside its data.
+_LAMPORTS_A_BYTE, _ACCOUNT_BYTES = 6_960, 128
+
+
 class SetRefused(TrunklineError):
     """The account cannot be set: the ledger or the account is not of the kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountUpdate:
+    """What an account is to have; None leaves it as it is. A new one belongs to the System program."""
+
+    lamports: int | None = None
+    owner: bytes | None = None
+    executable: bool | None = None
+    rent_epoch: int | None = None
+    data: bytes | None = None
+
+    def apply(self, record: bytes) -> bytes:
+        """The record after the update; b"" for an account without lamports.
+
+        A new account gets what exempts it from rent, unless `lamports` says otherwise.
+        """
+        view = unpack_account(record) if record else AccountView(0, 0, False, bytes(32), b"")
+        data = view.data if self.data is None else self.data
+        lamports = view.lamports if record else rent_exempt(len(data))
+        if self.lamports is not None:
+            lamports = self.lamports
+        if not lamports:
+            return b""
+        account = Account(
+            lamports=lamports,
+            data=data,
+            owner=Pubkey(view.owner if self.owner is None else self.owner),
+            executable=view.executable if self.executable is None else self.executable,
+            rent_epoch=view.rent_epoch if self.rent_epoch is None else self.rent_epoch,
+        )
+        return pack_account(account)
+
+
+def rent_exempt(data_bytes: int) -> int:
+    """The lamports that exempt an account with so many bytes of data from rent."""
+    return (_ACCOUNT_BYTES + data_bytes) * _LAMPORTS_A_BYTE
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,8 +57,9 @@ def init(
     `up` does it by itself, without such accounts.
     """
     settings = get_settings()
-    if programs:
-        require_sandbox(settings, "--bpf-program")
+    for name, given in (("--bpf-program", programs), ("--account-dir", account_dir), ("--clone", clones)):
+        if given:
+            require_sandbox(settings, name)
     # Read before anything is started or made: a bad file is to be found at once.
     code = dict(read_program(address, file) for address, file in programs)
     with _reachable_redis(settings) as redis_url:
