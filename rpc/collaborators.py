@@ -8,15 +8,18 @@ from dataclasses import dataclass
 import redis
 from solders.keypair import Keypair
 
+from banking.blocks.store import BlockStore
 from banking.errors import LedgerUnavailable
-from banking.from_settings import open_blocks
+from banking.from_settings import open_blocks, read_blocks
 from banking.ledger.keys import key_prefix
 from banking.ledger.worker_registry import WorkerRegistry
+from config.errors import ConfigurationError
 from config.queues import MAINTENANCE, TRANSACTIONS
 from config.settings import Settings
 from recovery.breaker import CircuitBreaker, CircuitBreakerConfig
 from recovery.breaker.events import BreakerEvent
 from recovery.connections import connect
+from recovery.errors import ConfigurationError as UnusableIdentity
 from recovery.protocols import AsyncBreakerProtocol, GateProtocol
 from rpc.context import HealthProtocol
 from rpc.ledger_access.archived_blocks import ArchivedBlocks
@@ -49,7 +52,7 @@ def default_collaborators(settings: Settings) -> Collaborators:
     """
     prefix = key_prefix(settings.ledger.name)
     url = settings.ledger_url()
-    blocks = open_blocks(settings)
+    blocks, identity = _blocks_and_identity(settings)
     return Collaborators(
         gate=open_modes(settings),
         breaker=CircuitBreaker(
@@ -62,11 +65,25 @@ def default_collaborators(settings: Settings) -> Collaborators:
             listeners=(_log,),
         ),
         blocks=ArchivedBlocks(blocks),
-        identity=Keypair.from_json(blocks.identity.to_json()),
+        identity=identity,
         health=WorkerHealth(
             WorkerRegistry(connect(url, timeout=min(1.0, settings.redis.timeout)), settings.ledger.name)
         ),
     )
+
+
+def _blocks_and_identity(settings: Settings) -> tuple[BlockStore, Keypair | None]:
+    """A server that listens to the world needs no key that signs blocks: without one, the trusted keys are enough."""
+    if settings.archive.trusted_keys and not settings.identity_path().exists():
+        return read_blocks(settings), None
+    try:
+        blocks = open_blocks(settings)
+    except UnusableIdentity as error:
+        raise ConfigurationError(
+            f"{error}. On a host without the key, put the public key that signs the blocks into TRUNKLINE_TRUSTED_KEYS "
+            "(`trunkline init` prints it)."
+        ) from error
+    return blocks, Keypair.from_json(blocks.identity.to_json())
 
 
 def is_outage(error: BaseException) -> bool:
