@@ -23,7 +23,7 @@ from banking.ledger.records import Outcome, unpack_outcome, unpack_refusal
 from banking.ledger.redis_errors import unavailable
 from banking.ledger.scripts import COMMIT, LOAD, LOAD_BATCH, LUA, STATE, LedgerScript
 from banking.ledger.slot_context import SlotContext, slot_context
-from banking.ledger.turns import ASKING, MOST_WAITS, MUST_WAIT, TURN_MS, await_turn
+from banking.ledger.turns import ASKING, MOST_WAITS, MUST_WAIT, TURN_MS, patience
 from banking.ledger.versions import new_mark
 from recovery.scripts import Argument
 
@@ -217,9 +217,11 @@ class Ledger:
 
     def _in_turn(self, turn: bytes, load: Callable[[bytes], Loaded]) -> Loaded:
         """What `load` answers, the last of which is the turn that it got, once it got one or needs none."""
+        bound = self.client.connection_pool.connection_kwargs.get("socket_timeout")
 
         def wait() -> bytes:
-            return cast("bytes", self.call(lambda: await_turn(self.client, self.epoch_keys.turns)))
+            found = self.call(lambda: self.client.blpop([self.epoch_keys.turns], patience(bound)))
+            return cast("bytes", found[1]) if found else ASKING
 
         if turn == ASKING and self._turns:
             turn = wait()

@@ -8,10 +8,6 @@ on without one, and one whose worker died, or is slow, is given anew after `TURN
 
 from __future__ import annotations
 
-from typing import cast
-
-import redis
-
 #: Milliseconds (of Redis' clock) until a turn counts as lost, as its worker may be: some batches' time.
 TURN_MS = 500
 #: What `lua/load_batch.lua` is told by who has no turn, and what it says to who must wait for one.
@@ -22,11 +18,7 @@ LEAST_OF_A_TURN = 8
 MOST_WAITS = 8
 
 
-def await_turn(client: redis.Redis, key: str) -> bytes:
-    """The number of the turn that was handed on, `ASKING` when that took too long. Raises what redis-py raises."""
+def patience(socket_timeout: float | None) -> float:
+    """Seconds to wait for a turn on a connection that gives up a reply after `socket_timeout` seconds."""
     seconds = TURN_MS / 1000
-    # A reply must come before the connection gives it up.
-    if (bound := client.connection_pool.connection_kwargs.get("socket_timeout")) is not None:
-        seconds = min(seconds, bound / 2)
-    found = cast("tuple[bytes, bytes] | None", client.blpop([key], seconds))
-    return found[1] if found else ASKING
+    return seconds if socket_timeout is None else min(seconds, socket_timeout / 2)
