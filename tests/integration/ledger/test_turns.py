@@ -111,8 +111,8 @@ def test_killed_holder_of_the_turn_holds_nobody_up(workers: Workers) -> None:
     # Nobody hands it on, and still it comes.
     assert workers.run(workers.second).conflicted == 0
     newest = workers.state("turn")
-    # It was only slow: its commit is judged by what it had read, and its old turn is worth nothing. Its second run takes
-    # the next one and hands it on.
+    # It was only slow: its commit is judged by what it had read, and its old turn is worth nothing. Its second run
+    # takes the next one and hands it on.
     report = workers.finish(workers.first, killed)
     assert report.conflicted == _BATCH
     assert workers.state("turn") == newest + 2
