@@ -144,8 +144,9 @@ class AdmissionControl:
         if now < self.fast_until:
             return self.passing
         view, lease = self._look(now)
-        if lease:
-            return Admission(view.snapshot.key, lease)
+        return Admission(view.snapshot.key, lease) if lease else self._admit_by(view, now)
+
+    def _admit_by(self, view: View, now: float) -> Admission:
         if view.snapshot.override is Override.DISABLED:
             if view.snapshot.state is not CircuitState.CLOSED:
                 self._rejections.add()  # what would have been refused
@@ -157,8 +158,13 @@ class AdmissionControl:
 
     async def admit_async(self) -> Admission:
         """`admit`, with the round trip (if there is one) in a thread, so that the event loop goes on."""
-        if not self.store.remote or not self._must_exchange(self.now()):
+        now = self.now()
+        if not self.store.remote or not self._must_exchange(now):
             return self.admit()
+        view = self.view
+        if view is not None and not view.snapshot.rejects and self._lock.locked():
+            # As in `_look`, nobody waits for whoever is asking; a thread for each would only come back to say so.
+            return self._admit_by(view, now)
         asking = asyncio.ensure_future(asyncio.to_thread(self.admit))
         try:
             return await asyncio.shield(asking)
