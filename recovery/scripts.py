@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import redis
 from redis.exceptions import NoScriptError
 
 Argument = bytes | str | int | float
+
+#: A line of a script in whose place a file of `shared/` beside it is read.
+_INCLUDE = re.compile(rb"^-- include (\w+)$", re.MULTILINE)
 
 
 class LuaScript:
@@ -22,7 +26,9 @@ class LuaScript:
 
     def __init__(self, path: Path) -> None:
         self.name = path.stem
-        self._text = path.read_bytes()
+        self._text = _INCLUDE.sub(
+            lambda line: (path.parent / "shared" / f"{line[1].decode()}.lua").read_bytes(), path.read_bytes()
+        )
         self._sha = hashlib.sha1(self._text, usedforsecurity=False).hexdigest()
 
     @property
