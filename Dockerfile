@@ -15,6 +15,7 @@ COPY tasks tasks
 COPY workers workers
 COPY rpc rpc
 COPY oracle oracle
+COPY pytest_trunkline pytest_trunkline
 RUN /opt/trunkline/bin/pip install --no-cache-dir -c constraints.txt .
 # What lacks a dependency must fail here, not when a container starts. From a folder without our sources.
 WORKDIR /
