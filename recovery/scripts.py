@@ -29,17 +29,18 @@ class LuaScript:
         self._text = _INCLUDE.sub(
             lambda line: (path.parent / "shared" / f"{line[1].decode()}.lua").read_bytes(), path.read_bytes()
         )
-        self._sha = hashlib.sha1(self._text, usedforsecurity=False).hexdigest()
+        #: By which Redis knows it once it was sent.
+        self.sha = hashlib.sha1(self._text, usedforsecurity=False).hexdigest()
 
     @property
     def source(self) -> str:
-        """The text, for EVAL."""
+        """The text, for EVAL and SCRIPT LOAD."""
         return self._text.decode()
 
     def __call__(self, client: redis.Redis, keys: Sequence[bytes | str], args: Sequence[Argument]) -> Any:
         """Run the script. Raises what redis-py raises; a `ResponseError` carries the script's own message."""
         try:
-            return client.evalsha(self._sha, len(keys), *keys, *args)
+            return client.evalsha(self.sha, len(keys), *keys, *args)
         except NoScriptError:
             return client.eval(self.source, len(keys), *keys, *args)
 
