@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-ROOMS := config recovery banking tasks workers rpc oracle
+ROOMS := config recovery banking tasks workers rpc oracle pytest_trunkline
 PACKAGES := $(ROOMS) tests benchmarks examples
 DIST := dist
 

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from config.errors import ConfigurationError
 from config.instance import read_instance
+from config.secret_files import read_secret_files
 from config.sections import (
     ArchiveSettings,
     BlockSettings,
@@ -151,8 +152,10 @@ def require_known_variables() -> None:
 def get_settings() -> Settings:
     """The process's settings, read once. Raises ConfigurationError naming the variable that is wrong.
 
-    A `TRUNKLINE_` variable that is no setting is warned of; processes of our own refuse to start with one.
+    A `TRUNKLINE_` variable that is no setting is warned of; processes of our own refuse to start with one. Secrets that
+    are in files become variables first (`config.secret_files`).
     """
+    read_secret_files(os.environ)
     for sentence in unknown_variables(all_settings(Settings), os.environ):
         if sentence not in _warned:
             _warned.add(sentence)

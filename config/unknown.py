@@ -10,6 +10,8 @@ from config.variables import PREFIX
 #: Variables that are read elsewhere than in `Settings`: name to meaning.
 OTHER_VARIABLES = {
     "TRUNKLINE_DEBUG": "1: the command line adds tracebacks to what it calls a bug",
+    "TRUNKLINE_REDIS_URL_FILE": "a file that holds TRUNKLINE_REDIS_URL, which has a password",
+    "TRUNKLINE_BROKER_URL_FILE": "the same for TRUNKLINE_BROKER_URL",
     "TRUNKLINE_WORKERS": "Docker Compose: how many transaction workers (default 2)",
 }
 

@@ -18,6 +18,7 @@ from oracle.errors import OracleError
 from oracle.loaded import loaded_bytes
 from oracle.naming import Named, named, with_blockhash
 from oracle.nonces import advanced
+from oracle.sandbox import Written, written
 from oracle.sysvars import LAMPORTS_PER_SIGNATURE, Calendar, Sysvars, install
 
 _LOADERS = tuple(
@@ -102,6 +103,8 @@ class Machine:
         transaction = VersionedTransaction.from_bytes(raw)
         names = named(transaction, self.accounts)
         before = {key: self._read(key) for key in names.keys}
+        if (by_hand := written(transaction, self.accounts)) is not None:
+            return self._set_by_hand(transaction, names, before, by_hand)
         sent = with_blockhash(raw, transaction, self.environment)
         err, meta = self._send(sent)
         if err == NOT_LOADED and (fault := self._load_failure(transaction, names)) is None:
@@ -117,6 +120,34 @@ class Machine:
         # Before what it changed is kept: `accounts` is as it was.
         loaded = loaded_bytes(transaction, names, before, lambda key: self.accounts.get(key, b""), err, nonce)
         return replace(self._happened(names, before, err, meta), loaded_bytes=loaded)
+
+    def _set_by_hand(
+        self, transaction: VersionedTransaction, names: Named, before: dict[bytes, bytes], done: Written
+    ) -> Happened:
+        """What the sandbox program did, which the VM does not know, and now gets to know."""
+        changed = done.accounts
+        after = {key: changed.get(key, before[key]) for key in before}
+        loaded = loaded_bytes(transaction, names, before, lambda key: self.accounts.get(key, b""), done.err, None)
+        self._keep(changed)
+        both = [record for key in changed for record in (before[key], after[key])]
+        if any(_is_code(record) or records.is_executable(record) for record in both):
+            self._current = None
+        else:
+            for key, record in changed.items():
+                self._set(key, record)
+        return Happened(
+            err=done.err,
+            fee=_sum(before) - _sum(after),
+            units=0,
+            logs=done.logs,
+            named=names,
+            before=[records.lamports(before[key]) for key in names.keys],
+            after=[records.lamports(after[key]) for key in names.keys],
+            changed=changed,
+            records_before=before,
+            records_after=after,
+            loaded_bytes=loaded,
+        )
 
     @property
     def environment(self) -> bytes:
@@ -275,8 +306,7 @@ def _called(transaction: VersionedTransaction, names: Named) -> list[bytes]:
 
 def _less(record: bytes, fee: int) -> bytes:
     """A payer's record after the fee; b"" when nothing is left."""
-    left = records.lamports(record) - fee
-    return left.to_bytes(8, "little") + record[8:] if left else b""
+    return records.with_lamports(record, records.lamports(record) - fee)
 
 
 def error_text(error: TransactionErrorType) -> str:

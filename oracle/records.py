@@ -34,6 +34,11 @@ def lamports(record: bytes) -> int:
     return int.from_bytes(record[:8], "little")
 
 
+def with_lamports(record: bytes, amount: int) -> bytes:
+    """The record with another balance; b"" where nothing is left."""
+    return amount.to_bytes(8, "little") + record[8:] if amount else b""
+
+
 def owner(record: bytes) -> bytes:
     """The program that owns the account, b"" for b""."""
     return record[17:HEAD_BYTES]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import redis
 from redis.exceptions import NoScriptError
 
 Argument = bytes | str | int | float
+
+#: A line of a script in whose place a file of `shared/` beside it is read.
+_INCLUDE = re.compile(rb"^-- include (\w+)$", re.MULTILINE)
 
 
 class LuaScript:
@@ -22,18 +26,21 @@ class LuaScript:
 
     def __init__(self, path: Path) -> None:
         self.name = path.stem
-        self._text = path.read_bytes()
-        self._sha = hashlib.sha1(self._text, usedforsecurity=False).hexdigest()
+        self._text = _INCLUDE.sub(
+            lambda line: (path.parent / "shared" / f"{line[1].decode()}.lua").read_bytes(), path.read_bytes()
+        )
+        #: By which Redis knows it once it was sent.
+        self.sha = hashlib.sha1(self._text, usedforsecurity=False).hexdigest()
 
     @property
     def source(self) -> str:
-        """The text, for EVAL."""
+        """The text, for EVAL and SCRIPT LOAD."""
         return self._text.decode()
 
     def __call__(self, client: redis.Redis, keys: Sequence[bytes | str], args: Sequence[Argument]) -> Any:
         """Run the script. Raises what redis-py raises; a `ResponseError` carries the script's own message."""
         try:
-            return client.evalsha(self._sha, len(keys), *keys, *args)
+            return client.evalsha(self.sha, len(keys), *keys, *args)
         except NoScriptError:
             return client.eval(self.source, len(keys), *keys, *args)
 

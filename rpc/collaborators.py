@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import redis
 from solders.keypair import Keypair
 
+from banking.admin.warp import warp
+from banking.blocks.sealer import Sealer
+from banking.blocks.store import BlockStore
 from banking.errors import LedgerUnavailable
-from banking.from_settings import open_blocks
+from banking.from_settings import open_blocks, read_blocks
 from banking.ledger.keys import key_prefix
+from banking.ledger.ledger import Ledger
 from banking.ledger.worker_registry import WorkerRegistry
+from config.errors import ConfigurationError
 from config.queues import MAINTENANCE, TRANSACTIONS
-from config.settings import Settings
+from config.settings import Profile, Settings
 from recovery.breaker import CircuitBreaker, CircuitBreakerConfig
 from recovery.breaker.events import BreakerEvent
 from recovery.connections import connect
+from recovery.errors import ConfigurationError as UnusableIdentity
 from recovery.protocols import AsyncBreakerProtocol, GateProtocol
 from rpc.context import HealthProtocol
 from rpc.ledger_access.archived_blocks import ArchivedBlocks
@@ -41,6 +49,8 @@ class Collaborators:
     health: HealthProtocol | None = None
     #: None: a new one.
     identity: Keypair | None = None
+    #: Makes a slot the open one: for sandboxes.
+    warp: Callable[[int], object] | None = None
 
 
 def default_collaborators(settings: Settings) -> Collaborators:
@@ -50,7 +60,7 @@ def default_collaborators(settings: Settings) -> Collaborators:
     """
     prefix = key_prefix(settings.ledger.name)
     url = settings.ledger_url()
-    blocks = open_blocks(settings)
+    blocks, identity = _blocks_and_identity(settings)
     return Collaborators(
         gate=open_modes(settings),
         breaker=CircuitBreaker(
@@ -63,11 +73,34 @@ def default_collaborators(settings: Settings) -> Collaborators:
             listeners=(_log,),
         ),
         blocks=ArchivedBlocks(blocks),
-        identity=Keypair.from_json(blocks.identity.to_json()),
+        identity=identity,
         health=WorkerHealth(
             WorkerRegistry(connect(url, timeout=min(1.0, settings.redis.timeout)), settings.ledger.name)
         ),
+        # Whoever writes blocks must be able to sign them.
+        warp=None if settings.profile is Profile.PROD or identity is None else partial(_warp, settings, blocks),
     )
+
+
+def _warp(settings: Settings, blocks: BlockStore, slot: int) -> None:
+    """Raises WarpRefused, and what `Sealer.seal` raises."""
+    with connect(settings.ledger_url(), timeout=settings.redis.timeout) as client:
+        ledger = Ledger(client, settings.ledger.name)
+        warp(ledger, Sealer(ledger, blocks), slot)
+
+
+def _blocks_and_identity(settings: Settings) -> tuple[BlockStore, Keypair | None]:
+    """A server that listens to the world needs no key that signs blocks: without one, the trusted keys are enough."""
+    if settings.archive.trusted_keys and not settings.identity_path().exists():
+        return read_blocks(settings), None
+    try:
+        blocks = open_blocks(settings)
+    except UnusableIdentity as error:
+        raise ConfigurationError(
+            f"{error}. On a host without the key, put the public key that signs the blocks into TRUNKLINE_TRUSTED_KEYS "
+            "(`trunkline init` prints it)."
+        ) from error
+    return blocks, Keypair.from_json(blocks.identity.to_json())
 
 
 def is_outage(error: BaseException) -> bool:

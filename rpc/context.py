@@ -66,6 +66,8 @@ class Sending:
     limits: Limits
     #: Called with the signature of each transaction that was accepted.
     accepted: Callable[[bytes], None]
+    #: Makes a slot the open one, in a thread; None where there is no archive to write into.
+    warp: Callable[[int], object] | None = None
 
 
 @dataclass(slots=True)

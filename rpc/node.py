@@ -71,6 +71,7 @@ class RpcNode:
                 faucet=_faucet(settings),
                 limits=limits,
                 accepted=self.hub.on_received,
+                warp=parts.warp,
             ),
             node=NodeInfo(parts.identity or Keypair(), Performance(ledger.reader), parts.health),
         )

@@ -12,6 +12,7 @@ from solders.pubkey import Pubkey
 from banking.admin.genesis import create_ledger, genesis_accounts
 from banking.admin.vote_account import operator_vote_account
 from banking.errors import LedgerExists
+from banking.execution.sandbox_program import sandbox_account
 from banking.from_settings import open_blocks
 from banking.keypairs import read_keypair, write_keypair
 from banking.ledger.ledger import Ledger
@@ -75,6 +76,8 @@ def initialise(
             **operator_vote_account(Pubkey(blocks.identity.public_key)),
             **(extra() if extra else {}),
             bytes(keypair.pubkey()): accounts[bytes(keypair.pubkey())],
+            # And it alone may set accounts by hand, in a sandbox.
+            **(sandbox_account(keypair.pubkey()) if settings.profile is not Profile.PROD else {}),
         }
         try:
             made = create_ledger(ledger, blocks, accounts)

@@ -8,13 +8,11 @@ from solders.account import Account
 from solders.pubkey import Pubkey
 from solders.solders import LiteSVM
 
+from banking.admin.set_account import rent_exempt
 from banking.ledger.records import pack_account
 from config.errors import TrunklineError
 
 _LOADER = Pubkey.from_string("BPFLoader2111111111111111111111111111111111")
-#: What a byte is worth in two years of rent (lamports), and the bytes that an account has beside its data.
-_LAMPORTS_A_BYTE = 6_960
-_ACCOUNT_BYTES = 128
 
 
 class BadProgram(TrunklineError):
@@ -32,5 +30,4 @@ def read_program(address: Pubkey, path: Path) -> tuple[bytes, bytes]:
         if type(error).__name__ != "LiteSVMError":
             raise
         raise BadProgram(f"{path} is no program that the VM takes: {error}") from error
-    lamports = (_ACCOUNT_BYTES + len(code)) * _LAMPORTS_A_BYTE
-    return bytes(address), pack_account(Account(lamports, code, _LOADER, executable=True))
+    return bytes(address), pack_account(Account(rent_exempt(len(code)), code, _LOADER, executable=True))

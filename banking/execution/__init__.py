@@ -10,6 +10,7 @@ __all__ = [
     "processor",
     "profile",
     "reserved",
+    "sandbox_program",
     "stage",
     "sysvars",
     "transaction_meta",

@@ -9,7 +9,8 @@ from banking.errors import InvalidTransaction
 from banking.execution.places import Place, kind_of
 from banking.execution.solana_errors import ALREADY_PROCESSED, BLOCKHASH_NOT_FOUND
 from banking.ledger.commit_request import CommitRequest
-from banking.ledger.ledger import CommitResult, LoadedState
+from banking.ledger.ledger import CommitResult
+from banking.ledger.loaded_state import LoadedState
 from banking.ledger.records import unpack_result
 from banking.transaction import AcceptedTransaction, SignedTransaction, VerifiedTransaction, check_signatures
 
@@ -63,6 +64,8 @@ class PendingBatch:
     put_off: list[SignedTransaction] = field(default_factory=list)
     #: Whether all that the round loaded is so little that none of its transactions can load too much.
     light: bool = False
+    #: The turn that was not handed on, because there were conflicts (`banking.ledger.turns`).
+    turn: bytes = b""
 
     def settle(self, transactions: Sequence[SignedTransaction], codes: str, report: BatchReport) -> None:
         """Sort `transactions` by what the commit script said of each."""

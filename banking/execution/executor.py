@@ -22,6 +22,7 @@ from banking.execution.fees import base_fee, can_pay, charged, full_fee
 from banking.execution.loaded_size import loaded_bytes, rolled_back_bytes
 from banking.execution.nonces import advanced
 from banking.execution.programs import owned_by_loader
+from banking.execution.sandbox_program import is_sandbox_call, run_sandbox
 from banking.execution.solana_errors import (
     INVALID_PROGRAM_FOR_EXECUTION,
     MAX_LOADED_ACCOUNTS_DATA_SIZE_EXCEEDED,
@@ -96,10 +97,13 @@ class SvmExecutor:
         before = Balances(access.keys, view, self.native)
         loaded = loaded_bytes(transaction, access, view, self._vm.native_bytes)
         try:
-            if refusal is None:
-                meta, result, writes = self._executed(transaction, access, view)
-            else:
+            if refusal is not None:
                 meta, result, writes = self._refused(transaction, view, refusal)
+            elif is_sandbox_call(transaction, access, view):
+                # The VM is told of what it wrote when it is next named.
+                meta, (result, writes) = None, run_sandbox(transaction, access, view)
+            else:
+                meta, result, writes = self._executed(transaction, access, view)
         except VmPanic as error:
             meta, result, writes = self._broken(transaction, view, str(error), PROGRAM_FAILED_TO_COMPLETE)
         if result.err in _FEE_ONLY:
@@ -126,9 +130,12 @@ class SvmExecutor:
         """
         before = Balances(access.keys, view, self.native)
         loaded = loaded_bytes(transaction, access, view, self._vm.native_bytes)
-        meta, writes = None, {}
+        meta = None
+        writes: dict[bytes, bytes] = {}
         if refusal is not None:
             result = Result(refusal, full_fee(transaction), 0, [])
+        elif is_sandbox_call(transaction, access, view):
+            result, writes = run_sandbox(transaction, access, view)
         else:
             try:
                 answer = self._answer(self._vm.simulate, transaction, access, view)

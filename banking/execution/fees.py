@@ -18,7 +18,7 @@ _SIGNATURE_PROGRAMS = frozenset(
     }
 )
 #: What exempts an account without data from rent (lamports).
-_EXEMPT = 890_880
+EXEMPT_LAMPORTS = 890_880
 
 
 def base_fee(transaction: SignedTransaction) -> int:
@@ -63,4 +63,4 @@ def can_pay(record: bytes, fee: int) -> bool:
     if len(record) != HEADER_SIZE or record[OWNER_AT:] != _SYSTEM:
         return False
     left = lamports_of(record) - fee
-    return left == 0 or left >= _EXEMPT or (left > 0 and lamports_of(record) < _EXEMPT)
+    return left == 0 or left >= EXEMPT_LAMPORTS or (left > 0 and lamports_of(record) < EXEMPT_LAMPORTS)

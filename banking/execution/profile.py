@@ -38,3 +38,23 @@ def invocations(logs: Sequence[str]) -> list[Invocation]:
         elif running and _END.fullmatch(line):
             running.pop()
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class InstructionProfile:
+    """One instruction of a transaction: its lines of the log, and its units (None where the VM does not tell)."""
+
+    units: int | None
+    logs: list[str]
+
+
+def by_instruction(logs: Sequence[str]) -> list[InstructionProfile]:
+    """The log, cut where the next instruction of the transaction begins."""
+    parts: list[list[str]] = []
+    for line in logs:
+        begun = _INVOKE.fullmatch(line)
+        if begun is not None and begun[2] == "1":
+            parts.append([])
+        if parts:
+            parts[-1].append(line)
+    return [InstructionProfile(invocations(part)[0].units, part) for part in parts]

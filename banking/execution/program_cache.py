@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from itertools import islice
 
 from banking.execution.account_access import program_data_key
-from banking.ledger.ledger import LoadedState
+from banking.ledger.loaded_state import LoadedState
 from banking.ledger.records import EXECUTABLE_AT
 
 _LARGE_BYTES = 1024

@@ -22,9 +22,11 @@ from banking.execution.transaction_meta import TransactionMeta, pack_transaction
 from banking.execution.visibility import sees_slot
 from banking.ledger.batch_record import BatchRecord
 from banking.ledger.commit_request import CommitRequest
-from banking.ledger.ledger import Ledger, LoadedState
+from banking.ledger.ledger import Ledger
 from banking.ledger.limits import COMMIT_BYTES, LOAD_BYTES, LONE_LOAD_BYTES, MAX_LOADED_BYTES
+from banking.ledger.loaded_state import LoadedState
 from banking.ledger.records import HEADER_SIZE, Outcome, Result, pack_refusal, pack_result
+from banking.ledger.turns import ASKING, LEAST_OF_A_TURN
 from banking.transaction import (
     AcceptedTransaction,
     SignedTransaction,
@@ -179,7 +181,8 @@ class BankingStage:
         self, pending: PendingBatch, report: BatchReport, enqueued_at: int, opened: OpenedBatch | None = None
     ) -> None:
         access = {transaction.signature: static_accounts(transaction) for transaction in pending.transactions}
-        loaded = self._load(pending.transactions, access, opened=opened)
+        asked = ASKING if len(pending.transactions) >= LEAST_OF_A_TURN else b""
+        loaded = self._load(pending.transactions, access, opened=opened, turn=pending.turn or asked)
         open_transactions = without_outcome(pending.transactions, loaded, report)
         ready = open_transactions
         if loaded.left_out:
@@ -199,7 +202,10 @@ class BankingStage:
         crash_points.reach("stage.executed")
         whole = opened is not None and len(entries) == len(opened.transactions)
         batch = opened.record.id if opened is not None and whole else b""
-        answer = self.ledger.commit(entries, loaded.versions, enqueued_at, context=loaded.context, batch=batch)
+        answer = self.ledger.commit(
+            entries, loaded.versions, enqueued_at, context=loaded.context, batch=batch, turn=loaded.turn
+        )
+        pending.turn = loaded.turn if "C" in answer.codes else b""
         pending.settle([transaction for transaction, _ in executed], answer.codes, report)
         report.locate(answer, entries)
 
@@ -294,6 +300,7 @@ class BankingStage:
         *,
         most_bytes: int = LOAD_BYTES,
         opened: OpenedBatch | None = None,
+        turn: bytes = b"",
     ) -> LoadedState:
         """Everything the batch touches; more than one round trip only for lookup tables and unseen programs.
 
@@ -312,7 +319,8 @@ class BankingStage:
                 wanted.update(dict.fromkeys(accounts.reads()))
             wanted.update(dict.fromkeys(self._programs.data_of(wanted)))
         while True:
-            loaded, found = found or self._ask(transactions, wanted, most_bytes), None
+            loaded, found = found or self._ask(transactions, wanted, most_bytes, turn), None
+            turn = loaded.turn or turn
             needed = _follow(transactions, static, access, loaded.records)
             if needed.keys() <= wanted.keys():
                 break
@@ -325,12 +333,14 @@ class BankingStage:
             # Sequence numbers, and so versions, come again after a restore, with other records behind them.
             self._programs, self._epoch = ProgramCache(), self.ledger.epoch
 
-    def _ask(self, transactions: Sequence[SignedTransaction], wanted: Iterable[bytes], most_bytes: int) -> LoadedState:
+    def _ask(
+        self, transactions: Sequence[SignedTransaction], wanted: Iterable[bytes], most_bytes: int, turn: bytes
+    ) -> LoadedState:
         accounts = [key for key in wanted if key not in self._native]
         signatures = [transaction.signature for transaction in transactions]
         blockhashes = list(dict.fromkeys(transaction.blockhash for transaction in transactions))
         at_hand = self._programs.versions(accounts)
-        loaded = self.ledger.load(signatures, blockhashes, accounts, at_hand, most_bytes=most_bytes)
+        loaded = self.ledger.load(signatures, blockhashes, accounts, at_hand, most_bytes=most_bytes, turn=turn)
         self._programs.complete(loaded)
         return loaded
 

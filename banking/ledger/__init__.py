@@ -12,6 +12,7 @@ __all__ = [
     "layout",
     "ledger",
     "limits",
+    "loaded_state",
     "maintenance",
     "observing",
     "pulse",
@@ -22,6 +23,7 @@ __all__ = [
     "scripts",
     "slot_context",
     "staging",
+    "turns",
     "versions",
     "worker_registry",
 ]

@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 
 import redis
 from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
 
 from banking.errors import LedgerMissing, LedgerRestoring, LedgerUnavailable
 from banking.ledger.journal import JournalEntry, journal_entries
 from banking.ledger.keys import LedgerKeys
 from banking.ledger.layout import served_epoch
-from banking.ledger.reads import Read
+from banking.ledger.reads import SCRIPTS, Read
 from banking.ledger.redis_errors import unavailable
 
 Answer = TypeVar("Answer")
@@ -183,6 +184,15 @@ class AsyncLedger:
             return error
 
     async def _round_trip(self, epoch: int, groups: Sequence[Sequence[Read[Any]]]) -> list[Any]:
+        try:
+            return await self._asked(epoch, groups)
+        except NoScriptError:
+            # A new server, or one whose scripts were flushed; inside a MULTI nothing can be sent after the hash.
+            for script in SCRIPTS:
+                await self._client.script_load(script.source)
+            return await self._asked(epoch, groups)
+
+    async def _asked(self, epoch: int, groups: Sequence[Sequence[Read[Any]]]) -> list[Any]:
         epoch_keys = self._keys.epoch(epoch)
         pipe = self._client.pipeline(transaction=True)
         pipe.hgetall(self._keys.meta)

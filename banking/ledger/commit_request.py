@@ -15,6 +15,7 @@ The numbers are those of the script's arguments. Integers are big-endian; an ind
     22  outcomes as the journal keeps them (`banking.ledger.journal_format`)
     23  id of the batch whose transactions these are, all of them and in its order: 12 and 13 are empty then, and the
         raw transactions are missing, for intake has them; "" when they are given
+    24  the turn that is handed on with this commit; "" = none (`banking.ledger.turns`)
 
 Behind them come the results (packed; of a refusal without a fee the error alone), the raw transactions, and the records
 that were written ("" = the account is gone) in the order of 16.
@@ -61,7 +62,7 @@ _BY_NONCE = 0xFFFF
 
 
 def commit_arguments(
-    entries: Sequence[CommitRequest], versions: Mapping[bytes, bytes], batch: bytes = b""
+    entries: Sequence[CommitRequest], versions: Mapping[bytes, bytes], batch: bytes = b"", turn: bytes = b""
 ) -> list[Argument]:
     """The arguments behind the fixed ones; see `lua/commit.lua`. What intake holds of `batch` is not sent."""
     index: dict[bytes, int] = {}
@@ -98,6 +99,7 @@ def commit_arguments(
         int(any(entry.bound for entry in entries)),
         b"".join([_outcome(entry) for entry in entries]),
         batch,
+        turn,
         *[entry.result for entry in entries],
         *([] if batch else [entry.raw for entry in entries]),
         *records,

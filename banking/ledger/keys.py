@@ -132,8 +132,9 @@ class EpochKeys:
     def state(self) -> str:
         """Hash: slot, slot_time (ms, that of the block before), slot_opened (ms), seq, blockhash, burned, processed,
         failed, refused, dropped (dead letters), accepted, watermark (ms), finalized, finalized_seq, bytes of the open
-        slot, full (not empty: it is to close before its time; '2': it has its one large transaction), and closing with
-        its facts while a closed slot waits for its block."""
+        slot, full (not empty: it is to close before its time; '2': it has its one large transaction), closing with
+        its facts while a closed slot waits for its block, and of turns (`banking.ledger.turns`) their number, turn_at
+        (ms, when the newest was given) and heat (for how many commits they are still asked for)."""
         return f"{self.prefix}:state"
 
     @cached_property
@@ -187,6 +188,11 @@ class EpochKeys:
         """The same of the odd one of the two slots."""
         return f"{self.prefix}:images1"
 
+    @cached_property
+    def turns(self) -> str:
+        """List: the number of the turn that nobody has, one at most (`banking.ledger.turns`)."""
+        return f"{self.prefix}:turns"
+
     def images(self, slot: int) -> str:
         """The images of `slot`, as long as it is the open one or the one before."""
         return self.images_odd if slot % 2 else self.images_even
@@ -205,4 +211,5 @@ class EpochKeys:
             self.journal,
             self.images_even,
             self.images_odd,
+            self.turns,
         ]

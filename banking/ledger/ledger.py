@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -18,10 +18,12 @@ from banking.ledger.commit_request import CommitRequest, commit_arguments
 from banking.ledger.keys import EpochKeys, LedgerKeys
 from banking.ledger.layout import RESTORING, served_epoch
 from banking.ledger.limits import LOAD_BYTES, SLOT_LIMITS, SlotLimits
+from banking.ledger.loaded_state import LoadedState
 from banking.ledger.records import Outcome, unpack_outcome, unpack_refusal
 from banking.ledger.redis_errors import unavailable
 from banking.ledger.scripts import COMMIT, LOAD, LOAD_BATCH, LUA, STATE, LedgerScript
 from banking.ledger.slot_context import SlotContext, slot_context
+from banking.ledger.turns import ASKING, MOST_WAITS, MUST_WAIT, TURN_MS, patience
 from banking.ledger.versions import new_mark
 from recovery.scripts import Argument
 
@@ -32,34 +34,7 @@ BLOCKHASH_HISTORY = 300
 MAX_REFUSALS = 100_000
 
 Reply = TypeVar("Reply")
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedState:
-    """One moment of the ledger, as far as a batch needs it.
-
-    `resolved` answers, in the order asked, which signatures have their end (an outcome or a dead letter), `recent`
-    which blockhashes are valid; `versions` and `records` are by account key, "absent" being b"".
-    `refused` says which were refused and not accepted again since: they count as resolved. `context` is the open slot.
-    `left_out` are accounts that were not looked at, because the records before them are large.
-    """
-
-    context: SlotContext
-    resolved: list[bool]
-    refused: list[bool]
-    recent: dict[bytes, bool]
-    versions: dict[bytes, bytes]
-    records: dict[bytes, bytes]
-    accepted: list[bytes]
-    left_out: frozenset[bytes] = frozenset()
-
-    def has(self, keys: Iterable[bytes]) -> bool:
-        """Whether all of them were looked at."""
-        return not self.left_out or self.left_out.isdisjoint(keys)
-
-    def is_recent(self, blockhash: bytes) -> bool:
-        """Whether a transaction may name `blockhash`."""
-        return self.recent[blockhash]
+Loaded = TypeVar("Loaded", bound=tuple[Any, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +88,8 @@ class Ledger:
         self.keys = LedgerKeys(name)
         self._epoch = epoch
         self._context: tuple[int, SlotContext] | None = None
+        #: Whether batches were executed by turns when it was last heard of.
+        self._turns = False
 
     @property
     def name(self) -> str:
@@ -171,31 +148,29 @@ class Ledger:
         at_hand: Mapping[bytes, bytes],
         *,
         most_bytes: int = LOAD_BYTES,
+        turn: bytes = b"",
     ) -> LoadedState:
         """Read what a batch needs in one round trip; records of the versions `at_hand` are not sent again.
 
-        Once the records exceed `most_bytes`, the `accounts` behind them are left out.
+        Once the records exceed `most_bytes`, the `accounts` behind them are left out. `turn` is the one that the caller
+        still has, or `ASKING`: then it waits for one while batches are executed by turns (`banking.ledger.turns`).
         """
         context = self._known_context()
         wanted: list[Argument] = []
         for key in accounts:
             wanted += (key, at_hand.get(key, b""))
-        answer = self.run(
-            LOAD,
-            [
-                self.epoch,
-                MAX_BLOCKHASH_AGE,
-                context.token if context else b"",
-                len(signatures),
-                *signatures,
-                len(blockhashes),
-                *blockhashes,
-                len(accounts),
-                *wanted,
-                most_bytes,
-            ],
-        )
-        slot, time_ms, resolved, valid, versions, records, accepted, kept, looked_at = answer
+        fixed: list[Argument] = [self.epoch, MAX_BLOCKHASH_AGE, context.token if context else b""]
+        asked: list[Argument] = [
+            len(signatures),
+            *signatures,
+            len(blockhashes),
+            *blockhashes,
+            len(accounts),
+            *wanted,
+            most_bytes,
+        ]
+        answer = self._in_turn(turn, lambda taken: self.run(LOAD, [*fixed, taken, TURN_MS, *asked]))
+        slot, time_ms, resolved, valid, versions, records, accepted, kept, looked_at, turn = answer
         seen = accounts[:looked_at]
         return LoadedState(
             context=self._context_of(context, slot, time_ms, kept),
@@ -206,6 +181,7 @@ class Ledger:
             records=dict(zip(seen, records, strict=False)),
             accepted=accepted,
             left_out=frozenset(accounts[looked_at:]),
+            turn=turn,
         )
 
     def load_batch(
@@ -213,13 +189,15 @@ class Ledger:
     ) -> tuple[BatchRecord, LoadedState] | None:
         """Read a batch and what it needs in one round trip; as `load`, but the accounts `at_hand` are read as well.
 
-        None when it is not in intake as a whole: all of it, or some, has its end or goes by itself.
+        None when it is not in intake as a whole: all of it, or some, has its end or goes by itself. While batches are
+        executed by turns, it waits for one; that is handed on by the commit, or lost.
         """
         context = self._known_context()
-        pairs = [part for pair in at_hand.items() for part in pair]
+        pairs: list[Argument] = [part for pair in at_hand.items() for part in pair]
         token = context.token if context else b""
-        answer = self.run(LOAD_BATCH, [self.epoch, MAX_BLOCKHASH_AGE, token, batch, most_bytes, *pairs])
-        slot, time_ms, stored, valid, versions, records, kept, looked_at = answer
+        fixed: list[Argument] = [self.epoch, MAX_BLOCKHASH_AGE, token, batch, most_bytes]
+        answer = self._in_turn(ASKING, lambda taken: self.run(LOAD_BATCH, [*fixed, taken, TURN_MS, *pairs]))
+        slot, time_ms, stored, valid, versions, records, kept, looked_at, turn = answer
         if not stored:
             return None
         record = unpack_batch(batch, stored)
@@ -234,7 +212,29 @@ class Ledger:
             records=dict(zip(accounts[:looked_at], records, strict=False)),
             accepted=[b""] * count,
             left_out=frozenset(accounts[looked_at:]),
+            turn=turn,
         )
+
+    def _in_turn(self, turn: bytes, load: Callable[[bytes], Loaded]) -> Loaded:
+        """What `load` answers, the last of which is the turn that it got, once it got one or needs none."""
+        bound = self.client.connection_pool.connection_kwargs.get("socket_timeout")
+
+        def wait() -> bytes:
+            found = self.call(lambda: self.client.blpop([self.epoch_keys.turns], patience(bound)))
+            return cast("bytes", found[1]) if found else ASKING
+
+        if turn == ASKING and self._turns:
+            turn = wait()
+        for _ in range(MOST_WAITS):
+            answer = load(turn)
+            if answer[-1] != MUST_WAIT:
+                break
+            turn = wait()
+        else:
+            answer = load(b"")
+        if turn:
+            self._turns = answer[-1] != b""
+        return answer
 
     def _known_context(self) -> SlotContext | None:
         return self._context[1] if self._context and self._context[0] == self.epoch else None
@@ -258,11 +258,12 @@ class Ledger:
         *,
         context: SlotContext | None = None,
         batch: bytes = b"",
+        turn: bytes = b"",
     ) -> CommitResult:
         """Commit a batch; `versions` and `context` are what the executions were based on.
 
         `enqueued_at` is in milliseconds. Without `context` none of them saw its slot. `batch` is the id of what intake
-        holds, if the entries are all of it, in its order.
+        holds, if the entries are all of it, in its order; `turn` what its load brought, to be handed on.
         """
         slot, first, codes = self.run(
             COMMIT,
@@ -275,7 +276,7 @@ class Ledger:
                 self.limits.most,
                 context.token if context else b"",
                 MAX_REFUSALS,
-                *commit_arguments(entries, versions, batch),
+                *commit_arguments(entries, versions, batch, turn),
             ],
         )
         return CommitResult(int(slot), int(first), codes.decode())

@@ -11,6 +11,9 @@ from banking.ledger.keys import EpochKeys, LedgerKeys
 from banking.ledger.records import Outcome, unpack_outcome
 from banking.ledger.scripts import ACCOUNTS, LUA
 
+#: The scripts that reads name by their hash.
+SCRIPTS = (LUA[ACCOUNTS.name],)
+
 Answer_co = TypeVar("Answer_co", covariant=True)
 
 
@@ -55,8 +58,7 @@ def accounts(keys: Sequence[bytes]) -> Read[list[bytes]]:
 
 def bounded_accounts(keys: Sequence[bytes], max_bytes: int) -> Read[BoundedAccounts]:
     """Accounts, if their records have no more than `max_bytes` together; else only their sizes."""
-    # EVAL: inside a MULTI nobody could fall back when the hash of a script is unknown.
-    words = ("EVAL", LUA[ACCOUNTS.name].source, len(ACCOUNTS.keys))
+    words = ("EVALSHA", LUA[ACCOUNTS.name].sha, len(ACCOUNTS.keys))
     return Read(words, ACCOUNTS.keys, [max_bytes, *keys], _bounded_accounts)
 
 

@@ -87,19 +87,19 @@ DROP = LedgerScript[int]("drop", _keys("meta state dead dead_bytes"))
 
 # ---- execution
 
-#: Slot, time (ms), resolved, valid, versions, records, accepted, blockhashes, how many accounts were looked at.
-LOAD = LedgerScript[tuple[bytes, bytes, bytes, bytes, list[bytes], list[bytes], list[bytes], list[bytes], int]](
-    "load", _keys("meta state accounts versions status blockhashes dead intake refusals")
+#: Slot, time (ms), resolved, valid, versions, records, accepted, blockhashes, how many accounts were looked at, turn.
+LOAD = LedgerScript[tuple[bytes, bytes, bytes, bytes, list[bytes], list[bytes], list[bytes], list[bytes], int, bytes]](
+    "load", _keys("meta state accounts versions status blockhashes dead intake refusals turns")
 )
-#: Slot, time (ms), batch, valid, versions, records, blockhashes, how many accounts were looked at.
-LOAD_BATCH = LedgerScript[tuple[bytes, bytes, bytes, bytes, list[bytes], list[bytes], list[bytes], int]](
-    "load_batch", _keys("meta state accounts versions blockhashes batches")
+#: Slot, time (ms), batch, valid, versions, records, blockhashes, how many accounts were looked at, turn.
+LOAD_BATCH = LedgerScript[tuple[bytes, bytes, bytes, bytes, list[bytes], list[bytes], list[bytes], int, bytes]](
+    "load_batch", _keys("meta state accounts versions blockhashes batches turns")
 )
 COMMIT = LedgerScript[tuple[int, int, bytes]](
     "commit",
     _keys(
         "meta state accounts versions status messages blockhashes journal intake queued parked attempts dead"
-        " images_even images_odd refusals refused batches"
+        " images_even images_odd refusals refused batches turns"
     ),
 )
 ACCOUNTS = LedgerScript[list[list[int | bytes | None]]]("accounts", _keys("accounts versions"))

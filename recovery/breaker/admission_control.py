@@ -17,6 +17,9 @@ from recovery.breaker.errors import CircuitOpenError
 from recovery.breaker.state import CircuitState, Override, Request, Snapshot, Store, Verdict
 from recovery.clock import Clock
 
+#: Whoever asks in a thread has its answer within so many seconds, or does not count: its event loop may have ended.
+_ASKING_SECONDS = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Admission:
@@ -124,6 +127,8 @@ class AdmissionControl:
         self._lock = threading.Lock()
         self._successes, self._slow, self._rejections = Tally(), Tally(), Tally()
         self._streak = 0
+        #: When a coroutine asked for the state in a thread that has not answered yet.
+        self._asked_at = -inf
         self._leases = count()
         self._lease_prefix = os.urandom(6).hex()
         self._random.seed()
@@ -144,8 +149,9 @@ class AdmissionControl:
         if now < self.fast_until:
             return self.passing
         view, lease = self._look(now)
-        if lease:
-            return Admission(view.snapshot.key, lease)
+        return Admission(view.snapshot.key, lease) if lease else self._admit_by(view, now)
+
+    def _admit_by(self, view: View, now: float) -> Admission:
         if view.snapshot.override is Override.DISABLED:
             if view.snapshot.state is not CircuitState.CLOSED:
                 self._rejections.add()  # what would have been refused
@@ -157,14 +163,25 @@ class AdmissionControl:
 
     async def admit_async(self) -> Admission:
         """`admit`, with the round trip (if there is one) in a thread, so that the event loop goes on."""
-        if not self.store.remote or not self._must_exchange(self.now()):
+        now = self.now()
+        if not self.store.remote or not self._must_exchange(now):
             return self.admit()
+        view = self.view
+        asked = self._lock.locked() or now - self._asked_at < _ASKING_SECONDS
+        if asked and view is not None and not view.snapshot.rejects:
+            # As in `_look`, nobody waits for whoever is asking; a thread for each would only come back to say so.
+            return self._admit_by(view, now)
+        self._asked_at = now
         asking = asyncio.ensure_future(asyncio.to_thread(self.admit))
+        asking.add_done_callback(self._answered)
         try:
             return await asyncio.shield(asking)
         except asyncio.CancelledError:
             asking.add_done_callback(self._give_back)
             raise
+
+    def _answered(self, _: asyncio.Future[Admission]) -> None:
+        self._asked_at = -inf
 
     def succeeded(self, admission: Admission, started: float) -> None:
         """A call came back well; costs a round trip only when it was a probe."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 
 import base58
 
@@ -15,6 +16,18 @@ _SPARE_BITS = {2: 0b1111, 3: 0b11, 0: 0}
 
 def decode_base64(text: str) -> bytes:
     """The bytes of padded base64. Raises ValueError, whose message is the decoder's."""
+    try:
+        decoded = binascii.a2b_base64(text)
+    except (binascii.Error, ValueError):
+        decoded = None
+    # Only the canonical text of some bytes is the text of these bytes.
+    if decoded is not None and binascii.b2a_base64(decoded, newline=False) == text.encode("ascii"):
+        return decoded
+    return _decode_with_care(text)
+
+
+def _decode_with_care(text: str) -> bytes:
+    """Look at every symbol, to say what is wrong."""
     raw = text.encode("utf-8", "surrogatepass")
     symbols = raw.rstrip(b"=")
     for place, symbol in enumerate(symbols):

@@ -1,3 +1,3 @@
 """The ASGI application: JSON-RPC over HTTP, the endpoint of the websockets, and the check of hosts and origins."""
 
-__all__ = ["server"]
+__all__ = ["post", "server"]

@@ -12,6 +12,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from config.settings import Settings
 
 _ANY = "*"
+#: Names of this server that are remembered: clients choose them.
+_MOST_REMEMBERED = 1_000
 #: ASGI extension to refuse a websocket with a response; without it a server can only close.
 _DENIAL_RESPONSE = "websocket.http.response"
 
@@ -28,6 +30,8 @@ class HostCheck:
         self._app = app
         self._hosts = frozenset(hosts)
         self._origins = frozenset(origins)
+        #: Values of the header that were found good, so that each is looked at once.
+        self._good: set[bytes] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -42,19 +46,26 @@ class HostCheck:
             await send({"type": "websocket.close", "code": 1008, "reason": "forbidden"})
 
     def _refusal(self, scope: Scope) -> str:
-        headers = Headers(scope=scope)
         # HTTP/1.0 has none; a browser always sends it.
-        for host in headers.getlist("host"):
-            if not self._is_allowed(host):
+        for name, value in scope["headers"]:
+            if name == b"host" and value not in self._good and not self._is_good(value):
+                host = value.decode("latin-1")
                 return (
                     f"This server does not go by the name {host[:100]!r}. "
                     "Name it in TRUNKLINE_RPC_ALLOWED_HOSTS, or use localhost or an address.\n"
                 )
         if scope["type"] == "websocket":
-            for origin in headers.getlist("origin"):
+            for origin in Headers(scope=scope).getlist("origin"):
                 if _ANY not in self._origins and origin not in self._origins:
                     return f"Pages of {origin[:100]!r} may not use this server: see TRUNKLINE_RPC_CORS_ORIGINS.\n"
         return ""
+
+    def _is_good(self, value: bytes) -> bool:
+        if not self._is_allowed(value.decode("latin-1")):
+            return False
+        if len(self._good) < _MOST_REMEMBERED:
+            self._good.add(value)
+        return True
 
     def _is_allowed(self, host: str) -> bool:
         if _ANY in self._hosts:

@@ -30,7 +30,7 @@ _BLOCK_MS = 500
 _AFTER_FAILURE_SECONDS = 0.25
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Followed:
     """One journal entry with its transaction, parsed once for all listeners (None for a genesis).
 
@@ -40,6 +40,8 @@ class Followed:
     entry: JournalEntry
     parsed: VersionedTransaction | None
     writes: Mapping[bytes, bytes] = field(default_factory=dict)
+    #: The payload for log subscriptions once it was made: it is the same when the transaction is final.
+    logs_text: str = ""
 
 
 Listener = Callable[[list[Followed]], None]

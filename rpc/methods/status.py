@@ -9,6 +9,7 @@ from solders.hash import Hash
 from solders.pubkey import Pubkey
 
 from banking.ledger import reads
+from banking.ledger.async_ledger import Snapshot
 from banking.ledger.ledger import MAX_BLOCKHASH_AGE
 from recovery.degradation import OperationType
 from rpc.jsonrpc.errors import node_unhealthy
@@ -44,7 +45,11 @@ async def get_transaction_count(call: Call) -> int:
 
 @method("getEpochInfo", OperationType.STATUS)
 async def get_epoch_info(call: Call) -> Any:
-    slot, snapshot = await read_at(call, call.params.config(0))
+    return epoch_info(*await read_at(call, call.params.config(0)))
+
+
+def epoch_info(slot: int, snapshot: Snapshot) -> dict[str, int]:
+    """The epoch of `slot`, as `getEpochInfo` tells it."""
     return {
         "absoluteSlot": slot,
         "blockHeight": slot,

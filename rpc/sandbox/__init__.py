@@ -1,3 +1,3 @@
-"""What only a sandbox has: airdrops out of the genesis account, and accounts cloned from another cluster."""
+"""What only a sandbox has: airdrops, accounts cloned from another cluster, token accounts set by hand."""
 
-__all__ = ["cloning", "faucet"]
+__all__ = ["cloning", "faucet", "token_account"]

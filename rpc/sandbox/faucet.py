@@ -35,7 +35,7 @@ class Faucet:
         """A signed transfer to `target`. Raises RpcError beyond the limit or without a keypair file."""
         if lamports > self._limit:
             raise invalid_params(f"Invalid param: {lamports} lamports in one airdrop; at most {self._limit}")
-        keypair = self._load()
+        keypair = self.keypair()
         instructions = [transfer(TransferParams(from_pubkey=keypair.pubkey(), to_pubkey=target, lamports=lamports))]
         # The same airdrop again under the same blockhash would be the same transaction, and have no effect.
         again = self._count((bytes(target), lamports, bytes(blockhash)))
@@ -51,7 +51,8 @@ class Faucet:
             self._made.popitem(last=False)
         return times
 
-    def _load(self) -> Keypair:
+    def keypair(self) -> Keypair:
+        """Its key. Raises RpcError without a keypair file."""
         if self._keypair is None:
             if not self._path.exists():
                 raise invalid_request("Airdrops are off: this instance has no faucet keypair")

@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 _LOOKS, _LOOK_SECONDS = 20, 0.005
 #: Seconds that the answer to a subscription waits for a failure to be final.
 _SETTLE_SECONDS = 1.0
+#: The payload of an entry that waits to be finalized is kept for then, if it is no longer than this.
+_KEPT_CHARACTERS = 1_024
 #: Entries that wait to be finalized; beyond this the oldest are dropped, loudly.
 _MAX_UNSETTLED = 100_000
 
@@ -183,10 +185,13 @@ class Hub:
         if not self.table.any("logs") or followed.parsed is None:
             return
         wanted = self.table.find("logs", settled=settled)
-        for address in addresses_of(followed.entry, followed.parsed):
-            wanted += self.table.find("logs", address, settled=settled)
+        if self.table.any_topic("logs"):
+            for address in addresses_of(followed.entry, followed.parsed):
+                wanted += self.table.find("logs", address, settled=settled)
         if wanted:
-            text = logs_payload(followed)
+            text = followed.logs_text or logs_payload(followed)
+            if len(text) <= _KEPT_CHARACTERS:
+                followed.logs_text = text
             for subscription in wanted:
                 post(subscription, text)
 

@@ -34,6 +34,11 @@ class SubscriptionTable:
         """Whether there are subscriptions to `kind`."""
         return bool(self._by.get(kind))
 
+    def any_topic(self, kind: str) -> bool:
+        """Whether there are subscriptions of `kind` that name a topic."""
+        topics = self._by.get(kind)
+        return topics is not None and any(topics)
+
     def find(self, kind: str, topic: bytes = b"", *, settled: bool | None = None) -> list[Subscription]:
         """The subscriptions to `topic`; with `settled`, only those of that sort of commitment."""
         topics = self._by.get(kind)

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from tests.support.oracle.doings import DOINGS
 from tests.support.oracle.opinions import assert_agrees
 from tests.support.oracle.program_doings import PROGRAM_DOINGS
+from tests.support.oracle.sandbox_doings import SANDBOX_DOINGS
 from tests.support.oracle.town import Town
 
-ALL = {**DOINGS, **PROGRAM_DOINGS}
+ALL = {**DOINGS, **PROGRAM_DOINGS, **SANDBOX_DOINGS}
 STAGES = 3
 
 

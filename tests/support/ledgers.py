@@ -18,6 +18,7 @@ from banking.admin.genesis import create_ledger, genesis_accounts
 from banking.blocks.sealer import Sealer
 from banking.blocks.store import BlockStore
 from banking.execution.executor import SvmExecutor
+from banking.execution.sandbox_program import sandbox_account
 from banking.execution.stage import BankingStage
 from banking.intake.intake import Intake
 from banking.ledger.batch_record import ID_BYTES
@@ -81,13 +82,19 @@ def new_world(
     programs: bool = True,
     lamports: int = GENESIS_LAMPORTS,
     more: Mapping[bytes, bytes] | None = None,
+    sandbox: bool = False,
 ) -> World:
-    """A fresh ledger on `client`, with `lamports` in its faucet, the usual `programs`, and `more` accounts."""
+    """A fresh ledger on `client`, with `lamports` in its faucet, the usual `programs`, and `more` accounts.
+
+    In a `sandbox` the faucet may set accounts.
+    """
     ledger, faucet = Ledger(client, name), Keypair()
     blocks = BlockStore(archive or MemoryArchive(), name, identity or Identity.generate())
     accounts = genesis_accounts(faucet.pubkey(), lamports)
     if not programs:
         accounts = {bytes(faucet.pubkey()): accounts[bytes(faucet.pubkey())]}
+    if sandbox:
+        accounts |= sandbox_account(faucet.pubkey())
     create_ledger(ledger, blocks, accounts | dict(more or {}))
     return World(ledger, blocks, faucet, BankingStage(ledger, SvmExecutor()))
 

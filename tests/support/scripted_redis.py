@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socketserver
 import threading
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from typing import Any, BinaryIO
 
 #: What the server may do with the next EVALSHA: an error it answers with, or
 #: "reply" (its last argument), "cut" (close, unanswered), "half" (close within the reply), "late" (answer once the
-#: client has gone on), "close" (answer, then close).
+#: client has gone on: it closed the connection, or asked the next thing), "close" (answer, then close).
 Fault = str
 
 
@@ -25,9 +26,10 @@ class ScriptedRedis:
     url: str = ""
     plan: list[Fault] = field(default_factory=list)
     asked: list[bytes] = field(default_factory=list)
-    #: Seconds until a late reply is sent: beyond the client's timeout.
-    late: float = 0.15
     connections: int = 0
+    #: The clients' ends of connections whose reply is held back, and of those that close after their reply.
+    late: set[object] = field(default_factory=set)
+    closing: set[object] = field(default_factory=set)
 
 
 @contextmanager
@@ -57,7 +59,11 @@ def scripted_redis(plan: Sequence[Fault]) -> Iterator[ScriptedRedis]:
             state.asked.append(command[-1])
             reply = b"$%d\r\n%s\r\n" % (len(command[-1]), command[-1])
             if fault == "late":
-                threading.Event().wait(state.late)
+                state.late.add(self.client_address)
+                select.select([self.connection], [], [])
+                state.late.discard(self.client_address)
+            if fault == "close":
+                state.closing.add(self.client_address)
             if fault == "cut":
                 return False
             if fault == "half":

@@ -2,14 +2,14 @@
 --
 -- KEYS  1 meta  2 state  3 accounts  4 versions  5 status  6 messages  7 blockhashes  8 journal
 --       9 intake  10 queued  11 parked  12 attempts  13 dead  14 images_even  15 images_odd
---       16 refusals  17 refused  18 batches
+--       16 refusals  17 refused  18 batches  19 turns
 -- ARGV  1 epoch  2 enqueued_at (ms, 0 = unknown)  3 max_age (slots that a blockhash stays valid)
 --       4 mark (random bytes that make the versions of this commit its own, see banking/ledger/versions.py)
 --       5, 6 most bytes of a slot: shared by its transactions, and with a single large one on top (limits.py)
 --       7 token of the slot that the transactions were executed for  8 most refusals that are remembered
 --       then the columns of the batch (banking/ledger/commit_request.py says what is in them)
 --       9 account keys  10 versions read  11 blockhashes  12 signatures  13 message hashes  14 heads  15 reads  16 writes
---       17 burned  18 their sum  19 how many succeeded  20 all are paid for  21 any is bound  22 outcomes  23 batch,
+--       17 burned  18 their sum  19 how many succeeded  20 all are paid for  21 any is bound  22 outcomes  23 batch  24 turn,
 --       and one by one T results, T raw transactions (none of a batch), and the records written
 -- RESULT {slot, first sequence number, codes}, codes one letter a transaction:
 --       A applied   R refused without a fee: told to whoever asks, and otherwise it never was; it may be accepted again
@@ -30,6 +30,7 @@
 -- looked at by itself. That none of a whole batch (see accept.lua) has its outcome was seen to when it was accepted.
 -- A message belongs to the signature that it was applied under, or that claimed it when it was accepted.
 
+-- include hand_on
 local ARGV, sub, byte = ARGV, string.sub, string.byte
 
 local function whole(number) return string.format('%.0f', number) end
@@ -57,10 +58,9 @@ end
 
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 if epoch ~= ARGV[1] then return redis.error_reply('STALE_EPOCH ' .. (epoch or 'none')) end
-
 local enqueued_at = tonumber(ARGV[2])
 if not enqueued_at then return redis.error_reply('ERR enqueued_at is no number') end
-local state = redis.call('HMGET', KEYS[2], 'slot', 'seq', 'bytes', 'full', 'slot_time', 'watermark')
+local state = redis.call('HMGET', KEYS[2], 'slot', 'seq', 'bytes', 'full', 'slot_time', 'watermark', 'heat', 'turn')
 local slot, seq = tonumber(state[1]), tonumber(state[2])
 local slot_bytes, full = tonumber(state[3] or '0'), state[4] or ''
 local shared_bytes, most_bytes = tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -70,14 +70,14 @@ local same_slot = ARGV[7] == state[1] .. ':' .. (state[5] or '')
 -- ---- the transactions
 local heads, write_indexes = ARGV[14], ARGV[16]
 local count, id = #heads / 11, ARGV[23]
-local RESULTS, RECORDS = 23, 23 + count
+local RESULTS, RECORDS = 24, 24 + count
 local signatures, hashes, raw_bytes, frames = {}, {}, {}, {}
 local batch, is_whole, hashes_at, raws_at = false, false, 0, 0
 if id == '' then
-  RECORDS = 23 + 2 * count
+  RECORDS = 24 + 2 * count
   signatures, hashes = split(ARGV[12], 64), split(ARGV[13], 32)
   for i = 1, count do
-    local raw = ARGV[23 + count + i]
+    local raw = ARGV[24 + count + i]
     raw_bytes[i], frames[i] = #raw, string.char(math.floor(#raw / 256), #raw % 256) .. raw
   end
 else
@@ -101,7 +101,6 @@ end
 -- ---- what speaks against any of them
 local keys, blockhashes = split(ARGV[9], 32), split(ARGV[11], 32)
 local clean = ARGV[20] == '1' and (same_slot or ARGV[21] ~= '1')
-
 local stale, fresh_hash = {}, {}
 local current, seen_at = in_chunks('HMGET', KEYS[4], keys), in_chunks('HMGET', KEYS[7], blockhashes)
 local read, read_at = ARGV[10], 1
@@ -181,7 +180,7 @@ local function fits(bytes)
 end
 
 -- ---- what is to be written
-local first, applied, ok_count, burned_sum = seq + 1, 0, 0, {}
+local first, applied, ok_count, burned_sum, conflicts = seq + 1, 0, 0, {}, 0
 local new_status, new_messages, done, applied_signatures, codes = {}, {}, {}, {}, {}
 local refused, refusals, refused_at = {}, {}, {}
 local applied_hashes, applied_raws, outcomes, given_back = {}, {}, {}, {}
@@ -298,6 +297,7 @@ local function one_by_one()
       -- Later transactions of the batch were executed on top of what this one would have written.
       for w = first_write, last_write do stale[index_at(write_indexes, w)] = true end
       if code == 'D' then done[#done + 1] = signatures[i] end
+      if code == 'C' then conflicts = conflicts + 1 end
     end
     at, frame_at = at + length, frame_at + 2 + raw_bytes[i]
   end
@@ -396,4 +396,5 @@ if #done > 0 then leave_intake(done) end
 if applied + #refused + #done > 0 and enqueued_at > tonumber(state[6] or '0') then
   redis.call('HSET', KEYS[2], 'watermark', ARGV[2])
 end
+hand_on(KEYS[2], KEYS[19], state[7], state[8], ARGV[24], count, conflicts)
 return {whole(slot), whole(first), table.concat(codes)}

@@ -1,12 +1,14 @@
 -- Read all that a batch of transactions needs, as of one moment.
 --
 -- KEYS  1 meta  2 state  3 accounts  4 versions  5 status  6 blockhashes  7 dead  8 intake  9 refusals
+--       10 turns
 -- ARGV  epoch, max_age (slots that a blockhash stays valid), token of the slot whose sysvars are at hand ('' = none)
---       S, then S times: signature
+--       '?', or the turn that was handed to the caller ('' = it goes without), and the milliseconds after which a turn is
+--       lost, then S, then S times: signature
 --       B, then B times: blockhash
 --       A, then A times: account key, version at hand ('' = none: send the record)
 --       most bytes of records, about: with those that go beyond it, the answer ends
--- RESULT {slot, time of the block before (ms), resolved, valid, versions, records, accepted, blockhashes, looked at}
+-- RESULT {slot, time of the block before (ms), resolved, valid, versions, records, accepted, blockhashes, looked at, turn}
 --       resolved  one letter a signature: 1 = it has its outcome or is a dead letter, 0 = not yet,
 --                 2 = refused, and not accepted again since
 --       valid     one letter a blockhash: 1 = recent, 0 = unknown or expired
@@ -15,14 +17,18 @@
 --       accepted  per signature, the raw transaction that intake holds; '' = none
 --       blockhashes  all that are kept: hash of a block, slot behind it, ...; none when the token is still right
 --       looked at how many accounts, in the order asked, have their record; those behind were left out
+--       turn  the number of the caller's turn; '' = there are none at present; '-' = another has it, and nothing was
+--                 read: wait until one comes, and ask again
 -- ERRORS STALE_EPOCH <current>
+
+-- include take_turn
 
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 if epoch ~= ARGV[1] then
   return redis.error_reply('STALE_EPOCH ' .. (epoch or 'none'))
 end
 
-local at = 4
+local at = 6
 local function take_list(step)
   local count = tonumber(ARGV[at])
   local list, extra = {}, {}
@@ -48,8 +54,10 @@ local signatures = take_list(1)
 local blockhashes = take_list(1)
 local accounts, at_hand = take_list(2)
 
-local state = redis.call('HMGET', KEYS[2], 'slot', 'slot_time')
+local state = redis.call('HMGET', KEYS[2], 'slot', 'slot_time', 'heat', 'turn', 'turn_at')
 local time = state[2] or ''
+local turn = take_turn(KEYS[2], KEYS[10], state[3], state[4], state[5], ARGV[4], ARGV[5])
+if turn == '-' then return {state[1], time, '', '', {}, {}, {}, {}, 0, turn} end
 local resolved, valid = {}, {}
 for i, value in ipairs(hmget(KEYS[5], signatures)) do resolved[i] = value == '' and '0' or '1' end
 -- Nearly always there are no dead letters, and this is one look-up.
@@ -94,4 +102,4 @@ end
 local kept = {}
 if ARGV[3] ~= state[1] .. ':' .. time then kept = redis.call('HGETALL', KEYS[6]) end
 return {state[1], time, table.concat(resolved), table.concat(valid), versions, records, accepted,
-  kept, looked_at}
+  kept, looked_at, turn}

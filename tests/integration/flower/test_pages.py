@@ -104,8 +104,7 @@ def test_workers_are_online_tasks_are_listed_and_counts_grow(
             lambda: all(now > then for now, then in zip(processed(browser), before, strict=True)), "all counts grow"
         )
         camera("flower-workers", lambda: min(processed(browser)) >= 60)
-        browser.open(f"{url}/tasks?name={PROCESS_BATCH}")
-        wait_until(lambda: len(browser.table("#tasks-table")) >= 10, "tasks are listed")
+        wait_until(lambda: len(tasks(browser, f"{url}/tasks?name={PROCESS_BATCH}")) >= 10, "tasks are listed")
         camera("flower-tasks")
     rows = browser.table("#tasks-table")
     assert {row["Name"] for row in rows} == {PROCESS_BATCH}
@@ -144,17 +143,22 @@ def test_failed_work_looks_failed(instance: Instance, browser: Browser) -> None:
         )
 
 
-def failures(browser: Browser, url: str) -> dict[str, dict[str, str]]:
-    """A fresh list of failed tasks by their ids: that page does not refresh itself."""
-    browser.open(f"{url}/tasks?state=FAILURE")
+def tasks(browser: Browser, url: str) -> list[dict[str, str]]:
+    """The rows of a page of tasks, opened anew: it does not refresh itself."""
+    browser.open(url)
     wait_until(lambda: "Showing" in browser.text() or "No tasks" in browser.text(), "the list is there")
-    return {row["UUID"][:ID_LENGTH]: row for row in browser.table("#tasks-table")}
+    return browser.table("#tasks-table")
+
+
+def failures(browser: Browser, url: str) -> dict[str, dict[str, str]]:
+    """The failed tasks by their ids."""
+    return {row["UUID"][:ID_LENGTH]: row for row in tasks(browser, f"{url}/tasks?state=FAILURE")}
 
 
 @contextmanager
 def running_load(instance: Instance) -> Iterator[None]:
-    """`trunkline load` beside the test, ended with it."""
-    command = [PROGRAM, "load", "--count", "30000", "--accounts", "60", "--rate", "1000"]
+    """`trunkline load` beside the test, ended with it: more than any test waits for."""
+    command = [PROGRAM, "load", "--count", "300000", "--accounts", "60", "--rate", "1000"]
     with subprocess.Popen(
         [*command, "--data", str(instance.folder)],
         stdout=subprocess.DEVNULL,

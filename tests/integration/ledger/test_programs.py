@@ -22,8 +22,9 @@ from banking.execution.executor import SvmExecutor
 from banking.execution.stage import BankingStage
 from banking.execution.transaction_meta import unpack_transaction_meta
 from banking.ledger.journal import read_journal
-from banking.ledger.ledger import Ledger, LoadedState
+from banking.ledger.ledger import Ledger
 from banking.ledger.limits import LONE_LOAD_BYTES
+from banking.ledger.loaded_state import LoadedState
 from banking.ledger.records import EXECUTABLE_AT, Outcome, lamports_of, unpack_account
 from banking.transaction import SignedTransaction, verify
 from tests.support.ledgers import GENESIS_LAMPORTS, SOL, World, new_world, sign

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import socket
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from recovery.connections import connect, fail_fast
 from recovery.lean_client import LeanRedis
 from recovery.scripts import LuaScript
 from tests.support.redis_servers import MakeRedis
-from tests.support.scripted_redis import scripted_redis
+from tests.support.scripted_redis import ScriptedRedis, scripted_redis
+from tests.support.waiting import wait_until
 
 FAULTS = (
     "reply",
@@ -45,7 +47,43 @@ def plain(url: str, **options: Any) -> redis.Redis:
     return redis.Redis(connection_pool=lean.connection_pool)
 
 
-def history(client: redis.Redis, calls: int) -> list[tuple[str, str]]:
+def impatient(client: redis.Redis, server: ScriptedRedis) -> None:
+    """Have `client` time out at once when `server` holds a reply back, and at nothing else.
+
+    A short timeout would do the same on an idle machine; on a busy one other replies would be late, too.
+    """
+
+    class Socket(socket.socket):
+        def recv_into(self, *args: Any) -> int:
+            if self.gettimeout():
+                while not readable(self, 0.005):
+                    if self.getsockname() in server.late:
+                        raise TimeoutError("timed out")
+            return super().recv_into(*args)
+
+    class Impatient(redis.Connection):
+        def _connect(self) -> socket.socket:
+            made: socket.socket = super()._connect()  # type: ignore[no-untyped-call]
+            own = Socket(fileno=made.detach())
+            own.settimeout(made.gettimeout() or self.socket_timeout)
+            return own
+
+    client.connection_pool.connection_class = Impatient
+
+
+def readable(sock: socket.socket, seconds: float) -> bool:
+    poller = select.poll()
+    poller.register(sock, select.POLLIN)
+    return bool(poller.poll(seconds * 1000))
+
+
+def idle(client: redis.Redis) -> Any:
+    """The connection that `client` used last."""
+    kept = client._idle if isinstance(client, LeanRedis) else client.connection_pool._available_connections
+    return kept[-1]
+
+
+def history(client: redis.Redis, server: ScriptedRedis, calls: int) -> list[tuple[str, str]]:
     """What each of some calls came to: its reply, or the type and the text of its error."""
     found = []
     for number in range(calls):
@@ -53,7 +91,15 @@ def history(client: redis.Redis, calls: int) -> list[tuple[str, str]]:
             found.append(("reply", str(client.evalsha(SHA, 1, "key", f"call {number}"))))
         except redis.RedisError as error:
             found.append((type(error).__name__, str(error)))
+        wait_until_closed(client, server)
     return found
+
+
+def wait_until_closed(client: redis.Redis, server: ScriptedRedis) -> None:
+    """Return once the client's end knows of it, if the server closed the connection after its last reply."""
+    sock = idle(client)._sock
+    if sock is not None and sock.getsockname() in server.closing:
+        assert readable(sock, 60), "the server closes the connection"
 
 
 @settings(max_examples=30, deadline=None)
@@ -62,10 +108,11 @@ def test_every_fault_comes_to_the_same_as_with_redis_py(plan: list[str], retries
     seen = []
     for make in (plain, connect):
         with scripted_redis(plan) as server:
-            client = make(server.url, timeout=0.05)
+            client = make(server.url, timeout=60)
+            impatient(client, server)
             if retries == 0:
                 client.connection_pool.connection_kwargs["retry"] = Retry(NoBackoff(), 0)
-            outcomes = history(client, len(plan) + 2)
+            outcomes = history(client, server, len(plan) + 2)
             seen.append((outcomes, server.asked))
             client.close()
     assert seen[0] == seen[1]
@@ -77,13 +124,12 @@ def test_every_fault_comes_to_the_same_as_with_redis_py(plan: list[str], retries
 
 def test_a_reply_that_comes_after_its_timeout_is_never_the_next_ones() -> None:
     with scripted_redis(["late", "late", "reply"]) as server:
-        client = connect(server.url, timeout=0.05)
+        client = connect(server.url, timeout=60)
+        impatient(client, server)
         for _ in range(2):
             with pytest.raises(redis.TimeoutError):
                 client.evalsha(SHA, 0, "lost")
-        deadline = time.monotonic() + 5
-        while len(server.asked) < 2 or time.monotonic() < deadline - 4.7:
-            time.sleep(0.01)  # until the late replies were sent
+        wait_until(lambda: not server.late, "the late replies were sent")
         assert client.evalsha(SHA, 0, "mine") == b"mine"
         client.close()
 
@@ -97,15 +143,21 @@ def test_a_signal_between_question_and_answer_gives_the_reply_up() -> None:
     def stop(*_: object) -> None:
         raise Enough
 
+    def interrupt() -> None:
+        wait_until(lambda: server.late, "the question was asked")
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+
     with scripted_redis([]) as server:
-        client = connect(server.url, timeout=2.0)
+        client = connect(server.url, timeout=60)
         assert client.evalsha(SHA, 0, "connected") == b"connected"
         server.plan.append("late")
         before = signal.signal(signal.SIGALRM, stop)
+        interrupter = threading.Thread(target=interrupt)
         try:
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            interrupter.start()
             with pytest.raises(Enough):
                 client.evalsha(SHA, 0, "interrupted")
+            interrupter.join()
         finally:
             signal.signal(signal.SIGALRM, before)
         assert client.evalsha(SHA, 0, "next") == b"next"
@@ -114,16 +166,10 @@ def test_a_signal_between_question_and_answer_gives_the_reply_up() -> None:
 
 def test_a_connection_that_the_server_closed_while_idle_is_made_anew_also_without_retries() -> None:
     with scripted_redis(["close", "reply"]) as server:
-        client = fail_fast(connect(server.url), 1.0)
+        client = fail_fast(connect(server.url), 60)
         assert isinstance(client, LeanRedis)
         assert client.evalsha(SHA, 0, "a") == b"a"
-        connection = client._idle[0]
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
-            try:
-                connection.can_read()
-            except redis.ConnectionError:
-                break
+        wait_until_closed(client, server)
         assert client.evalsha(SHA, 0, "b") == b"b"
         assert server.asked == [b"a", b"b"]
         client.close()

@@ -19,7 +19,7 @@ from solders.keypair import Keypair
 
 from recovery.connections import connect
 from recovery.degradation import DegradationManager
-from rpc.http.server import STALE_HEADER
+from rpc.http.post import STALE_HEADER
 from tests.support.ledgers import SOL, transfer_transaction
 from tests.support.rpc.served import Subscriber
 from tests.support.rpc.stack import Stack, running_stack

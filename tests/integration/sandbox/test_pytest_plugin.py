@@ -16,6 +16,11 @@ pytestmark = [pytest.mark.processes, pytest.mark.real_redis]
 _THEIR_TESTS = """
 import json, os, pathlib, time
 
+import config, tasks
+
+def test_their_modules_are_theirs(trunkline_ledger):
+    assert config.THEIRS and tasks.THEIRS
+
 def balance(ledger, key):
     return ledger.call("getBalance", key, {"commitment": "processed"})["value"]
 
@@ -33,7 +38,9 @@ def test_airdrop(trunkline_ledger):
 
 
 def test_every_xdist_worker_has_a_ledger_of_its_own(tmp_path: Path) -> None:
-    (tmp_path / "conftest.py").write_text('pytest_plugins = ["workers.pytest_plugin"]')
+    # A project with modules that are named as packages of ours; it does nothing to have the fixture.
+    for name in ("config", "tasks"):
+        (tmp_path / f"{name}.py").write_text("THEIRS = True")
     (tmp_path / "test_theirs.py").write_text(_THEIR_TESTS)
     # Its own temporary folder keeps what it started in sight.
     base = ["--basetemp", str(tmp_path / "runs"), "-p", "no:cacheprovider", "-n", "2", "--dist", "each", "-q"]
@@ -47,7 +54,7 @@ def test_every_xdist_worker_has_a_ledger_of_its_own(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert "2 passed" in done.stdout
+    assert "4 passed" in done.stdout
     ledgers = [json.loads((tmp_path / f"{name}.json").read_text()) for name in ("gw0", "gw1")]
     for left, right in zip(*ledgers, strict=True):
         assert left != right

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -101,6 +102,15 @@ def test_the_wheel_holds_every_file_of_our_packages(wheels: Mapping[str, Path]) 
     # What makes `recovery` a project of its own.
     beside = {f"recovery/{name}" for name in ("pyproject.toml", "README.md", "LICENSE")}
     assert held == ours - beside
+
+
+def test_the_wheel_brings_the_pytest_plugin_and_its_extra(wheels: Mapping[str, Path]) -> None:
+    with zipfile.ZipFile(wheels["trunkline"]) as wheel:
+        (metadata,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+        facts = wheel.read(metadata).decode()
+        points = wheel.read(metadata.replace("METADATA", "entry_points.txt")).decode()
+    assert "[pytest11]\ntrunkline = pytest_trunkline" in points
+    assert re.search(r'^Requires-Dist: pytest\S*; extra == "pytest"$', facts, re.MULTILINE)
 
 
 def test_nothing_of_the_developers_is_there(installed: Installed) -> None:

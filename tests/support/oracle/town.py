@@ -83,7 +83,7 @@ class Town:
     @classmethod
     def found(cls, client: redis.Redis, stages: int = 2) -> Town:
         """A new ledger, some people with money, and stages that share nothing but the Redis."""
-        world = new_world(client)
+        world = new_world(client, sandbox=True)
         blocks = world.blocks
         world.blocks = PausingBlocks(blocks.archive, blocks.ledger, blocks.identity)
         made = [BankingStage(PausingLedger(client, world.ledger.keys.name), SvmExecutor()) for _ in range(stages)]

@@ -33,10 +33,12 @@ class Node:
     """`call` asks the server; `commit` and `seal` do what workers and beat do."""
 
     def __init__(self, client: redis.Redis, url: str, folder: Path, **options: Any) -> None:
-        self.world: World = new_world(client, "main", more=options.pop("accounts", None))
+        self.world: World = new_world(
+            client, "main", more=options.pop("accounts", None), sandbox=options.pop("sandbox", False)
+        )
         (folder / "faucet.json").write_text(json.dumps(list(bytes(self.world.faucet))))
         around: dict[str, Any] = {"blocks": ArchivedBlocks(self.world.blocks)}
-        around |= {name: options.pop(name) for name in ("gate", "breaker", "health") if name in options}
+        around |= {name: options.pop(name) for name in ("gate", "breaker", "health", "warp") if name in options}
         self.settings = Settings.from_variables(data_dir=folder, redis_url=url, **options)
         self._runner = asyncio.Runner()
         self.rpc = self.run(self._make(Collaborators(**around)))

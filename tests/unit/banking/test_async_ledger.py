@@ -68,6 +68,15 @@ def test_accounts_beyond_the_bound_answer_only_their_sizes(door: Door) -> None:
     assert snapshot.answer(large).records == [door.world.ledger.account(key), b""]
 
 
+def test_scripts_are_asked_by_hash_and_sent_again_to_a_server_that_lost_them(door: Door) -> None:
+    key = bytes(door.world.faucet.pubkey())
+    wanted = reads.bounded_accounts([key], 1000)
+    assert door.world.ledger.account(key) in door.read(wanted).answer(wanted).records
+    door.world.ledger.client.script_flush()
+    assert door.world.ledger.account(key) in door.read(wanted).answer(wanted).records
+    assert all(script.source not in wanted.words for script in reads.SCRIPTS)
+
+
 def test_a_read_that_redis_refuses_fails_alone(door: Door) -> None:
     door.pay()
     wrong = reads.Read(("HGET",), ("journal",), [b"x"], bool)

@@ -12,7 +12,7 @@ from config.unknown import OTHER_VARIABLES
 from config.variables import all_settings
 from tests.support.paths import ROOT
 
-PACKAGES = ("config", "recovery", "banking", "tasks", "workers", "rpc", "oracle")
+PACKAGES = ("config", "recovery", "banking", "tasks", "workers", "rpc", "oracle", "pytest_trunkline")
 DECISIONS = ROOT / "docs" / "decisions"
 MAX_COLUMNS = 120
 #: File names that stand for a reader's own files.

@@ -11,7 +11,7 @@ from tests.support.paths import ROOT
 
 #: `recovery`, `tasks`, `config` and `oracle` export names, for those who import the package itself.
 ROOMS = ("banking", "rpc", "workers")
-IMPORTERS = ("config", "recovery", "banking", "tasks", "workers", "rpc", "oracle")
+IMPORTERS = ("config", "recovery", "banking", "tasks", "workers", "rpc", "oracle", "pytest_trunkline")
 #: Imports every module of the folder to fill a registry; `__all__` are those modules.
 REGISTRY = "rpc.methods"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.support.paths import ROOT
 
-ROOMS = ("config", "recovery", "banking", "tasks", "workers", "rpc", "oracle")
+ROOMS = ("config", "recovery", "banking", "tasks", "workers", "rpc", "oracle", "pytest_trunkline")
 MAX_LINES = 400
 PICKLES = {"pickle", "cPickle", "dill", "shelve", "marshal"}
 #: What tells the machine's time.

@@ -20,6 +20,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rpc": {"config", "recovery", "banking", "tasks"},
     # A second opinion is worth something only when it shares nothing with the first.
     "oracle": set(),
+    # pytest loads it into other projects, where our names may mean their modules.
+    "pytest_trunkline": set(),
 }
 BESIDE = {"tests", "benchmarks", "examples"}
 OURS = set(MAY_IMPORT) | BESIDE

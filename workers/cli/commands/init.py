@@ -11,10 +11,12 @@ from solders.pubkey import Pubkey
 
 from banking.admin.fixtures import read_account_dir
 from banking.admin.programs import read_program
+from banking.from_settings import keeps_archive
 from banking.ledger.connections import ledger_client
 from config.instance import read_instance
 from config.sections import Fsync
 from config.settings import Settings, get_settings
+from recovery.identity import Identity
 from workers.cli.arguments import PUBKEY, warp_slot
 from workers.cli.base import StartingCommand
 from workers.cli.ledger_creation import create_if_missing
@@ -55,8 +57,9 @@ def init(
     `up` does it by itself, without such accounts.
     """
     settings = get_settings()
-    if programs:
-        require_sandbox(settings, "--bpf-program")
+    for name, given in (("--bpf-program", programs), ("--account-dir", account_dir), ("--clone", clones)):
+        if given:
+            require_sandbox(settings, name)
     # Read before anything is started or made: a bad file is to be found at once.
     code = dict(read_program(address, file) for address, file in programs)
     with _reachable_redis(settings) as redis_url:
@@ -64,6 +67,9 @@ def init(
             settings, redis_url, lambda: _extra_accounts(account_dir, clones, url) | code, warp_slot=warp_slot
         )
         click.echo(made)
+    if keeps_archive(settings):
+        signer = Identity.load(settings.identity_path()).address
+        click.echo(f"Its blocks are signed by {signer}: TRUNKLINE_TRUSTED_KEYS on hosts that have not the key.")
 
 
 def _extra_accounts(account_dir: Path | None, clones: tuple[str, ...], url: str) -> dict[bytes, bytes]:

@@ -25,6 +25,7 @@ from recovery.errors import ConfigurationError
 from workers.cli.connection import open_registry
 from workers.cli.errors import CommandFailed
 from workers.cli.root import trunkline
+from workers.cli.sandbox import require_sandbox
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="For scripts.")
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -86,8 +87,10 @@ def _row(ledger: Ledger, blocks: BlockStore | None) -> dict[str, Any]:
 def fork(name: str, new: str, at: int | None, as_json: bool) -> None:
     """Make ledger NEW with all accounts that NAME has.
 
-    It has a life of its own: another id, slots from 0, new blockhashes. Serve it with TRUNKLINE_LEDGER=NEW.
+    It has a life of its own: another id, slots from 0, new blockhashes. Serve it with TRUNKLINE_LEDGER=NEW. Not in
+    profile prod.
     """
+    require_sandbox(get_settings(), "a fork")
     settings = get_settings()
     _refuse_existing(new)
     began = time.monotonic()

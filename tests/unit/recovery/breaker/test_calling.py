@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -122,6 +123,47 @@ def test_async_calls_follow_the_same_rules(world: World) -> None:
         assert breaker.state() is CircuitState.CLOSED
 
     asyncio.run(scenario())
+
+
+def test_async_calls_pass_while_one_of_them_asks_the_store(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    breaker = world.breaker(ONCE)
+    breaker.call(work)
+    world.advance(1)
+    if world.kind != "local":
+        answered, asked, scripts = threading.Event(), threading.Event(), world.redis.execute_command
+
+        def slowly(*args: Any, **options: Any) -> Any:
+            asked.set()
+            assert answered.wait(60)
+            return scripts(*args, **options)
+
+        monkeypatch.setattr(world.redis, "execute_command", slowly)
+    threads = []
+    in_thread = asyncio.to_thread
+
+    async def counted(*args: Any, **options: Any) -> Any:
+        threads.append(args)
+        return await in_thread(*args, **options)
+
+    monkeypatch.setattr(asyncio, "to_thread", counted)
+
+    async def scenario() -> None:
+        if world.kind == "local":
+            await breaker.acall(asyncio.sleep, 0)
+            return
+        first = asyncio.ensure_future(breaker.acall(asyncio.sleep, 0))
+        await asyncio.sleep(0)
+        # By what was known before: the first one's thread may not even have begun, or is not back yet.
+        for late in range(20):
+            while late == 10 and not asked.is_set():
+                await asyncio.sleep(0.001)
+            await breaker.acall(asyncio.sleep, 0)
+        assert not first.done()
+        answered.set()
+        await first
+
+    asyncio.run(scenario())
+    assert len(threads) == (0 if world.kind == "local" else 1)
 
 
 def test_a_cancelled_async_probe_gives_its_place_back(world: World) -> None:

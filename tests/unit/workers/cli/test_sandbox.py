@@ -19,12 +19,14 @@ from solders.transaction import VersionedTransaction
 
 from banking.execution.executor import SvmExecutor
 from banking.execution.profile import Invocation, invocations
+from banking.execution.sandbox_program import SANDBOX_PROGRAM
 from banking.execution.stage import BankingStage
 from banking.keypairs import read_keypair
 from banking.ledger.ledger import Ledger
 from banking.ledger.records import Outcome
 from banking.transaction import SignedTransaction, verify
 from config.settings import get_settings, override_environment
+from tasks.submission import Submitter
 from tests.support.cli.shell import Shell
 from tests.support.ledgers import SOL, sign, transfer_transaction
 from tests.support.programs import MEMO, elf
@@ -112,6 +114,82 @@ def test_an_account_that_is_not_there_is_neither_shown_nor_dumped(shell: Shell, 
     assert "There is no account" in shell("account", "show", nobody).stderr
     assert shell("account", "dump", nobody, str(tmp_path / "x.json")).exit_code == 1
     assert not (tmp_path / "x.json").exists()
+
+
+@pytest.fixture
+def worker(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What intake takes is processed at once, as a worker would."""
+    monkeypatch.setattr(
+        Submitter, "_enqueue", lambda _, some, __: BankingStage(shell.ledger, SvmExecutor()).process(list(some))
+    )
+
+
+@pytest.mark.usefixtures("worker")
+def test_an_account_set_by_hand_is_what_archive_and_oracle_know(shell: Shell, faucet: Keypair, tmp_path: Path) -> None:
+    target, owner = str(Keypair().pubkey()), str(Pubkey.new_unique())
+    words = ("--owner", owner, "--data-base64", base64.b64encode(b"by hand").decode())
+    done = shell("account", "set", target, *words)
+    assert done.exit_code == 0, done.stderr
+    found = shell.json("account", "show", target)["account"]
+    assert base64.b64decode(found["data"][0]) == b"by hand"
+    # What exempts seven bytes from rent; and it comes from the faucet.
+    assert (found["owner"], found["lamports"], found["executable"]) == (owner, 939_600, False)
+    # Large, and only what is named changes.
+    (tmp_path / "content").write_bytes(bytes(range(256)) * 10)
+    assert (
+        shell("account", "set", target, "--data-file", str(tmp_path / "content"), "--lamports", "2SOL").exit_code == 0
+    )
+    found = shell.json("account", "show", target)["account"]
+    assert (found["owner"], found["lamports"], found["space"]) == (owner, 2 * SOL, 2_560)
+    # As it was dumped, into another place.
+    shell("account", "dump", target, str(tmp_path / "dumped.json"))
+    other = str(Keypair().pubkey())
+    assert shell("account", "set", other, "--file", str(tmp_path / "dumped.json")).exit_code == 0
+    assert shell.json("account", "show", other)["account"] == found
+    pay(shell, faucet, Pubkey.from_string(other))
+    assert "is gone in slot" in shell("account", "set", target, "--remove").stdout
+    assert "There is no account" in shell("account", "show", target).stderr
+    assert shell("slot", "warp", "1", "--by").exit_code == 0
+    audited = shell("audit", "--replay")
+    assert audited.exit_code == 0, audited.stdout
+
+
+@pytest.mark.usefixtures("worker")
+def test_what_cannot_be_set_says_why(shell: Shell, faucet: Keypair, tmp_path: Path) -> None:
+    target = str(Keypair().pubkey())
+    assert "InvalidArgument" in shell("account", "set", str(faucet.pubkey()), "--lamports", "1SOL").stderr
+    assert "InsufficientFunds" in shell("account", "set", target, "--lamports", "9000000000SOL").stderr
+    (tmp_path / "large").write_bytes(bytes(300_000))
+    assert "too many to set by hand" in shell("account", "set", target, "--data-file", str(tmp_path / "large")).stderr
+    assert shell("account", "set", target, "--data-base64", "no base64!").exit_code == 2
+    assert shell("account", "set", target, "--remove", "--lamports", "1SOL").exit_code == 2
+    assert shell.ledger.account(bytes(Pubkey.from_string(target))) == b""
+
+
+def test_a_ledger_made_in_production_lets_nobody_set_accounts(shell: Shell) -> None:
+    override_environment(ledger="other", profile="prod")
+    assert shell("init").exit_code == 0
+    assert not Ledger(shell.client, "other").account(bytes(SANDBOX_PROGRAM))
+    override_environment(ledger="other", profile="dev")
+    refused = shell("account", "set", str(Pubkey.new_unique()), "--lamports", "1SOL")
+    assert "its genesis does not allow it" in refused.stderr
+
+
+def test_production_has_no_sandbox(shell: Shell, tmp_path: Path) -> None:
+    key, file = str(Pubkey.new_unique()), str(tmp_path / "account.json")
+    assert shell("account", "dump", str(SANDBOX_PROGRAM), file).exit_code == 0
+    override_environment(profile="prod")
+    for words in (
+        ("account", "set", key, "--lamports", "1SOL"),
+        ("account", "show", key),
+        ("account", "dump", key, str(tmp_path / "other.json")),
+        ("init", "--account-dir", str(tmp_path)),
+        ("init", "--clone", key, "--url", "http://127.0.0.1:1"),
+        ("ledger", "fork", "main", "what-if"),
+    ):
+        refused = shell(*words)
+        assert refused.exit_code == 1, words
+        assert "The profile is prod" in refused.stderr, words
 
 
 def test_a_warp_expires_blockhashes_and_leaves_a_sound_chain(shell: Shell, faucet: Keypair) -> None:

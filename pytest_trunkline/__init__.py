@@ -1,4 +1,8 @@
-"""The pytest fixture `trunkline_ledger`: a ledger of its own for a test run, and for each worker of pytest-xdist."""
+"""The pytest plugin: the fixture `trunkline_ledger`, a ledger for a test run and for each worker of pytest-xdist.
+
+pytest loads it by its entry point in every project that has Trunkline installed, so it imports nothing of ours: the
+names of our packages may be that project's own.
+"""
 
 from __future__ import annotations
 
