@@ -7,7 +7,6 @@ stay away for up to 16 s more, and whoever lost the broker at the same moment co
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from typing import Any
 
 import kombu
@@ -21,24 +20,12 @@ FIRST, STEP, LONGEST = (0.1, 0.5), (0.2, 0.5), (1.5, 2.5)
 class Connection(kombu.Connection):
     """A connection to the broker whose waits between attempts are short and drawn anew for each loss."""
 
-    def _ensure_connection(
-        self,
-        errback: Callable[..., Any] | None = None,
-        max_retries: int | None = None,
-        interval_start: float | None = None,
-        interval_step: float | None = None,
-        interval_max: float | None = None,
-        **options: Any,
-    ) -> Any:
+    def _ensure_connection(self, *args: Any, **options: Any) -> Any:
         """As kombu's; an interval that the caller gives (a publisher's retry policy) is kept."""
-        return super()._ensure_connection(
-            errback,
-            max_retries,
-            random.uniform(*FIRST) if interval_start is None else interval_start,
-            random.uniform(*STEP) if interval_step is None else interval_step,
-            random.uniform(*LONGEST) if interval_max is None else interval_max,
-            **options,
-        )
+        # Third to fifth of kombu's arguments.
+        bounds = {"interval_start": FIRST, "interval_step": STEP, "interval_max": LONGEST}
+        drawn = {name: random.uniform(*pair) for name, pair in list(bounds.items())[max(0, len(args) - 2) :]}
+        return super()._ensure_connection(*args, **(drawn | options))
 
 
 class AMQP(CeleryAMQP):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -15,7 +17,7 @@ from tests.support.ports import free_port
 LONGEST = 2.5
 
 
-def waits_of(connection: Connection, attempts: int, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def waits_of(connection: Any, attempts: int, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """What a worker waits between attempts while nobody listens."""
     monkeypatch.setattr(functional, "sleep", lambda _: None)
     waits: list[float] = []
@@ -49,7 +51,8 @@ def test_no_two_come_back_in_step(nobody: Celery, monkeypatch: pytest.MonkeyPatc
 def test_a_wait_that_a_publisher_chose_is_kept(nobody: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(functional, "sleep", lambda _: None)
     waits: list[float] = []
-    with nobody.connection_for_write() as connection, pytest.raises(OperationalError):
+    connection: Any = nobody.connection_for_write()
+    with connection, pytest.raises(OperationalError):
         connection.ensure_connection(
             lambda _, interval: waits.append(interval),
             max_retries=3,

@@ -224,6 +224,7 @@ IMPORTED_ONLY_IN: dict[tuple[str, ...], set[str]] = {
         "config/control.py",
         "config/kombu_redis.py",
         "config/kombu_unacked.py",
+        "config/reconnecting.py",
         "config/logs.py",
         "config/queues.py",
         "config/serialization.py",
