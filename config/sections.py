@@ -197,7 +197,10 @@ class CheckpointSettings(Section):
         default=60.0, gt=0, description="a checkpoint is due after this time", json_schema_extra=SECONDS
     )
     transactions: Annotated[int, Variable("CHECKPOINT_TRANSACTIONS")] = Field(
-        default=1_000, ge=1, description="or after this many", json_schema_extra=TRANSACTIONS
+        default=1_000,
+        ge=1,
+        description="or after this many, but not before 20 times the seconds that the last one took",
+        json_schema_extra=TRANSACTIONS,
     )
     kept: int = Field(default=5, ge=3, description="verified checkpoints kept; older ones are dropped")
 

@@ -104,7 +104,7 @@ def test_c3_stale_programs(client: redis.Redis, monkeypatch: pytest.MonkeyPatch,
 
 def script_with_plain_versions(folder: Path) -> LuaScript:
     """The commit script as it was: a version is the sequence number alone."""
-    text = (Path(scripts.__file__).parent / "lua" / "commit.lua").read_text()
+    text = scripts.LUA["commit"].source
     plain, count = re.subn(r"(key, numbers\[i\]) \.\. ':' .*", r"\1", text)
     assert count == 1
     path = folder / "commit.lua"

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.cli.program import environment
 
-pytestmark = [pytest.mark.processes, pytest.mark.real_redis]
+pytestmark = [pytest.mark.processes, pytest.mark.real_redis, pytest.mark.timeout(400)]
 
 _THEIR_TESTS = """
 import json, os, pathlib, time
@@ -32,6 +32,11 @@ def test_airdrop(trunkline_ledger):
     while balance(trunkline_ledger, key) != 5_000_000 and time.monotonic() < until:
         time.sleep(0.05)
     assert balance(trunkline_ledger, key) == 5_000_000
+    # What is set by hand is there once the call returns, and so is a later slot.
+    trunkline_ledger.call("surfnet_setAccount", "CktRuQ2mttgRGkXJtyksdKHjUdc2C4TgDzyB98oEzy8", {"lamports": 7_000_000})
+    assert balance(trunkline_ledger, "CktRuQ2mttgRGkXJtyksdKHjUdc2C4TgDzyB98oEzy8") == 7_000_000
+    later = trunkline_ledger.call("getSlot", {"commitment": "processed"}) + 10
+    assert trunkline_ledger.call("surfnet_timeTravel", {"absoluteSlot": later})["absoluteSlot"] >= later
     facts = [trunkline_ledger.call("getGenesisHash"), str(trunkline_ledger.folder), trunkline_ledger.rpc_url]
     pathlib.Path(os.environ["PYTEST_XDIST_WORKER"] + ".json").write_text(json.dumps(facts))
 """
@@ -50,7 +55,7 @@ def test_every_xdist_worker_has_a_ledger_of_its_own(tmp_path: Path) -> None:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
