@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -104,11 +105,13 @@ def test_c3_stale_programs(client: redis.Redis, monkeypatch: pytest.MonkeyPatch,
 
 def script_with_plain_versions(folder: Path) -> LuaScript:
     """The commit script as it was: a version is the sequence number alone."""
-    text = (Path(scripts.__file__).parent / "lua" / "commit.lua").read_text()
+    lua = Path(scripts.__file__).parent / "lua"
+    text = (lua / "commit.lua").read_text()
     plain, count = re.subn(r"(key, numbers\[i\]) \.\. ':' .*", r"\1", text)
     assert count == 1
     path = folder / "commit.lua"
     path.write_text(plain)
+    shutil.copytree(lua / "shared", folder / "shared")
     return LuaScript(path)
 
 
