@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import re
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -105,13 +104,11 @@ def test_c3_stale_programs(client: redis.Redis, monkeypatch: pytest.MonkeyPatch,
 
 def script_with_plain_versions(folder: Path) -> LuaScript:
     """The commit script as it was: a version is the sequence number alone."""
-    lua = Path(scripts.__file__).parent / "lua"
-    text = (lua / "commit.lua").read_text()
+    text = scripts.LUA["commit"].source
     plain, count = re.subn(r"(key, numbers\[i\]) \.\. ':' .*", r"\1", text)
     assert count == 1
     path = folder / "commit.lua"
     path.write_text(plain)
-    shutil.copytree(lua / "shared", folder / "shared")
     return LuaScript(path)
 
 
