@@ -182,6 +182,8 @@ def decode_block(data: bytes, trusted_keys: Collection[bytes]) -> Block:
 def _read_body(slot: int, body: bytes) -> tuple[list[JournalEntry], dict[bytes, bytes]]:
     rows, pairs = _body_decoder.decode(body)
     entries = [JournalEntry(slot, *row) for row in rows]
+    if any(len(entry.written) % 32 for entry in entries):
+        raise BadBlock("what its entries wrote are not keys of 32 bytes")
     if [key for key, _ in pairs] != written_by(entries):
         raise BadBlock("its images are not those of the accounts that its entries wrote")
     return entries, dict(pairs)

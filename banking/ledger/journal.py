@@ -7,7 +7,8 @@ open slot and the one before it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from banking.errors import JournalGap
 from banking.ledger.journal_format import unpack_outcomes, unpack_transactions
@@ -28,8 +29,7 @@ _IMAGE_PAGE = 4_000
 GONE = b"-"
 
 
-@dataclass(frozen=True, slots=True)
-class JournalEntry:
+class JournalEntry(msgspec.Struct, frozen=True):
     """One outcome. `raw` is the transaction (b"" for a genesis), `value` its status as stored, `detail` packed.
 
     `written` are the keys of the accounts it changed, 32 bytes each, one after the other; `burned` is in lamports.
@@ -110,7 +110,7 @@ def image_record(stored: bytes) -> bytes:
 
 def written_by(entries: Iterable[JournalEntry]) -> list[bytes]:
     """The accounts that `entries` changed, each once, ascending."""
-    return sorted({key for entry in entries for key in entry.keys})
+    return sorted(set(split_keys(b"".join([entry.written for entry in entries]))))
 
 
 def split_keys(written: bytes) -> list[bytes]:

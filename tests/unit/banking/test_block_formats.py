@@ -90,6 +90,15 @@ def test_a_block_with_a_strangers_image_is_refused(monkeypatch: pytest.MonkeyPat
         decode_block(data, [IDENTITY.public_key])
 
 
+def test_a_block_with_a_key_that_is_cut_off_is_refused() -> None:
+    """Together they have two keys, and those have their images: each by itself must have whole ones."""
+    keys = b"1" * 32 + b"2" * 32
+    body = encode_body([entry(1, keys[:30]), entry(2, keys[30:])], {keys[:32]: b"r", keys[32:]: b"r"})
+    data = encode_block(header_of(body, 1, 2), body, IDENTITY)
+    with pytest.raises(BadBlock, match="32 bytes"):
+        decode_block(data, [IDENTITY.public_key])
+
+
 def test_what_could_not_be_read_back_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     body = encode_body([entry(1, b"1" * 32)], {b"1" * 32: bytes(2000)})
     header = header_of(body, 1, 1)
