@@ -54,7 +54,8 @@ class Browser:
 
     def text(self) -> str:
         """All that stands on the page."""
-        return str(self._driver.find_element("tag name", "body").text)
+        # One call, and nothing while there is no page yet: `get` gives up waiting when a busy machine is slow to load.
+        return str(self._driver.execute_script("return document.body?.innerText ?? ''"))
 
     def table(self, selector: str) -> list[dict[str, str]]:
         """The rows of a table, each by its columns' headings."""
@@ -70,7 +71,8 @@ class Browser:
     def says(self, selector: str) -> str:
         """What stands in the first element that `selector` finds, as a person sees it."""
         # One call, because a page that refreshes itself replaces its parts.
-        return str(self._driver.execute_script("return document.querySelector(arguments[0]).innerText", selector))
+        script = "return document.querySelector(arguments[0])?.innerText ?? ''"
+        return str(self._driver.execute_script(script, selector))
 
     def attribute(self, selector: str, name: str) -> str:
         """An attribute of the first element that `selector` finds, "" when it has none."""

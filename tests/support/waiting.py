@@ -8,7 +8,7 @@ from collections.abc import Callable
 import psutil
 
 
-def wait_until(condition: Callable[[], object], what: str, timeout: float = 30.0, interval: float = 0.05) -> None:
+def wait_until(condition: Callable[[], object], what: str, timeout: float = 60.0, interval: float = 0.05) -> None:
     """Return once `condition()` is true; fail, saying what was awaited, after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not condition():

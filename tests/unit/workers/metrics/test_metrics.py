@@ -55,7 +55,8 @@ def test_the_documents_are_current() -> None:
 
 
 def test_every_metric_that_a_deployed_file_names_exists() -> None:
-    files = [*(ROOT / "deploy" / "prometheus").iterdir(), *(ROOT / "deploy" / "grafana").iterdir()]
+    folders = (ROOT / "deploy" / "prometheus", ROOT / "deploy" / "grafana")
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     named = {
         (path.name, base_name(name))
         for path in files
