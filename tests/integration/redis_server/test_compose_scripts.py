@@ -54,14 +54,14 @@ class Servers:
         return port
 
     def client(self, port: int) -> redis.Redis:
-        client: redis.Redis = redis.Redis(port=port, password=self.password, socket_timeout=2)
+        client: redis.Redis = redis.Redis(port=port, password=self.password, socket_timeout=10)
         self._processes.callback(client.close)
         return client
 
     def _answers(self, port: int) -> bool:
         try:
             return bool(self.client(port).ping())
-        except redis.ConnectionError:
+        except (redis.ConnectionError, redis.TimeoutError):
             return False
 
 
