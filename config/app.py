@@ -9,7 +9,7 @@ from typing import Any
 
 from celery import Celery
 
-from config import kombu_redis, serialization
+from config import kombu_amqp, kombu_redis, serialization
 from config.celery_settings import celery_settings
 from config.control import Control
 from config.reconnecting import AMQP
@@ -20,6 +20,7 @@ def _settings() -> dict[str, Any]:
     # The app is about to be used: kombu is extended now, and not in a process that only imports this module.
     serialization.install()
     kombu_redis.install()
+    kombu_amqp.install()
     return celery_settings(get_settings())
 
 

@@ -1,20 +1,24 @@
-"""Celery's settings, chosen for a Redis broker. Each line says why."""
+"""Celery's settings, for a Redis or a RabbitMQ as broker. Each line says why."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from config import queues
+from config.addresses import is_amqp
 from config.sections import DEFAULT_LEDGER
 from config.settings import Settings
 
 
 def celery_settings(settings: Settings) -> dict[str, Any]:
     """The configuration of the Celery app for `settings`. Raises ConfigurationError without a known broker."""
+    url = settings.celery_url()
     return {
-        "broker_url": settings.celery_url(),
+        "broker_url": url,
         **_delivery(),
-        **_broker(settings),
+        "task_queues": queues.queue_objects(quorum=is_amqp(url)),
+        **_connections(),
+        **(_rabbitmq() if is_amqp(url) else _redis(settings)),
         **_messages(),
         **_worker(settings),
         "beat_schedule": beat_schedule(settings),
@@ -38,7 +42,6 @@ def _delivery() -> dict[str, Any]:
         "task_ignore_result": True,
         "task_store_errors_even_if_ignored": False,
         # Explicit queues only: a typo in a queue name must not create one that nobody consumes.
-        "task_queues": queues.queue_objects(),
         "task_create_missing_queues": False,
         "task_default_queue": queues.MAINTENANCE,
         "task_routes": queues.ROUTES,
@@ -53,7 +56,7 @@ def _delivery() -> dict[str, Any]:
     }
 
 
-def _broker(settings: Settings) -> dict[str, Any]:
+def _redis(settings: Settings) -> dict[str, Any]:
     return {
         "broker_transport_options": {
             # A message unacknowledged this long is delivered again (default: an hour). What intake knows of is
@@ -79,6 +82,28 @@ def _broker(settings: Settings) -> dict[str, Any]:
             # ledger's have no prefix, so that any Celery client finds them.
             "global_keyprefix": _key_prefix(settings.ledger.name),
         },
+        # Quorum queues are RabbitMQ's; the check would only ask Redis in vain.
+        "worker_detect_quorum_queues": False,
+    }
+
+
+def _rabbitmq() -> dict[str, Any]:
+    return {
+        "broker_transport_options": {
+            # A publish returns once the message is on a majority of the servers: a task that is published again and
+            # then acknowledged would otherwise be lost between the two.
+            "confirm_publish": True,
+        },
+        # A peer that vanished is noticed after twice this many seconds (default: 120); the worker's event loop sends
+        # and checks them.
+        "broker_heartbeat": 10,
+        # Prefetch by consumer, and countdowns that RabbitMQ holds and not the worker: what quorum queues need.
+        "worker_detect_quorum_queues": True,
+    }
+
+
+def _connections() -> dict[str, Any]:
+    return {
         # Wait for the broker for as long as it takes, at boot and later.
         "broker_connection_retry": True,
         "broker_connection_retry_on_startup": True,
@@ -134,8 +159,6 @@ def _worker(settings: Settings) -> dict[str, Any]:
         # Flower switches task events on when it watches; nothing is paid without it.
         "worker_send_task_events": False,
         "task_send_sent_event": False,
-        # Quorum queues are RabbitMQ's; the check would only ask Redis in vain.
-        "worker_detect_quorum_queues": False,
     }
 
 

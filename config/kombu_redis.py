@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 #: dozens of connections at the moment when Redis returns. (Maintenance notices are Redis Enterprise's.)
 _SHORT_HANDSHAKE = {"driver_info": None, "maint_notifications_config": MaintNotificationsConfig(enabled=False)}
 #: What reading a message raises whose parts are missing, or of another kind than they should be.
-_MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
+MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
 
 
 class NoMessageError(ValueError):
@@ -45,7 +45,7 @@ class Message(virtual.Message):
     def __init__(self, payload: Any, channel: Any = None, **options: Any) -> None:
         try:
             super().__init__(payload, channel, **options)
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise NoMessageError(f"{type(error).__name__}: {error}") from error
         if not isinstance(self.delivery_info, dict):
             raise NoMessageError("its delivery_info is no map")
@@ -72,7 +72,7 @@ class Channel(kombu_redis.Channel):
             try:
                 if callback is not None:
                     callback(message)
-            except _MALFORMED:
+            except MALFORMED:
                 logger.critical("A message in queue %s cannot be read and is dropped", queue, exc_info=True)
                 if not message.acknowledged:
                     message.reject()

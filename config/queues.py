@@ -26,6 +26,18 @@ ROUTES: dict[str, dict[str, str]] = {
 }
 
 
-def queue_objects() -> list[Queue]:
-    """The kombu queues; each has a direct exchange of its own name."""
-    return [Queue(name, Exchange(name, type="direct"), routing_key=name) for name in (TRANSACTIONS, MAINTENANCE)]
+def queue_objects(*, quorum: bool = False) -> list[Queue]:
+    """The kombu queues; each has an exchange of its own.
+
+    With `quorum` they are RabbitMQ's replicated queues. Their exchanges are topics then, because those by which
+    RabbitMQ itself holds messages with a countdown can pass them to no direct one; and they have other names, because
+    any Celery client that is told of a queue declares a direct exchange of the queue's name.
+    """
+    if not quorum:
+        return [Queue(name, Exchange(name, type="direct"), routing_key=name) for name in (TRANSACTIONS, MAINTENANCE)]
+    return [
+        Queue(
+            name, Exchange(f"{name}-topic", type="topic"), routing_key=name, queue_arguments={"x-queue-type": "quorum"}
+        )
+        for name in (TRANSACTIONS, MAINTENANCE)
+    ]

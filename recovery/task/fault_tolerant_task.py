@@ -159,7 +159,7 @@ class FaultTolerantTask(RepublishingTask):
         state = replace(state, previous=delay, error=describe(error))
         return self.retry(
             exc=error,
-            countdown=min(delay, self.longest_countdown),
+            countdown=self.countdown(delay),
             max_retries=self.retry_policy.max_attempts - 1,
             headers=self.headers_for(state, delay),
             throw=False,

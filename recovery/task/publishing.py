@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, cast
@@ -63,11 +64,25 @@ class RepublishingTask(Task[..., Any]):
         options = self.app.conf.broker_transport_options or {}
         return COUNTDOWN_SHARE * float(options.get("visibility_timeout") or 3600.0)
 
+    def countdown(self, delay: float) -> float:
+        """The countdown in seconds by which a message waits `delay`, or as nearly as its broker can.
+
+        RabbitMQ itself holds what waits for a quorum queue, in whole seconds: Celery cuts the fraction off, and refuses
+        what is 0 then.
+        """
+        wait = min(delay, self.longest_countdown)
+        return float(math.ceil(wait)) if self._held_by_rabbitmq else wait
+
+    @cached_property
+    def _held_by_rabbitmq(self) -> bool:
+        queues = self.app.amqp.queues.values()
+        return any((queue.queue_arguments or {}).get("x-queue-type") == "quorum" for queue in queues)
+
     def publish_again(self, delay: float) -> None:
         """Publish the task once more, with what `set_next` said. Raises Reject(requeue=True) when that fails."""
         signature = self.signature_from_request(
             self.request,
-            countdown=min(delay, self.longest_countdown),
+            countdown=self.countdown(delay),
             retries=self.request.get("next_retries"),
             headers=self.request.get("next_headers"),
         )

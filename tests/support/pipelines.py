@@ -169,6 +169,8 @@ class Pipeline:
             self.app.send_task(PROCESS_BATCH, args=(texts,))
             return
         with Celery(broker=self.settings.celery_url(), set_as_current=False) as stranger:
+            # All that it must know of RabbitMQ; on Redis there is no such thing.
+            stranger.conf.task_create_missing_queue_type = "quorum"
             for text in texts:
                 stranger.send_task(PROCESS, [text], queue=TRANSACTIONS)
 

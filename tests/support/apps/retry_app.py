@@ -15,7 +15,9 @@ from recovery import DeadLetters, FaultTolerantTask, RetryPolicy, TransientError
 REDIS_URL = os.environ["RETRY_TEST_REDIS_URL"]
 FOLDER = Path(os.environ["RETRY_TEST_FOLDER"])
 
-app = Celery("retry_test", broker=REDIS_URL.replace("unix://", "redis+socket://", 1))
+BROKER_URL = os.environ.get("RETRY_TEST_BROKER_URL") or REDIS_URL.replace("unix://", "redis+socket://", 1)
+
+app = Celery("retry_test", broker=BROKER_URL)
 app.conf.update(
     broker_transport_options={
         "visibility_timeout": 3,
@@ -34,6 +36,9 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     task_ignore_result=True,
 )
+
+if BROKER_URL.startswith("amqp"):
+    app.conf.update(broker_transport_options={}, task_default_queue_type="quorum", task_default_exchange_type="topic")
 
 dead_letters = DeadLetters(redis.Redis.from_url(REDIS_URL, socket_timeout=2), "retry-test")
 
