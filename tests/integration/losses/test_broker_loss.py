@@ -101,18 +101,18 @@ def full_queue(pipeline: Pipeline) -> Iterator[list[Any]]:
 
     def feed() -> None:
         while not ended.is_set():
-            if pipeline.client.llen("transactions") < 400:
+            if pipeline.client.llen("transactions") < 1300:
                 transactions = pipeline.transfers(320, payers=[payer])
                 pipeline.submit(transactions)
                 sent.extend(transactions)
             ended.wait(0.01)
 
-    # Stopped until there is a queue, which a worker on a busy machine may else keep short for long.
+    # Stopped until the queue is so long that the worker cannot empty it while a busy machine holds the thread up.
     worker.pause()
     thread = threading.Thread(target=feed)
     thread.start()
     try:
-        wait_until(lambda: pipeline.client.llen("transactions") > 300, "the queue is full")
+        wait_until(lambda: pipeline.client.llen("transactions") > 1000, "the queue is full")
         worker.resume()
         yield sent
     finally:

@@ -222,6 +222,7 @@ IMPORTED_ONLY_IN: dict[tuple[str, ...], set[str]] = {
     ("celery", "kombu"): {
         "config/app.py",
         "config/control.py",
+        "config/kombu_amqp.py",
         "config/kombu_redis.py",
         "config/kombu_unacked.py",
         "config/reconnecting.py",
