@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import redis
 
-LEDGER_KINDS = ("redis", "rediss", "unix")
+LEDGER_KINDS = ("redis", "rediss", "unix", "sentinel")
 AMQP_KINDS = ("amqp", "amqps")
 BROKER_KINDS = LEDGER_KINDS + AMQP_KINDS
 #: kombu's own spellings of the same kinds.
@@ -17,16 +17,15 @@ _SPELLINGS = {"redis+socket": "unix", "pyamqp": "amqp"}
 def ledger_address(url: str) -> str:
     """The URL of a ledger's Redis as redis-py spells it. Raises ValueError that says what may be written."""
     url = _spelled(url, "a ledger's Redis is at", LEDGER_KINDS)
-    _check_redis(url)
-    return url
+    return _checked_redis(url)
 
 
 def broker_address(url: str) -> str:
     """The URL of a broker, with `unix://` for a socket. Raises ValueError that says what may be written."""
     url = _spelled(url, "a broker is at", BROKER_KINDS) if not url.startswith("pyamqp://") else url
     if not is_amqp(url):
-        _check_redis(url)
-    elif not urlsplit(url).hostname:
+        return _checked_redis(url)
+    if not urlsplit(url).hostname:
         raise ValueError("it names no host: write amqp://USER:PASSWORD@HOST:5672/VHOST")
     return url
 
@@ -37,8 +36,23 @@ def is_amqp(url: str) -> bool:
 
 
 def masked(url: str) -> str:
-    """`url` without its password, for people to see."""
-    return re.sub(r"(?<=://)([^/@:]*):[^/]*@", r"\1:***@", url, count=1)
+    """`url` without its passwords, for people to see."""
+    url = re.sub(r"(?<=://)([^/@:]*):[^/]*@", r"\1:***@", url)
+    return re.sub(r"(?<=[?&]sentinel_password=)[^&]*", "***", url)
+
+
+def kombu_address(url: str) -> str:
+    """A broker's URL as kombu spells it: `redis+socket://` for a Unix socket, each Sentinel with all of the login."""
+    if not url.startswith("sentinel://"):
+        return url.replace("unix://", "redis+socket://", 1)
+    parts = urlsplit(url)
+    login, at, hosts = parts.netloc.rpartition("@")
+    return ";".join(f"sentinel://{login}{at}{host}/{parts.path.strip('/') or 0}" for host in hosts.split(","))
+
+
+def sentinel_options(url: str) -> dict[str, str]:
+    """What stands behind the question mark of a `sentinel://` URL; nothing of any other."""
+    return dict(parse_qsl(urlsplit(url).query)) if url.startswith("sentinel://") else {}
 
 
 def refusal(error: BaseException) -> str | None:
@@ -61,9 +75,30 @@ def _spelled(url: str, what: str, kinds: tuple[str, ...]) -> str:
     if separator and scheme in kinds:
         return f"{scheme}://{rest}"
     known = ", ".join(f"{kind}://" for kind in kinds[:-1]) + f" or {kinds[-1]}://"
-    sentinel = " Sentinel is not supported yet: name the primary itself." if "sentinel" in scheme else ""
     found = f"{scheme}:// is not among them" if separator else "the URL begins with none of them"
-    raise ValueError(f"{what} {known}; {found}.{sentinel}")
+    raise ValueError(f"{what} {known}; {found}.")
+
+
+def _checked_redis(url: str) -> str:
+    if url.startswith("sentinel://"):
+        return _checked_sentinels(url)
+    _check_redis(url)
+    return url
+
+
+def _checked_sentinels(url: str) -> str:
+    """With commas between the Sentinels (kombu's semicolon would end a shell's command), and nothing unknown in it."""
+    parts = urlsplit(url)
+    login, at, hosts = parts.netloc.replace(";", ",").rpartition("@")
+    for host in hosts.split(","):
+        # Each as if it were a server's address.
+        _check_redis(f"redis://{login}{at}{host}{parts.path}")
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if not options.pop("master_name", ""):
+        raise ValueError("it does not say which servers the Sentinels watch: add ?master_name=NAME")
+    if unknown := sorted(options.keys() - {"sentinel_username", "sentinel_password"}):
+        raise ValueError(f"unknown option {unknown[0]} behind the question mark")
+    return parts._replace(netloc=f"{login}{at}{hosts}").geturl()
 
 
 def _check_redis(url: str) -> None:

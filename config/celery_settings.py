@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from config import queues
-from config.addresses import is_amqp
+from config.addresses import is_amqp, sentinel_options
 from config.sections import DEFAULT_LEDGER
 from config.settings import Settings
 
@@ -81,9 +81,22 @@ def _redis(settings: Settings) -> dict[str, Any]:
             # Queues are named alike for all ledgers; on a shared broker each has its own all the same. The default
             # ledger's have no prefix, so that any Celery client finds them.
             "global_keyprefix": _key_prefix(settings.ledger.name),
+            **_sentinels(settings),
         },
         # Quorum queues are RabbitMQ's; the check would only ask Redis in vain.
         "worker_detect_quorum_queues": False,
+    }
+
+
+def _sentinels(settings: Settings) -> dict[str, Any]:
+    options = sentinel_options(settings.broker_url())
+    if not options:
+        return {}
+    login = {name: options[f"sentinel_{name}"] for name in ("username", "password") if f"sentinel_{name}" in options}
+    return {
+        "master_name": options["master_name"],
+        # One Sentinel that hangs must not use up the time in which the next one would answer.
+        "sentinel_kwargs": {**login, "socket_timeout": 0.5, "socket_connect_timeout": 0.5},
     }
 
 

@@ -112,11 +112,24 @@ class Transport(kombu_redis.Transport):
             logger.critical("What was in queue %s is no message and is dropped: %s", queue, error)
 
 
+class SentinelChannel(Channel, kombu_redis.SentinelChannel):
+    """The same channel, to whichever server the Sentinels name."""
+
+
+class SentinelTransport(Transport, kombu_redis.SentinelTransport):
+    """The transport behind `sentinel://` once `install` was called."""
+
+    default_port = 26379
+    Channel = SentinelChannel
+
+
 def install() -> None:
     """Use this transport in this process. (`broker_transport` would not do: a URL's own scheme goes before it.)"""
     for scheme in ("redis", "rediss"):
         TRANSPORT_ALIASES[scheme] = f"{__name__}:Transport"
+    TRANSPORT_ALIASES["sentinel"] = f"{__name__}:SentinelTransport"
     # What somebody else's app in this process looked up before would be found again instead.
     looked_up: dict[str, object] = vars(transports)["_transport_cache"]
-    for name in [name for name, transport in looked_up.items() if transport is kombu_redis.Transport]:
+    replaced = (kombu_redis.Transport, kombu_redis.SentinelTransport)
+    for name in [name for name, transport in looked_up.items() if transport in replaced]:
         del looked_up[name]

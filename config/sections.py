@@ -61,8 +61,9 @@ class RedisSettings(Section):
 
     url: str = Field(
         default="",
-        description="the ledger's Redis: redis://:PASSWORD@HOST:PORT/DB, rediss:// (TLS) or unix:///PATH; empty: that"
-        " of the instance in the data folder, which `up` starts",
+        description="the ledger's Redis: redis://:PASSWORD@HOST:PORT/DB, rediss:// (TLS), unix:///PATH or"
+        " sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/DB?master_name=NAME; empty: that of the instance in the data"
+        " folder, which `up` starts",
     )
     timeout: float = Field(
         default=2.0, gt=0, description="longest wait for one reply of Redis", json_schema_extra=SECONDS

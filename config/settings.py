@@ -12,6 +12,7 @@ from typing import Any, Self
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from config.addresses import kombu_address
 from config.errors import ConfigurationError
 from config.instance import read_instance
 from config.secret_files import read_secret_files
@@ -109,10 +110,16 @@ class Settings(BaseSettings):
         """
         return self.redis.url or self._instance_url("redis_url")
 
+    def broker_url(self) -> str:
+        """URL of the broker: the one set, else the ledger's Redis.
+
+        Raises ConfigurationError when neither is known.
+        """
+        return self.broker.url or self.redis.url or self._instance_url("broker_url")
+
     def celery_url(self) -> str:
-        """URL of the broker as kombu spells it (`redis+socket://` for Unix sockets)."""
-        url = self.broker.url or self.redis.url or self._instance_url("broker_url")
-        return url.replace("unix://", "redis+socket://", 1)
+        """The same as kombu spells it, which takes a Sentinel's other options apart from it."""
+        return kombu_address(self.broker_url())
 
     def cors_origins(self) -> list[str]:
         """The origins whose web pages may use the RPC server; "*" stands for all of them."""

@@ -12,6 +12,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 from recovery.lean_client import LeanRedis
+from recovery.sentinels import PrimaryPool, SentinelAddress, async_primary_pool, is_sentinel
 
 #: No round trips on a new connection that only decorate: redis-py's name for itself, and Redis Enterprise's notices.
 _SHORT_HANDSHAKE: dict[str, Any] = {
@@ -29,28 +30,42 @@ def connect(url: str, *, timeout: float = 2.0) -> redis.Redis:
     """
     # A Unix socket knows no keepalive, and redis-py refuses the option there.
     keepalive = {} if url.startswith("unix://") else {"socket_keepalive": True}
-    client: redis.Redis = LeanRedis.from_url(
-        url,
-        socket_timeout=timeout,
-        socket_connect_timeout=min(timeout, 1.0),
+    options: dict[str, Any] = {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": min(timeout, 1.0),
         **keepalive,
         # A PING before a command would find nothing that the command does not; and a Redis on a full disk refuses
         # PING (MISCONF), but not reads.
-        health_check_interval=0,
+        "health_check_interval": 0,
         # Not on a timeout, as redis-py would: waiting twice would double the bound.
-        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+        "retry": Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
         **_SHORT_HANDSHAKE,
-    )
+    }
+    return _client(LeanRedis, pool_of(url, **options))
+
+
+def pool_of(url: str, **options: Any) -> redis.ConnectionPool:
+    """A pool of connections to the server at `url`, or to the primary that the Sentinels at `url` name."""
+    if is_sentinel(url):
+        return PrimaryPool(SentinelAddress.of(url), **options)
+    return redis.ConnectionPool.from_url(url, **options)
+
+
+def _client(kind: type[redis.Redis], pool: redis.ConnectionPool) -> redis.Redis:
+    client = kind(connection_pool=pool)
+    # The pool is the client's own: closing the client closes it (as with redis-py's `from_url`).
+    client.auto_close_connection_pool = True
     return client
 
 
 def fail_fast(client: redis.Redis, timeout: float) -> redis.Redis:
     """A client of the same server whose connections wait at most `timeout` seconds and never retry.
 
-    A client with a pool of another kind (Sentinel's, for one) is returned as it is: its owner chose the waits.
+    A client with a pool of another kind (redis-py's own for Sentinel, for one) is returned as it is: its owner chose
+    the waits.
     """
     pool = client.connection_pool
-    if type(pool) not in (redis.ConnectionPool, redis.BlockingConnectionPool):
+    if type(pool) not in (redis.ConnectionPool, redis.BlockingConnectionPool, PrimaryPool):
         return client
     settings = dict(pool.connection_kwargs)
     settings.update(
@@ -64,19 +79,24 @@ def fail_fast(client: redis.Redis, timeout: float) -> redis.Redis:
     )
     # Of the client's own class: what its owner changed in it (or left out) stays so.
     kind = LeanRedis if type(client) is LeanRedis else redis.Redis
+    if isinstance(pool, PrimaryPool):
+        del settings["connection_pool"]
+        return kind(connection_pool=PrimaryPool(pool.address, **settings))
     return kind(connection_pool=redis.ConnectionPool(connection_class=pool.connection_class, **settings))
 
 
 def connect_async(url: str, *, timeout: float, connections: int = 32) -> AsyncRedis:
     """A client for an event loop, as `connect` makes one for a thread; at most `connections` at a time."""
-    client: AsyncRedis = AsyncRedis.from_url(
-        url,
-        socket_timeout=timeout,
-        socket_connect_timeout=min(timeout, 1.0),
-        max_connections=connections,
-        health_check_interval=0,
-        retry=AsyncRetry(NoBackoff(), 1),
-        retry_on_error=[redis.ConnectionError],
+    options: dict[str, Any] = {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": min(timeout, 1.0),
+        "max_connections": connections,
+        "health_check_interval": 0,
+        "retry": AsyncRetry(NoBackoff(), 1),
+        "retry_on_error": [redis.ConnectionError],
         **_SHORT_HANDSHAKE,
-    )
+    }
+    if is_sentinel(url):
+        return AsyncRedis.from_pool(async_primary_pool(SentinelAddress.of(url), **options))
+    client: AsyncRedis = AsyncRedis.from_url(url, **options)
     return client

@@ -45,6 +45,7 @@ class LeanRedis(redis.Redis):
             return super().evalsha(sha, numkeys, *keys_and_args)
         connection = self._take()
         try:
+            self._leave_demoted(connection)
             _make_ready(connection)
             try:
                 return _exchange(connection, packed)
@@ -61,6 +62,12 @@ class LeanRedis(redis.Redis):
             return self._idle.pop()
         except IndexError:
             return self.connection_pool.get_connection()
+
+    def _leave_demoted(self, connection: _Connection) -> None:
+        """Behind Sentinels: a connection to a server that is the primary no longer, as others of the pool have seen."""
+        primary = getattr(self.connection_pool, "master_address", None)
+        if primary is not None and primary != (connection.host, connection.port):
+            connection.disconnect()
 
 
 def _make_ready(connection: _Connection) -> None:
@@ -80,7 +87,10 @@ def _exchange(connection: _Connection, packed: bytes) -> Any:
     try:
         connection.send_packed_command((packed,))
         reply = connection.read_response()
-    except redis.ResponseError:
+    except redis.ResponseError as error:
+        if isinstance(error, redis.exceptions.ReadOnlyError) or "READONLY" in str(error):
+            # A copy, or a primary that was demoted: whoever is at the address next time may take writes.
+            connection.disconnect()
         raise
     except BaseException:
         # Also what a signal raises between the two: a reply still to come must never be the next command's.

@@ -20,6 +20,7 @@ from config.addresses import is_amqp
 from config.queues import TRANSACTIONS
 from config.settings import get_settings
 from recovery.connections import connect
+from recovery.sentinels import is_sentinel, primary_address
 from tasks.runtime import runtime
 
 FLOWER_HEALTH = "http://127.0.0.1:5555/healthcheck"
@@ -31,8 +32,10 @@ def broker_problem(url: str) -> str | None:
     Beat answers no questions, but it publishes several times a second over a lasting connection; without one it is
     idle or stuck.
     """
-    parts = urlsplit(url)
-    host, port = parts.hostname or "localhost", parts.port or (5672 if is_amqp(url) else 6379)
+    try:
+        host, port = _server_of(url)
+    except redis.ConnectionError as error:
+        return f"the Sentinels name no primary: {error}"
     try:
         addresses = {info[4][0] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
     except OSError as error:
@@ -42,6 +45,14 @@ def broker_problem(url: str) -> str | None:
         if connection.status == psutil.CONN_ESTABLISHED and far and far.port == port and far.ip in addresses:
             return None
     return f"nothing here is connected to the broker at {host}:{port}"
+
+
+def _server_of(url: str) -> tuple[str, int]:
+    """Host and port of the broker. Raises `redis.ConnectionError` where Sentinels should know it, and do not."""
+    if is_sentinel(url):
+        return primary_address(url)
+    parts = urlsplit(url)
+    return parts.hostname or "localhost", parts.port or (5672 if is_amqp(url) else 6379)
 
 
 def page_problem(name: str, url: str) -> str | None:
@@ -84,7 +95,7 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["worker"] and len(arguments) == 3:
         problem = ask_worker(*arguments[1:])
     elif arguments == ["broker"]:
-        problem = broker_problem(get_settings().celery_url())
+        problem = broker_problem(get_settings().broker_url())
     elif arguments == ["flower"]:
         problem = page_problem("Flower", FLOWER_HEALTH)
     elif arguments == ["rpc"]:

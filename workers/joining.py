@@ -81,7 +81,7 @@ def _check_broker(settings: Settings) -> None:
             connection.ensure_connection(max_retries=1, timeout=_BROKER_TIMEOUT)
     except (OperationalError, OSError) as error:
         raise NotJoined(
-            f"The broker at {masked(settings.celery_url())} does not answer this machine: {error}. "
+            f"The broker at {masked(settings.broker_url())} does not answer this machine: {error}. "
             "Say where it is by --broker; without it, it is the ledger's Redis."
         ) from error
 

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import redis
 
 from recovery.clock import Clock
-from recovery.connections import fail_fast
+from recovery.connections import fail_fast, pool_of
 
 logger = logging.getLogger(__name__)
 
@@ -64,11 +64,11 @@ def link_to(target: redis.Redis | str, clock: Clock) -> RedisLink:
     """The link to `target`, a client or a URL; breakers that name the same target share one link.
 
     The given client is not used itself: it may wait for minutes and retry ten times. Its connection settings are
-    taken over with short timeouts and without retries. (A Sentinel client is used as it is.)
+    taken over with short timeouts and without retries. (A client of redis-py's own for Sentinel is used as it is.)
     """
     if isinstance(target, str):
         if target not in _pools:
-            _pools[target] = redis.ConnectionPool.from_url(target)
+            _pools[target] = pool_of(target)
         target = redis.Redis(connection_pool=_pools[target])
     pool = target.connection_pool
     link = _links.get(pool)

@@ -17,6 +17,11 @@ from banking.ledger.redis_errors import unavailable
         (redis.OutOfMemoryError("command not allowed"), "out of memory"),
         (redis.ResponseError("ERR Error running script: OOM command not allowed"), "out of memory"),
         (redis.ResponseError("MISCONF Redis is configured to save"), "Redis cannot read now: MISCONF"),
+        (
+            redis.ResponseError("Error running script (call to f_1): @user_script: 1: -MISCONF Redis is"),
+            "Redis cannot read now: MISCONF Redis is",
+        ),
+        (redis.exceptions.ReadOnlyError("You can't write"), "Redis cannot read now: it is a copy"),
         (redis.ResponseError("READONLY You can't write"), "Redis cannot read now: READONLY"),
     ],
 )

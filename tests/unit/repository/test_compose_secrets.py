@@ -15,6 +15,7 @@ from config.addresses import broker_address, ledger_address
 from config.settings import Profile, Settings
 from config.variables import all_settings
 from recovery.archive import open_archive
+from recovery.sentinels import SentinelAddress
 from tests.support.compose import compose, services
 from tests.support.paths import ROOT
 from workers.supervisor.flower_login import require_login
@@ -66,6 +67,8 @@ def test_secrets_belong_together_and_are_private(secrets: Path) -> None:
 
     assert secrets.stat().st_mode & 0o077 == 0
     assert urlsplit(ledger_address(read("redis_url"))).password == read("redis_password")
+    sentinels = SentinelAddress.of(ledger_address(read("sentinel_url")))
+    assert sentinels.server_options["password"] == sentinels.sentinel_options["password"] == read("redis_password")
     assert urlsplit(broker_address(read("rabbitmq_url"))).password == read("rabbitmq_password")
     assert f"default_pass = {read('rabbitmq_password')}\n" in read("rabbitmq_conf")
     require_login(Profile.PROD, {"FLOWER_BASIC_AUTH": read("flower_login")})
@@ -82,8 +85,7 @@ def test_the_example_environment_has_every_variable_and_no_other() -> None:
     """Read as Compose does; lines that are commented out are suggestions."""
     offered = dict(re.findall(r"^#?([A-Z_0-9]+)=(.*)$", ENV_EXAMPLE, flags=re.MULTILINE))
     read_by_compose = set(re.findall(r"\$\{([A-Z_]+)", (ROOT / "docker-compose.yml").read_text()))
-    suggested_elsewhere = {"TRUNKLINE_REDIS_URL_FILE"}  # with profile sentinel
-    assert offered.keys() - {"COMPOSE_PROFILES"} | suggested_elsewhere == read_by_compose | suggested_elsewhere
+    assert offered.keys() - {"COMPOSE_PROFILES"} == read_by_compose
     settings = {name: value for name, value in offered.items() if name in all_settings(Settings) and value}
     made = Settings.from_variables(**{name.removeprefix("TRUNKLINE_").lower(): v for name, v in settings.items()})
     assert made.profile is Profile.PROD

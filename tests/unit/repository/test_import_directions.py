@@ -201,6 +201,7 @@ IMPORTED_ONLY_IN: dict[tuple[str, ...], set[str]] = {
         "recovery/retry/budget.py",
         "recovery/retry/classification.py",
         "recovery/scripts.py",
+        "recovery/sentinels.py",
         "recovery/task/publishing.py",
         "rpc/collaborators.py",
         "rpc/ledger_access/follower.py",

@@ -113,7 +113,7 @@ def _facts(overview: Overview) -> dict[str, Any]:
         ],
         "waiting": [{"name": worker.name, "why": worker.waits} for worker in overview.workers if worker.waits],
         "redis_url": settings.ledger_url(),
-        "broker_url": settings.celery_url(),
+        "broker_url": settings.broker_url(),
         "flower_url": note.get("flower_url"),
         "rpc_url": note.get("rpc_url"),
         "finalized": state.finalized,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import redis
 
-from config.addresses import refusal
+from config.addresses import masked, refusal
 from config.errors import ConfigurationError
 from config.settings import Settings, get_settings
 from tests.support.cli.shell import run
 
-LEDGER_KINDS = "redis://, rediss:// or unix://"
-BROKER_KINDS = "redis://, rediss://, unix://, amqp:// or amqps://"
+LEDGER_KINDS = "redis://, rediss://, unix:// or sentinel://"
+BROKER_KINDS = "redis://, rediss://, unix://, sentinel://, amqp:// or amqps://"
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,8 @@ BROKER_KINDS = "redis://, rediss://, unix://, amqp:// or amqps://"
         "unix:///run/redis.sock",
         "unix://:secret@/run/redis.sock?db=2",
         "redis+socket:///run/redis.sock",
+        "sentinel://one:26379?master_name=main",
+        "sentinel://user:secret@one:26379,two,three:26380/3?master_name=main&sentinel_password=other",
     ],
 )
 def test_kinds_that_a_ledger_may_be_at(url: str) -> None:
@@ -37,6 +39,10 @@ def test_kinds_that_a_ledger_may_be_at(url: str) -> None:
         ("pyamqp://host//", "pyamqp://host//"),
         ("unix:///run/redis.sock", "redis+socket:///run/redis.sock"),
         ("redis://host", "redis://host"),
+        (
+            "sentinel://:secret@one:1;two:2/3?master_name=main",
+            "sentinel://:secret@one:1/3;sentinel://:secret@two:2/3",
+        ),
     ],
 )
 def test_kinds_that_a_broker_may_be_at(url: str, spoken: str) -> None:
@@ -46,7 +52,6 @@ def test_kinds_that_a_broker_may_be_at(url: str, spoken: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "sentinel://host:26379",
         "redis+sentinel://h/x",
         "amqp://host",
         "http://host",
@@ -67,7 +72,7 @@ def test_another_kind_of_ledger_is_refused_with_those_there_are(url: str, monkey
         assert "bug" not in line
 
 
-@pytest.mark.parametrize("url", ["sentinel://host:26379", "sqs://", "memory://", "kafka://host"])
+@pytest.mark.parametrize("url", ["redis+sentinel://host:26379", "sqs://", "memory://", "kafka://host"])
 @pytest.mark.usefixtures("plain")
 def test_another_kind_of_broker_is_refused_with_those_there_are(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRUNKLINE_REDIS_URL", "redis://127.0.0.1:1")
@@ -83,7 +88,10 @@ def test_another_kind_of_broker_is_refused_with_those_there_are(url: str, monkey
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("sentinel://host", "Sentinel is not supported yet: name the primary itself"),
+        ("sentinel://host", "master_name=NAME"),
+        ("sentinel://one,two:x?master_name=x", "port"),
+        ("sentinel://one,?master_name=x", "names no host"),
+        ("sentinel://one?master_name=x&password=secret", "unknown option password"),
         ("redis://host:port/0", "port"),
         ("redis://host:99999/0", "port"),
         ("redis://:se/cret@host:6379/0", "percent-encoded"),
@@ -102,6 +110,14 @@ def test_what_is_wrong_with_a_url_is_said_without_its_password(
         get_settings()
     assert words in str(caught.value)
     assert "cret" not in str(caught.value)
+
+
+def test_every_password_of_a_url_is_masked() -> None:
+    url = "sentinel://user:secret@one,two/0?master_name=x&sentinel_password=secret"
+    settings = Settings.from_variables(redis_url=url)
+    for shown in (masked(url), masked(settings.celery_url()), repr(settings)):
+        assert "secret" not in shown
+        assert "two" in shown
 
 
 @pytest.mark.parametrize(
