@@ -42,7 +42,12 @@ def masked(url: str) -> str:
 
 
 def kombu_address(url: str) -> str:
-    """A broker's URL as kombu spells it: `redis+socket://` for a Unix socket, each Sentinel with all of the login."""
+    """A broker's URL as kombu spells it: `redis+socket://` for a Unix socket, each Sentinel with all of the login.
+
+    And certificates are verified, as redis-py does for the ledger; kombu would believe any unless told.
+    """
+    if url.startswith("rediss://") and "ssl_cert_reqs=" not in url:
+        return f"{url}{'&' if urlsplit(url).query else '?'}ssl_cert_reqs=required"
     if not url.startswith("sentinel://"):
         return url.replace("unix://", "redis+socket://", 1)
     parts = urlsplit(url)

@@ -39,6 +39,9 @@ def test_kinds_that_a_ledger_may_be_at(url: str) -> None:
         ("pyamqp://host//", "pyamqp://host//"),
         ("unix:///run/redis.sock", "redis+socket:///run/redis.sock"),
         ("redis://host", "redis://host"),
+        ("rediss://host", "rediss://host?ssl_cert_reqs=required"),
+        ("rediss://host/0?ssl_ca_certs=/ca.pem", "rediss://host/0?ssl_ca_certs=/ca.pem&ssl_cert_reqs=required"),
+        ("rediss://host/0?ssl_cert_reqs=none", "rediss://host/0?ssl_cert_reqs=none"),
         (
             "sentinel://:secret@one:1;two:2/3?master_name=main",
             "sentinel://:secret@one:1/3;sentinel://:secret@two:2/3",
