@@ -66,19 +66,20 @@ bench-full: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks --full
 
 # Half load for MINUTES; what grows meanwhile goes into docs/performance.md.
-MINUTES ?= 30
+soak: MINUTES ?= 30
 soak: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks soak --minutes $(MINUTES)
 
 # Real processes, clients, faults from a seeded schedule, and a checker: make chaos SEED=7 MINUTES=10
 SEED ?=
-MINUTES ?= 3
+chaos: MINUTES ?= 3
 chaos: $(STAMP)
 	@$(BIN)/python -m tests.chaos $(addprefix --seed ,$(SEED)) --minutes $(MINUTES)
 
-# docs/reliability.md, from half an hour of storms; and whether the checker finds twelve planted bugs.
+# docs/reliability.md, from storms: make reliability MINUTES=30; and whether the checker finds twelve planted bugs.
+reliability: MINUTES ?= 30
 reliability: $(STAMP)
-	@$(BIN)/python -m tests.chaos.report
+	@$(BIN)/python -m tests.chaos.report --minutes $(MINUTES) $(addprefix --seed ,$(SEED))
 
 chaos-planted: $(STAMP)
 	@$(BIN)/python -m tests.chaos.planted

@@ -162,9 +162,16 @@ def _merged(runs: Sequence[Run]) -> dict[str, Run]:
 
 
 def _clients(runs: Sequence[Run], kinds: dict[str, Run]) -> list[str]:
-    def of(*names: str) -> list[float]:
+    def of(*names: str) -> tuple[list[float], list[float]]:
+        """Recovery times of these kinds alone, and of all."""
+        chosen = [kinds[name] for name in names if name in kinds]
+        alone = [seconds for kind in chosen for seconds in kind["alone"]]
+        return alone, alone + [seconds for kind in chosen for seconds in kind["together"]]
+
+    def times(what: str, found: tuple[list[float], list[float]]) -> list[tuple[str, str]]:
         return [
-            seconds for name in names if name in kinds for seconds in kinds[name]["alone"] + kinds[name]["together"]
+            (f"{what}: processing again, alone ({len(found[0])} times), p50 / p99", _pair(found[0])),
+            (f"the same, with other faults at the same time, too ({len(found[1])} times)", _pair(found[1])),
         ]
 
     kills = [seconds for run in runs for seconds in run["after_kills"]]
@@ -175,14 +182,8 @@ def _clients(runs: Sequence[Run], kinds: dict[str, Run]) -> list[str]:
     rows = [
         ("worker killed (SIGKILL): from submit to processed, of what was under way, p50", _cell(kills, 0.5) + " s"),
         ("the same, p99", _cell(kills, 0.99) + " s"),
-        (
-            f"Redis restarted, killed or without power, alone ({len(restarts)} times): processing again, p50 / p99",
-            _pair(restarts),
-        ),
-        (
-            f"Redis emptied or replaced by an empty one, alone ({len(emptied)} times): processing again, p50 / p99",
-            _pair(emptied),
-        ),
+        *times("Redis restarted, killed or without power", restarts),
+        *times("Redis emptied or replaced by an empty one", emptied),
         ("RPC calls answered, outside outages", _share(run["calls"] for run in runs)),
         ("RPC calls answered, outages included", _share(run["calls_in_all"] for run in runs)),
         ("transactions seen through by an RPC client, outside outages", _share(run["confirms"] for run in runs)),
