@@ -1,12 +1,14 @@
 """Single figures that a storm does not give: `python -m tests.chaos.measure [NAME ...]`, an instance for each.
 
 `fifth-fails`: every fifth reply of Redis to the workers is lost, with its connection. `outage`: nobody reaches Redis
-for a minute. `emptied`: Redis is emptied while the ledger has many accounts.
+for a minute. `emptied`: Redis is emptied while the ledger has many accounts. `rolling`: every process but Redis is
+replaced, one after the other, under load.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import sys
@@ -38,6 +40,9 @@ class Producer:
         self.faucet = read_faucet(instance.data / "faucet.json")
         self.accepted: dict[bytes, float] = {}
         self.processed: dict[bytes, float] = {}
+        #: Calls that raised, and transactions that were not accepted.
+        self.failed_calls = 0
+        self.refused = 0
 
     def send(self, count: int) -> None:
         """One call, with so many; what is not accepted at once is left out."""
@@ -54,11 +59,14 @@ class Producer:
             steps = [pay(self.faucet.pubkey(), Keypair().pubkey(), 10**6 + number) for number in range(count)]
             receipts = self.submitter.submit([signed([step], [self.faucet], blockhash) for step in steps])
         except (SubmissionFailed, LedgerUnavailable, LedgerRestoring, LedgerMissing, OSError):
+            self.failed_calls += 1
             return
         now = time.monotonic()
         for receipt in receipts:
             if receipt.accepted and receipt.signature:
                 self.accepted[bytes(Signature.from_string(receipt.signature))] = now
+            else:
+                self.refused += 1
 
     def look(self, instance: Instance) -> None:
         """Note which have an outcome by now, asking Redis by no link."""
@@ -143,6 +151,68 @@ def _arrivals(instance: Instance, seconds: float) -> list[int]:
     return found
 
 
+def rolling(instance: Instance) -> dict[str, Any]:
+    """At about 1,000 transactions a second every process is ended by SIGTERM and started again when it has ended.
+
+    Seconds from a transaction's acceptance until it is processed, and what was refused or lost meanwhile.
+    """
+    producer, stop = Producer(instance), threading.Event()
+
+    def load() -> None:
+        while not stop.wait(max(0.0, due() - time.monotonic())):
+            producer.send(_AT_ONCE)
+
+    began, sends = time.monotonic(), itertools.count()
+
+    def due() -> float:
+        return began + next(sends) * _AT_ONCE / _RATE
+
+    def watch() -> None:
+        while not stop.wait(0.02):
+            producer.look(instance)
+
+    threads = [threading.Thread(target=load), threading.Thread(target=watch)]
+    for thread in threads:
+        thread.start()
+    instance.wait(lambda: len(producer.processed) > 5 * _RATE, 60, "the load is on")
+    for name in (*WORKERS, "maintenance", "beat", "rpc"):
+        process = instance.process(name)
+        before = process.log.read_bytes().count(_READY)
+        process.end()
+        process.start()
+        if name in (*WORKERS, "maintenance"):
+            instance.wait(lambda: process.log.read_bytes().count(_READY) > before, 60, f"{name} is back")  # noqa: B023
+    instance.wait(instance.healthy, 60, "the RPC server is back")
+    lasted = time.monotonic() - began
+    sent = len(producer.accepted)
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+    def done() -> bool:
+        producer.look(instance)
+        return len(producer.processed) == len(producer.accepted)
+
+    instance.wait(done, 60, "all is processed")
+    waits = sorted(producer.processed[one] - at for one, at in producer.accepted.items())
+    state = instance.state()
+    return {
+        "per_s": round(sent / lasted),
+        "accepted": len(waits),
+        "failed_calls": producer.failed_calls,
+        "refused": producer.refused,
+        "outcomes_beyond_accepted": int(state[b"processed"]) + int(state[b"failed"]) - int(state[b"accepted"]),
+        "p50_s": round(waits[len(waits) // 2], 3),
+        "p99_s": round(waits[int(len(waits) * 0.99)], 3),
+        "slowest_s": round(waits[-1], 2),
+    }
+
+
+#: Transactions a second, and in one call.
+_RATE, _AT_ONCE = 1_000, 50
+_READY = b" ready."
+
+
 def emptied(instance: Instance) -> dict[str, Any]:
     """Seconds from FLUSHALL to the first transaction that is processed after it, with many accounts."""
     producer = Producer(instance)
@@ -177,6 +247,7 @@ MEASURES: dict[str, Callable[[Instance], dict[str, Any]]] = {
     "fifth-fails": fifth_fails,
     "outage": outage,
     "emptied": emptied,
+    "rolling": rolling,
 }
 
 

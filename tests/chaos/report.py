@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.measure import measure
+from tests.chaos.measure import MEASURES, measure
 from tests.support.paths import ROOT
 
 PAGE = ROOT / "docs" / "reliability.md"
@@ -41,7 +41,7 @@ def main() -> int:
         runs = [json.loads(path.read_text()) for path in sorted(options.folder.glob("*.json"))]
     else:
         runs = list(_storms(options.seed, options.minutes))
-    measured = json.loads(options.measures.read_text()) if options.measures else measure(["fifth-fails", "outage"])
+    measured = json.loads(options.measures.read_text()) if options.measures else measure(list(MEASURES))
     PAGE.write_text(page(runs, measured, options.note))
     return int(any(run["violations"] for run in runs))
 
@@ -202,6 +202,16 @@ def _measured(found: Run) -> list[str]:
         rows.append(f"| Redis out of reach for 60 s: what arrives there, of normal | {outage['outage_ratio']:.2f} |")
         burst = f"{outage['burst_ratio']:.1f} ({outage['normal_burst_ratio']:.1f} without an outage)"
         rows.append(f"| at its return: the largest 100 ms, of the normal mean | {burst} |")
+    if emptied := found.get("emptied"):
+        again = f"{emptied['processing_again_s']} s"
+        rows.append(f"| Redis emptied with {emptied['accounts']:,} accounts: processing again | {again} |")
+    if rolling := found.get("rolling"):
+        told = f"{rolling['failed_calls']} calls failed, {rolling['refused']} of {rolling['accepted']:,} refused, "
+        told += (
+            f"{rolling['outcomes_beyond_accepted']} applied twice; p50 {rolling['p50_s']} s, p99 {rolling['p99_s']} s"
+        )
+        what = f"every process but Redis restarted in turn at {rolling['per_s']} transactions a second"
+        rows.append(f"| {what}: from accepted to processed | {told} |")
     return rows
 
 
