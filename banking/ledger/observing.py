@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+import redis
+
 from banking.ledger.ledger import Ledger
 from banking.ledger.pulse import TOLERANCE
 from banking.ledger.records import Outcome, unpack_outcome, unpack_refusal
@@ -153,7 +155,7 @@ def server(ledger: Ledger) -> Server:
 
     def read() -> list[Any]:
         pipe = ledger.client.pipeline(transaction=False)
-        for section in ("server", "memory", "persistence", "clients"):
+        for section in ("server", "memory", "persistence", "clients", "replication"):
             pipe.info(section)
         return pipe.execute()
 
@@ -171,17 +173,32 @@ def server(ledger: Ledger) -> Server:
         fragmentation=float(info.get("mem_fragmentation_ratio", 0.0)),
         clients=int(info.get("connected_clients", 0)),
         aof=bool(info.get("aof_enabled")),
-        refuses=_refuses(info),
+        refuses=_refuses(info) or _refuses_by_snapshot(ledger, info),
     )
 
 
 def _refuses(info: Mapping[str, Any]) -> str:
     if info.get("aof_enabled") and info.get("aof_last_write_status", "ok") != "ok":
         return "it cannot write its append-only file"
+    if info.get("role") == "slave":
+        return "it is a copy of another server, or has become one"
     limit, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
     if limit and used >= limit:
         return "it is out of memory"
     return ""
+
+
+def _refuses_by_snapshot(ledger: Ledger, info: Mapping[str, Any]) -> str:
+    """Redis counts a snapshot that failed as a full disk, if it is told to make some and not told to write on."""
+    if info.get("rdb_last_bgsave_status", "ok") == "ok":
+        return ""
+    try:
+        names = ("save", "stop-writes-on-bgsave-error")
+        schedule, stops = (ledger.client.config_get(name).get(name) for name in names)
+    except redis.ResponseError:
+        # A user who may not ask CONFIG: Redis' defaults are both.
+        schedule, stops = "3600 1", "yes"
+    return "its last snapshot failed (a full disk?)" if schedule and stops == "yes" else ""
 
 
 def whereabouts(ledger: Ledger, signature: bytes) -> Whereabouts:

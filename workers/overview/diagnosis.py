@@ -79,6 +79,8 @@ def _redis_refuses(overview: Overview) -> Diagnosis | None:
     else:
         told = f"Redis takes no writes: {server.refuses}"
         fix = "See Redis' log; free its disk or correct its permissions. It goes on by itself."
+        if "copy" in server.refuses:
+            fix = "Name the primary in TRUNKLINE_REDIS_URL, or the Sentinels that know it (sentinel://...)."
     return Diagnosis("stopped", f"Work has stopped: {told}.", fix, "server")
 
 

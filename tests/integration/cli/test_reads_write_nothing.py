@@ -156,3 +156,10 @@ def test_a_redis_that_refuses_writes_answers(
     assert result.exit_code == 0, result.stdout + result.stderr
     assert "MISCONF" not in result.stdout + result.stderr
     assert sorted(prepared.folder.rglob("*")) == before
+
+
+@pytest.mark.usefixtures("environment", "refusing")
+def test_that_redis_refuses_writes_is_the_first_thing_said(prepared: Prepared) -> None:
+    first, fix = run(prepared.words("status")).stdout.splitlines()[:2]
+    assert "Work has stopped: Redis takes no writes: its last snapshot failed" in first
+    assert "free its disk" in fix

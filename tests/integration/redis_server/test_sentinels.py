@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from banking.errors import LedgerRestoring, LedgerUnavailable
+from banking.ledger import observing
 from banking.ledger.ledger import Ledger
 from banking.transaction import SignedTransaction
 from recovery.breaker import CircuitBreaker, Override, list_breakers
@@ -82,6 +83,7 @@ def test_a_copy_that_is_written_to_says_so(fleet: Fleet) -> None:
             ledger.call(lambda: client.eval("return redis.call('INCR', KEYS[1])", 1, "count"))
         with pytest.raises(LedgerUnavailable, match="a copy"):
             ledger.call(lambda: client.incr("count"))
+        assert "a copy" in observing.server(ledger).refuses
 
 
 def test_a_killed_primary_costs_at_most_what_was_not_final(fleet: Fleet, make_pipeline: MakePipeline) -> None:

@@ -182,6 +182,7 @@ IMPORTED_ONLY_IN: dict[tuple[str, ...], set[str]] = {
         "banking/ledger/connections.py",
         "banking/ledger/ledger.py",
         "banking/ledger/directory.py",
+        "banking/ledger/observing.py",
         "banking/ledger/redis_errors.py",
         "banking/ledger/worker_registry.py",
         "config/addresses.py",
