@@ -164,6 +164,26 @@ def test_stranger_with_nothing_but_celery_can_send(pipeline: Pipeline) -> None:
     )
 
 
+def test_what_a_newer_version_would_send_is_told_and_costs_nothing(pipeline: Pipeline) -> None:
+    """An older worker meets its message in a rolling update: a dead letter says so, and the sweeper sends our own."""
+    transactions = pipeline.transfers(2)
+    pipeline.intake.accept([(transaction.signature, transaction.raw) for transaction in transactions])
+    texts = [base64.b64encode(transaction.raw).decode() for transaction in transactions]
+    pipeline.app.send_task(PROCESS_BATCH, args=(texts,), kwargs={"of_the_future": 1})
+    assert "of_the_future" in sole_letter(pipeline).reason
+    pipeline.assert_sound(transactions)
+
+
+def test_what_an_older_version_sent_is_executed(pipeline: Pipeline) -> None:
+    """Before batches were records, a message had the transactions themselves, and no more than these arguments."""
+    transactions = pipeline.transfers(2)
+    pipeline.intake.accept([(transaction.signature, transaction.raw) for transaction in transactions])
+    texts = [base64.b64encode(transaction.raw).decode() for transaction in transactions]
+    pipeline.app.send_task(PROCESS_BATCH, args=(texts,), kwargs={"enqueued_at": 0, "isolate": False})
+    pipeline.assert_sound(transactions)
+    assert pipeline.foreign_letters() == []
+
+
 def test_stranger_may_use_priorities_and_msgpack(pipeline: Pipeline) -> None:
     transactions = pipeline.transfers(2)
     serialization.install()  # stands in for the msgpack-python that a stranger would have
