@@ -7,7 +7,7 @@ ROOMS := config recovery banking tasks workers rpc oracle pytest_trunkline
 PACKAGES := $(ROOMS) tests benchmarks examples
 DIST := dist
 
-.PHONY: setup demo test coverage lint format configuration metrics bench bench-full soak chaos chaos-planted chaos-stories reliability conformance clients wheels pictures clean
+.PHONY: setup demo test coverage lint format configuration metrics bench bench-full soak chaos chaos-planted chaos-stories reliability conformance clients docs wheels pictures clean
 
 setup: $(STAMP)
 
@@ -45,6 +45,11 @@ lint: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The documents as a site, into dist/site.
+docs: $(STAMP)
+	@NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
+	@echo "The site is in $(DIST)/site: open $(DIST)/site/index.html"
 
 # docs/configuration.md, from the settings themselves.
 configuration: $(STAMP)
