@@ -110,12 +110,22 @@ def to_uint(value: Any, maximum: int = U64_MAX) -> int:
     return value
 
 
+#: What Agave 1 called them, and older clients still do.
+_FORMER = {
+    "recent": Commitment.PROCESSED,
+    "single": Commitment.CONFIRMED,
+    "singleGossip": Commitment.CONFIRMED,
+    "root": Commitment.FINALIZED,
+    "max": Commitment.FINALIZED,
+}
+
+
 def to_commitment(value: Any) -> Commitment:
     """Raises -32602."""
     if not isinstance(value, str):
         raise wrong_type(value, "variant identifier")
     try:
-        return Commitment(value)
+        return _FORMER.get(value) or Commitment(value)
     except ValueError:
         raise invalid_params(
             f"Invalid params: unknown variant `{value[:64]}`, expected one of `processed`, `confirmed`, `finalized`."

@@ -81,24 +81,24 @@ async def _active_stakes(call: Call, epoch: int, commitment: Commitment) -> Coun
     stakes: Counter[str] = Counter()
     async for page in find_accounts(call, "program", bytes(_STAKE_PROGRAM), commitment):
         for record in page.records:
-            delegation = _delegation(record)
-            if delegation is not None and _is_active(delegation, epoch):
+            _, delegation = delegation_of(record)
+            if delegation is not None and is_active(delegation, epoch):
                 stakes[delegation["voter"]] += int(delegation["stake"])
     return stakes
 
 
-def _delegation(record: bytes) -> dict[str, Any] | None:
+def delegation_of(record: bytes) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Meta and delegation of a stake account, as they are shown; None for what it has not."""
+    account = unpack_account(record)
     try:
-        parsed = parse_stake(b"", unpack_account(record).data)
+        parsed = parse_stake(b"", account.data) if account.owner == bytes(_STAKE_PROGRAM) else {}
     except Unparsable:
-        return None
-    if parsed["type"] != "delegated":
-        return None
-    found: dict[str, Any] = parsed["info"]["stake"]["delegation"]
-    return found
+        return None, None
+    info = parsed.get("info") or {}
+    return info.get("meta"), (info.get("stake") or {}).get("delegation")
 
 
-def _is_active(delegation: dict[str, Any], epoch: int) -> bool:
-    # Without a history of stake, as here, it is active as a whole from the next epoch on.
+def is_active(delegation: dict[str, Any], epoch: int) -> bool:
+    """Whether delegated stake is active in `epoch`: without a history of stake, all of it from the next one on."""
     since, until = int(delegation["activationEpoch"]), int(delegation["deactivationEpoch"])
     return (since == U64_MAX or since < epoch) and epoch <= until

@@ -7,33 +7,18 @@ from typing import Any
 
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
-from solders.system_program import CreateAccountParams, create_account
-from solders.transaction import VersionedTransaction
 
 from banking.admin.vote_account import operator_vote_account, operator_vote_address
 from banking.ledger.ledger import Ledger
 from config.settings import Settings
 from recovery.connections import connect
-from tests.support.ledgers import SOL, sign
+from tests.support.ledgers import SOL
 from tests.support.rpc.node import MakeNode, Node
-from tests.support.rpc.programs import call
+from tests.support.rpc.stakes import delegated_stake
 from workers.faucet import initialise
 
 _STAKE = Pubkey.from_string("Stake11111111111111111111111111111111111111")
 _PROCESSED = {"commitment": "processed", "encoding": "jsonParsed"}
-_RESERVE = 2_282_880
-
-
-def _stake(node: Node, stake: Keypair, voter: Pubkey) -> VersionedTransaction:
-    """Create a stake account of 2 SOL and delegate it."""
-    faucet = node.world.faucet
-    owner = bytes(faucet.pubkey())
-    params = CreateAccountParams(
-        from_pubkey=faucet.pubkey(), to_pubkey=stake.pubkey(), lamports=_RESERVE + 2 * SOL, space=200, owner=_STAKE
-    )
-    initialize = call(_STAKE, bytes(4) + owner * 2 + bytes(48), (stake.pubkey(), "w"))
-    delegate = call(_STAKE, b"\2\0\0\0", (stake.pubkey(), "w"), (voter, ""), (faucet.pubkey(), "s"))
-    return sign([create_account(params), initialize, delegate], [faucet, stake], node.blockhash())
 
 
 def _parsed(node: Node, key: Pubkey) -> Any:
@@ -47,7 +32,7 @@ def test_stake_is_delegated_to_the_operator(make_node: MakeNode) -> None:
     shown = _parsed(node, voter)
     assert (shown["type"], shown["info"]["nodePubkey"], shown["info"]["commission"]) == ("vote", str(operator), 0)
     assert shown["info"]["authorizedVoters"] == [{"epoch": 0, "authorizedVoter": str(operator)}]
-    node.commit(_stake(node, stake, voter))
+    node.commit(delegated_stake(node, stake, voter))
     delegation = _parsed(node, stake.pubkey())["info"]["stake"]["delegation"]
     assert (delegation["voter"], delegation["stake"]) == (str(voter), str(2 * SOL))
     node.seal(3)
