@@ -75,12 +75,21 @@ class LedgerRecovery:
         self.store = checkpoint_store(blocks, clock=clock)
         self._others = others or {}
         self._clock = clock
+        self._level = logging.WARNING
 
     # ---- checking and restoring
 
     def check(self) -> ConsistencyReport:
         """Compare Redis with the archive; see `banking.restore.consistency`."""
         return compare(self.ledger, self.blocks)
+
+    def serve_new(self) -> None:
+        """Have Redis serve a ledger whose archive was just written: what it lacks is no loss, and no warning.
+
+        Raises what `ensure_consistent` raises.
+        """
+        self._level = logging.INFO
+        self.ensure_consistent()
 
     def ensure_consistent(
         self, keep_waiting: Callable[[ConsistencyReport], bool] = lambda _: True
@@ -98,7 +107,7 @@ class LedgerRecovery:
                 self.collect_old_epochs()
                 return report
             if report.detail != told:
-                logger.warning("Ledger %s is %s: %s", self.ledger.name, report.state, report.detail)
+                logger.log(self._level, "Ledger %s is %s: %s", self.ledger.name, report.state, report.detail)
                 told = report.detail
             if report.needs_restore and self._restore_once(report.epoch):
                 continue
@@ -125,10 +134,10 @@ class LedgerRecovery:
 
     def _restore_once(self, observed: str) -> bool:
         """One attempt; False when another process has the lease or took it over."""
-        restore = LedgerRestore.begin(self.ledger, self.blocks, observed=observed, clock=self._clock)
+        restore = LedgerRestore.begin(self.ledger, self.blocks, observed=observed, clock=self._clock, level=self._level)
         if restore is None:
             return False
-        logger.warning("Restoring ledger %s under epoch %d", self.ledger.name, restore.epoch)
+        logger.log(self._level, "Restoring ledger %s under epoch %d", self.ledger.name, restore.epoch)
         try:
             self._run_restore(restore)
         except RestoreInterrupted as error:

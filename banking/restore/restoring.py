@@ -44,23 +44,38 @@ class LedgerRestore:
     dies anywhere, has changed nothing that is served: the next one starts with keys and a number of its own.
     """
 
-    def __init__(self, ledger: Ledger, blocks: BlockStore, lease: RestoreLease, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        blocks: BlockStore,
+        lease: RestoreLease,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        level: int = logging.WARNING,
+    ) -> None:
         self._ledger = ledger
         self._blocks = blocks
         self._clock = clock
         self._lease = lease
+        self._level = level
         self.epoch = lease.epoch
         self._fold: Fold | None = None
         self._loader: EpochLoader | None = None
 
     @classmethod
     def begin(
-        cls, ledger: Ledger, blocks: BlockStore, *, observed: str = "", clock: Clock = SYSTEM_CLOCK
+        cls,
+        ledger: Ledger,
+        blocks: BlockStore,
+        *,
+        observed: str = "",
+        clock: Clock = SYSTEM_CLOCK,
+        level: int = logging.WARNING,
     ) -> LedgerRestore | None:
         """Take the lease and fence the ledger; None when another process is restoring it, or has since `observed`.
 
         `observed` is the epoch of the report that found the restore necessary (`ConsistencyReport.epoch`); "" = in any
-        case. Raises LedgerUnavailable, ArchiveReadError, BadBlock.
+        case, `level` that of the log's line when it is done. Raises LedgerUnavailable, ArchiveReadError, BadBlock.
         """
         newest = blocks.newest()
         if newest is None:
@@ -69,7 +84,7 @@ class LedgerRestore:
         if lease.take(blocks.header(newest).epoch, observed) <= 0:
             return None
         crash_points.reach("restore.fenced")
-        return cls(ledger, blocks, lease, clock=clock)
+        return cls(ledger, blocks, lease, clock=clock, level=level)
 
     def restore_parts(self, layers: Sequence[ComponentLayer]) -> None:
         """Load `layers` (none: the genesis block) and replay every later block into keys of this attempt.
@@ -110,7 +125,8 @@ class LedgerRestore:
         crash_points.reach("restore.forgotten")
         self._switch(opening, loader)
         crash_points.reach("restore.switched")
-        logger.warning(
+        logger.log(
+            self._level,
             "Ledger %s restored up to slot %d: %d accounts, epoch %d",
             self._ledger.name,
             opening.slot,

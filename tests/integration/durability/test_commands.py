@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -169,12 +170,14 @@ def test_progress_of_a_restore_in_status(shell: Shell) -> None:
     assert "250 of 1,000 accounts" in shell("status").stdout
 
 
-def test_fork(shell: Shell) -> None:
+def test_fork(shell: Shell, caplog: pytest.LogCaptureFixture) -> None:
     first = shell.world.balance(shell.world.faucet.pubkey())
     shell.json("checkpoint", "create")
     shell.world.fund(2)
     shell.world.seal()
-    forked = shell.json("ledger", "fork", "main", "What-If")
+    with caplog.at_level(logging.INFO):
+        forked = shell.json("ledger", "fork", "main", "What-If")
+    assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
     shell.json("ledger", "fork", "main", "earlier", "--at", "1")
     assert shell("ledger", "fork", "main", "What-If").exit_code == 1
     assert shell("ledger", "fork", "main", "later", "--at", "99").exit_code == 1

@@ -96,7 +96,7 @@ def fork(name: str, new: str, at: int | None, as_json: bool) -> None:
     began = time.monotonic()
     made = fork_ledger(open_blocks(settings, ledger=name), open_blocks(settings, ledger=new), at=at)
     ledger_recovery = open_recovery(settings, ledger=new)
-    ledger_recovery.ensure_consistent()
+    ledger_recovery.serve_new()
     slot, seconds = ledger_recovery.ledger.state().slot, round(time.monotonic() - began, 3)
     facts = {"name": new, "ledger_id": made, "from": name, "slot": slot, "seconds": seconds}
     message = f"Ledger {new!r} made from {name!r} (id {made}) in {seconds:.2f} s."
@@ -135,7 +135,7 @@ def import_file(file: Any, name: str, max_bytes: int, as_json: bool) -> None:
     _refuse_existing(name)
     count = import_ledger(open_blocks(settings, ledger=name), file, most_bytes=max_bytes)
     ledger_recovery = open_recovery(settings, ledger=name)
-    ledger_recovery.ensure_consistent()
+    ledger_recovery.serve_new()
     facts = {"name": name, "objects": count, "slot": ledger_recovery.ledger.state().slot}
     click.echo(json.dumps(facts, indent=2) if as_json else f"Ledger {name!r} taken in: {count} objects.")
 
