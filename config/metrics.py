@@ -80,6 +80,15 @@ METRICS: tuple[Metric, ...] = (
         _LONG,
     ),
     _histogram("trunkline_checkpoint_seconds", "how long it took to write a checkpoint", _LONG, "kind"),
+    # ---- counted by RPC servers
+    _counter(
+        "trunkline_rpc_calls_total",
+        "calls of a method over HTTP or a websocket, by their end: `ok`, the code of the JSON-RPC error, or "
+        "`abandoned`",
+        "method",
+        "result",
+    ),
+    _counter("trunkline_rpc_call_seconds_total", "time from the parsing of a call to its answer, summed up", "method"),
     # ---- read of the ledger
     _gauge("trunkline_up", "1 when the ledger's Redis answers and has the ledger, else 0"),
     _gauge("trunkline_epoch", "the epoch that is served; each restore begins one"),

@@ -27,6 +27,7 @@ from rpc.index.history import History
 from rpc.index.largest import LargestAccounts
 from rpc.jsonrpc.answer_budget import AnswerBudget
 from rpc.jsonrpc.answer_cache import AnswerCache
+from rpc.jsonrpc.call_counts import CallCounts
 from rpc.jsonrpc.dispatch import Dispatcher
 from rpc.jsonrpc.fault_tolerance import FaultTolerance
 from rpc.jsonrpc.limits import Limits
@@ -86,6 +87,7 @@ class RpcNode:
                 breaker=parts.breaker,
             ),
             answer_cache=AnswerCache(settings.rpc.stale_answers),
+            counts=CallCounts(settings.metrics.folder),
         )
 
     def application(self) -> Starlette:
@@ -110,11 +112,13 @@ class RpcNode:
         follower.start()
         self.context.node.performance.start()
         self.hub.start()
+        self.dispatcher.counts.start()
 
     async def stop(self) -> None:
         """End what `start` started, and close the connections."""
         chain, follower = self.context.ledger.chain, self.context.indexes.follower
         await asyncio.gather(chain.stop(), follower.stop(), self.context.node.performance.stop(), self.hub.stop())
+        await self.dispatcher.counts.stop()
         await self.context.ledger.reader.close()
         self.context.sending.simulator.close()
         self.context.sending.sender.close()

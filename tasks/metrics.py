@@ -8,7 +8,7 @@ The transactions of a message are counted once, together.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -79,11 +79,11 @@ class Recorder:
         finally:
             values.ValueClass = normal
 
-    def _labelled(self, name: str, label: str) -> Any:
-        child = self._children.get((name, label))
+    def _labelled(self, name: str, *labels: str) -> Any:
+        child = self._children.get((name, *labels))
         if child is None:
             with self._kept_in_files():
-                child = self._children[name, label] = self._metrics[name].labels(label)
+                child = self._children[name, *labels] = self._metrics[name].labels(*labels)
         return child
 
     def batch(self, summary: BatchSummary, seconds: float, latency: float | None) -> None:
@@ -122,6 +122,13 @@ class Recorder:
     def checkpoint(self, kind: str, seconds: float) -> None:
         """Count a checkpoint."""
         self._labelled("trunkline_checkpoint_seconds", kind).observe(seconds)
+
+    def rpc_calls(self, counts: Mapping[tuple[str, str], int], seconds: Mapping[str, float]) -> None:
+        """Add calls by method and result, and what they took by method."""
+        for (method, result), count in counts.items():
+            self._labelled("trunkline_rpc_calls_total", method, result).inc(count)
+        for method, spent in seconds.items():
+            self._labelled("trunkline_rpc_call_seconds_total", method).inc(spent)
 
 
 def _made(metric: Metric, registry: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ import msgspec
 from rpc.context import Context
 from rpc.jsonrpc.answer_budget import AnswerBudget, RequestBudget
 from rpc.jsonrpc.answer_cache import AnswerCache
+from rpc.jsonrpc.call_counts import ABANDONED, OK, UNKNOWN, CallCounts
 from rpc.jsonrpc.errors import (
     INTERNAL_ERROR,
     Overloaded,
@@ -107,6 +109,7 @@ class Dispatcher:
         answer_budget: AnswerBudget,
         fault_tolerance: FaultTolerance,
         answer_cache: AnswerCache,
+        counts: CallCounts,
     ) -> None:
         self.context = context
         self.settings = context.settings
@@ -114,6 +117,7 @@ class Dispatcher:
         self.answer_budget = answer_budget
         self.fault_tolerance = fault_tolerance
         self.answer_cache = answer_cache
+        self.counts = counts
 
     async def answer(self, body: bytes, address: str) -> Reply:
         """Answer an HTTP body: one call or a batch. Close the reply once it is sent."""
@@ -173,21 +177,29 @@ async def _answer_batch(request: _Request, messages: list[Any]) -> list[bytes]:
 
 async def _answer_one(request: _Request, message: Any) -> list[bytes]:
     id: Id = None
+    began, counted, result = time.perf_counter(), UNKNOWN, ABANDONED
     try:
         id = _id_of(message)
         if "id" not in message:
             # A notification is not answered, and nothing here is worth doing unanswered.
             _method_of(message)
+            result = OK
             return []
         name, values = _method_of(message), _params_of(message)
         method = METHODS.get(name)
         if method is None:
             raise method_not_found()
+        counted = name
         request.dispatcher.limits.spend(request.address)
-        return _envelope(await _call(request, method, values), id)
+        answer = _envelope(await _call(request, method, values), id)
+        result = OK
+        return answer
     except RpcError as error:
+        result = str(error.code)
         request.errors.append(error)
         return [encode_error(error, id)]
+    finally:
+        request.dispatcher.counts.add(counted, result, time.perf_counter() - began)
 
 
 async def _call(request: _Request, method: Method, values: list[Any]) -> bytes:

@@ -24,7 +24,8 @@ For Prometheus, at three places:
 wherever it is asked, so ask for it at one place; what processes counted must be asked of every host. The processes of
 an instance keep their counts together in the files of one folder (`TRUNKLINE_METRICS_FOLDER`, set by `up`): each pool
 child writes its own, a scrape adds them up, and a count outlives the process that made it. A worker counts a message's
-transactions together, when it has run (`python -m benchmarks.cpu` has that among the pool child's time).
+transactions together, when it has run (`python -m benchmarks.cpu` has that among the pool child's time); an RPC server
+adds its calls up once a second.
 
 [deploy/prometheus](../deploy/prometheus/prometheus.yml) has a scrape configuration and the
 [rules of the alerts](../deploy/prometheus/alerts.yml), whose entries are in the [runbook](runbook.md);

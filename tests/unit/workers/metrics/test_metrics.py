@@ -173,6 +173,7 @@ def test_counts_of_several_processes_add_up_and_outlive_them(tmp_path: Path) -> 
             counts.retry("transactions.process_batch")
             counts.sealed(0.02, 0.05)
             counts.checkpoint("full", 1.0)
+            counts.rpc_calls({("getSlot", "ok"): 2}, {"getSlot": 0.5})
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
     text = recorded(tmp_path)
@@ -180,6 +181,7 @@ def test_counts_of_several_processes_add_up_and_outlive_them(tmp_path: Path) -> 
     assert 'trunkline_transactions_total{outcome="failed"} 6.0' in text
     assert 'trunkline_onchain_errors_total{kind="AccountInUse"} 6.0' in text
     assert "trunkline_conflicts_total 10.0" in text
+    assert 'trunkline_rpc_calls_total{method="getSlot",result="ok"} 4.0' in text
     assert "trunkline_processed_latency_seconds_count 2.0" in text
     assert {base_name(name) for name in re.findall(r"^(trunkline_\w+)", text, flags=re.MULTILINE)} == {
         metric.name for metric in METRICS if metric.source is Source.PROCESS
