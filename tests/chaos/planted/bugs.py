@@ -63,7 +63,7 @@ BUGS: dict[str, Bug] = {
         Bug("dedupe-skipped", _NO_DUPLICATES, "I2 twice|I9", "messages-held-and-tripled,messages-doubled"),
         Bug(
             "epoch-check-skipped",
-            (Edit(f"{_LUA}/*.lua", r"^if epoch ~= ARGV\[1\] then$", "if false then", 5),),
+            (Edit(f"{_LUA}/*.lua", r"^if epoch ~= ARGV\[1\] then", "if false then", 15),),
             "I",
             "redis-flushall,redis-replaced-by-empty",
         ),
