@@ -11,6 +11,7 @@ import argparse
 import itertools
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import threading
@@ -21,6 +22,7 @@ from typing import Any
 
 from tests.chaos.harness.instance import OTHERS, WORKERS, Instance
 from tests.chaos.harness.proxy import Rules
+from tests.support.paths import ROOT
 
 _LINKS = (*WORKERS, *OTHERS, "clients")
 _BUCKET = 0.1
@@ -252,17 +254,27 @@ MEASURES: dict[str, Callable[[Instance], dict[str, Any]]] = {
 
 
 def measure(names: Sequence[str]) -> dict[str, Any]:
-    """The figures, each from an instance of its own."""
+    """The figures, each from an instance and in a process of its own: a producer's settings are read once."""
+    if len(names) == 1:
+        return {names[0]: _measure_here(names[0])}
     found: dict[str, Any] = {}
-    for name in names:
-        with tempfile.TemporaryDirectory(prefix="trunkline-measure-") as folder:
-            instance = Instance(Path(folder) / "instance")
-            try:
-                instance.start()
-                found[name] = MEASURES[name](instance)
-            finally:
-                instance.close()
-        print(name, found[name], flush=True)
+    with tempfile.TemporaryDirectory(prefix="trunkline-measures-") as folder:
+        for name in names:
+            file = Path(folder) / f"{name}.json"
+            subprocess.run([sys.executable, "-m", "tests.chaos.measure", name, "--json", file], cwd=ROOT, check=True)
+            found |= json.loads(file.read_text())
+    return found
+
+
+def _measure_here(name: str) -> Any:
+    with tempfile.TemporaryDirectory(prefix="trunkline-measure-") as folder:
+        instance = Instance(Path(folder) / "instance")
+        try:
+            instance.start()
+            found = MEASURES[name](instance)
+        finally:
+            instance.close()
+    print(name, found, flush=True)
     return found
 
 

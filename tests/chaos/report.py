@@ -73,7 +73,8 @@ _DEFINITIONS = """
 An outage is the time from a fault in which nobody can be served (Redis gone, the RPC server gone, the intake closed by
 hand; a third of all kinds) to the recovery after it. A call is repeated as web3.js does: after HTTP 429 only. A
 transaction is seen through when it is final within 25 s of its first send; it is sent again every 2 s. Ledgers are
-small here: a few thousand accounts.
+small here: a few thousand accounts. The rows from the lost replies on are of `python -m tests.chaos.measure`, each by
+itself; those before them of the storms.
 """
 _RECOVERY = """
 Recovery is the time from the end of a fault until a transaction that is sent then is processed; of a fault that ends
