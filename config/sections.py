@@ -300,7 +300,7 @@ class RpcSettings(Section):
     read_timeout: float = Field(default=5.0, gt=0, description="longest read", json_schema_extra=SECONDS)
     write_timeout: float = Field(default=0.9, gt=0, description="longest send", json_schema_extra=SECONDS)
     commitment_wait: float = Field(
-        default=3.0, gt=0, description="longest wait of a read for a change to be final", json_schema_extra=SECONDS
+        default=4.5, gt=0, description="longest wait of a read for a change to be final", json_schema_extra=SECONDS
     )
     send_queue: int = Field(
         default=10_000, ge=1, description="most sends waiting to be accepted", json_schema_extra=TRANSACTIONS

@@ -1,8 +1,7 @@
-"""A short storm on real processes in every run of the tests: a fixed seed, and a random one, which is printed."""
+"""A short storm on real processes in every run of the tests. The gate has longer ones, with every kind of fault."""
 
 from __future__ import annotations
 
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +11,7 @@ import pytest
 from tests.support.paths import ROOT
 
 pytestmark = [pytest.mark.real_redis, pytest.mark.processes, pytest.mark.timeout(300)]
-#: Minutes of faults, over both seeds.
-MINUTES = 0.6
+SEED, MINUTES = "12", 0.3
 #: Faults that are over quickly; `make chaos` has them all.
 QUICK = (
     "worker-kill,worker-pause,worker-child-kill,worker-end,maintenance-kill,maintenance-child-kill,beat-kill,rpc-kill,"
@@ -25,11 +23,8 @@ QUICK = (
 
 
 def test_nothing_that_was_promised_is_broken(tmp_path: Path) -> None:
-    seeds = ["12", str(random.randrange(10**6))]
     command = [sys.executable, "-m", "tests.chaos", "--minutes", str(MINUTES), "--folder", str(tmp_path / "storm")]
-    command += ["--only", QUICK]
-    for seed in seeds:
-        command += ["--seed", seed]
+    command += ["--only", QUICK, "--seed", SEED]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     print(done.stdout, done.stderr)
-    assert done.returncode == 0, f"seeds {seeds}\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
+    assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
