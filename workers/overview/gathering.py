@@ -15,6 +15,7 @@ from banking.from_settings import letter_limits
 from banking.ledger import observing
 from banking.ledger.ledger import Ledger
 from banking.ledger.observing import restore_progress
+from banking.ledger.recovery_parts import retry_budget
 from banking.restore.consistency import is_unsealable
 from config.addresses import masked, refusal
 from config.settings import Settings
@@ -23,6 +24,8 @@ from recovery.connections import connect
 from recovery.degradation import DegradationManager, OperationType
 from recovery.degradation.errors import ModesUnavailable
 from tasks.modes import open_modes
+from tasks.runtime import TRANSACTION_BUDGET
+from workers.overview.broker_depth import BrokerDepth
 from workers.overview.model import Gate, Limits, Overview
 
 logger = logging.getLogger(__name__)
@@ -47,6 +50,7 @@ class Gatherer:
         self._ledger = ledger
         self._said = False
         self._modes: DegradationManager | None = None
+        self._depth = BrokerDepth(settings, clock=clock)
 
     @property
     def ledger(self) -> Ledger:
@@ -96,6 +100,8 @@ class Gatherer:
         facts["modes"] = self.modes.get_system_status()
         facts["notes"] = observing.read_notes(ledger)
         facts["waiting"] = observing.waiting(ledger)
+        facts["retries_left"] = ledger.call(retry_budget(ledger, TRANSACTION_BUDGET).available)
+        facts["messages"] = self._depth.read()
         facts["gates"] = [self._gate(component, facts["waiting"].at) for component in WRITERS]
         try:
             facts["state"] = self._state(ledger)

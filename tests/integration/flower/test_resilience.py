@@ -151,6 +151,11 @@ def test_metrics_of_every_process_are_at_flower_at_up_and_at_a_worker_of_ones_ow
         assert found["trunkline_finalized_latency_seconds_count"] > 0
         assert found['trunkline_workers{queue="transactions"}'] == 2
         assert found["trunkline_up"] == 1
+        assert found['trunkline_script_calls_total{script="commit"}'] > 0
+        assert found['trunkline_script_seconds_total{script="commit"}'] > 0
+        assert found['trunkline_broker_messages{queue="transactions"}'] >= 0
+        assert found["trunkline_beat_age_seconds"] < 10
+        assert found["trunkline_retry_budget"] > 0
     own = free_port()
     command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker", "-Q", "transactions", "-n", "own@%h"]
     variables = {"TRUNKLINE_DATA_DIR": str(instance.folder), "TRUNKLINE_METRICS_PORT": str(own)}
