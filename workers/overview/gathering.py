@@ -42,15 +42,25 @@ _UNREACHABLE = (
 
 
 class Gatherer:
-    """Reads snapshots of the settings' ledger (or by `ledger`, with its own waits), from one thread at a time."""
+    """Reads snapshots of the settings' ledger (or by `ledger`, with its own waits), from one thread at a time.
 
-    def __init__(self, settings: Settings, *, ledger: Ledger | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
+    What waits in the broker is read by `broker`, and is not without one: whoever looks once has not long to wait.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        ledger: Ledger | None = None,
+        broker: BrokerDepth | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._ledger = ledger
         self._said = False
         self._modes: DegradationManager | None = None
-        self._depth = BrokerDepth(settings, clock=clock)
+        self._broker = broker
 
     @property
     def ledger(self) -> Ledger:
@@ -101,7 +111,7 @@ class Gatherer:
         facts["notes"] = observing.read_notes(ledger)
         facts["waiting"] = observing.waiting(ledger)
         facts["retries_left"] = ledger.call(retry_budget(ledger, TRANSACTION_BUDGET).available)
-        facts["messages"] = self._depth.read()
+        facts["messages"] = {} if self._broker is None else self._broker.read()
         facts["gates"] = [self._gate(component, facts["waiting"].at) for component in WRITERS]
         try:
             facts["state"] = self._state(ledger)

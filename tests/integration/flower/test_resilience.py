@@ -17,7 +17,11 @@ from typing import Any
 
 import pytest
 
+from banking.from_settings import open_ledger
+from banking.intake.dead_letters import TransactionDeadLetters
+from banking.transaction import verify
 from config.queues import PROCESS_BATCH
+from config.settings import Settings
 from recovery.connections import connect
 from tests.support.browser import Browser, open_browser
 from tests.support.cli.program import PROGRAM, Instance, environment
@@ -241,6 +245,37 @@ def test_a_mode_is_shown_explained_and_cleared(instance: Instance, tab: Browser,
     tab.press("Clear", within="#tl-entries")
     wait_until(lambda: "All is well" in tab.says(SENTENCE), "work goes on")
     tab.look("light")
+
+
+def test_a_dead_letter_is_replayed_and_another_dropped_by_clicks(instance: Instance, tab: Browser) -> None:
+    given_up = [verify(bytes(instance.signed(instance.faucet(), lamports))) for lamports in (SOL, 2 * SOL)]
+    names = [str(one.parsed.signatures[0]) for one in given_up]
+    for one in given_up:
+        # As a worker does in the end with what kills it each time.
+        letters = TransactionDeadLetters(open_ledger(Settings(data_dir=instance.folder)))
+        assert letters.add(one.signature, one.raw, "worker died while running it", 3)
+    before = instance.json("status")["processed"]
+
+    def row(name: str) -> str:
+        shown = [letter["Transaction"] for letter in tab.table("#tl-letters")]
+        return f"#tl-letters tbody tr:nth-child({shown.index(name) + 1})" if name in shown else ""
+
+    wait_until(lambda: all(map(row, names)), "both letters are shown")
+    assert {letter["Reason"] for letter in tab.table("#tl-letters")} == {"worker died while running it"}
+    tab.press("Replay", within=row(names[0]))
+    wait_until(lambda: instance.json("status")["processed"] == before + 1, "the replayed one is processed")
+    assert instance("trace", names[0]).out.startswith(f"{names[0]}: succeeded")
+    wait_until(lambda: not row(names[0]) and row(names[1]), "the other letter is left")
+
+    tab.press("Drop", within=row(names[1]))
+    assert instance.json("status")["dead"] == 1, "nothing is dropped before it was confirmed"
+    tab.press("Drop it", within="#tl-dialog")
+    wait_until(lambda: "No dead letters" in instance("deadletter", "list").out, "it is dropped")
+    wait_until(lambda: not tab.table("#tl-letters"), "none is shown")
+    gone = instance("trace", names[1], "--search", "1")
+    assert (gone.code, "unknown" in gone.out) == (1, True)
+    assert instance.json("status")["processed"] == before + 1
+    assert instance.json("audit")["ok"]
 
 
 def test_an_on_chain_error_is_seen_and_a_transaction_is_found(instance: Instance, tab: Browser, url: str) -> None:

@@ -14,6 +14,7 @@ from config.settings import Settings
 from recovery.clock import ManualClock
 from tests.support.ledgers import SOL, World, new_world
 from workers.beat import SignOfLife
+from workers.overview.broker_depth import BrokerDepth
 from workers.overview.diagnosis import diagnose
 from workers.overview.facts import overview_facts
 from workers.overview.gathering import Gatherer
@@ -90,8 +91,11 @@ def test_beat_leaves_a_sign_once_a_second_and_leaves_a_redis_alone_that_is_away(
 
 
 def test_retries_and_messages_that_are_left(gatherer: Gatherer, world: World) -> None:
-    found = gatherer.gather()
-    assert found.retries_left == 1.0
+    assert gatherer.gather().retries_left == 1.0
+    unreachable = BrokerDepth(Settings.from_variables(redis_url="redis://fake:6379/0"))
+    found = Gatherer(
+        Settings.from_variables(redis_url="redis://fake:6379/0"), ledger=world.ledger, broker=unreachable
+    ).gather()
     # A broker that cannot be reached tells nothing, and takes nothing else from the snapshot.
     assert (found.messages, found.problem) == ({}, "")
 
