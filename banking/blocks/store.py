@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from banking.blocks.block import GENESIS_PARENT, Block, BlockHeader, decode_block, decode_header, encode_block
 from banking.errors import BadBlock, Diverged
-from recovery.archive import MAX_OBJECT_BYTES, AlreadyExists, Archive, NotFound, TooLarge, UnsafeArchive
+from recovery.archive import MAX_OBJECT_BYTES, AlreadyExists, Archive, NotFound, TooLarge, UnsafeArchive, get_each
 from recovery.archive.names import folder_segment
 from recovery.identity import Identity
 
@@ -67,10 +67,15 @@ class BlockStore:
 
     def header(self, slot: int) -> BlockHeader:
         """The verified header. Raises NotFound, BadBlock, ArchiveReadError."""
-        with _naming(slot):
-            header, _ = decode_header(self._data(slot), self._keys())
-        _check_slot(header, slot)
-        return header
+        return self._header(slot, self._data(slot))
+
+    def headers(self, slots: Sequence[int]) -> Iterator[BlockHeader]:
+        """The verified headers of `slots`, in this order. Raises what `header` raises, where it is the slot's turn."""
+        data = self._each(slots)
+        for slot in slots:
+            with _naming(slot):
+                found = next(data)
+            yield self._header(slot, found)
 
     def exists(self, slot: int) -> bool:
         """Whether the slot has a block. Raises ArchiveReadError."""
@@ -97,11 +102,15 @@ class BlockStore:
         a hole in the chain: what lies behind it is never served.
         """
         last = until if until is not None else self.newest()
-        for number in range(slot, (last if last is not None else slot - 1) + 1):
+        numbers = range(slot, (last if last is not None else slot - 1) + 1)
+        data = self._each(numbers)
+        for number in numbers:
             try:
-                block = self.read(number)
+                with _naming(number):
+                    block = decode_block(next(data), self._keys())
             except NotFound:
                 raise BadBlock(f"the block of slot {number} is missing, those up to {last} are there") from None
+            _check_slot(block.header, number)
             if parent is not None and block.header.parent != parent:
                 raise BadBlock(f"the block of slot {number} is not the child of the one before it")
             if number == 0 and block.header.parent != GENESIS_PARENT:
@@ -120,7 +129,17 @@ class BlockStore:
         return {self.identity.public_key, *self.trusted_keys}
 
     def _data(self, slot: int) -> bytes:
-        return self.archive.get(self.name(slot), MAX_OBJECT_BYTES)
+        with _naming(slot):
+            return self.archive.get(self.name(slot), MAX_OBJECT_BYTES)
+
+    def _each(self, slots: Sequence[int]) -> Iterator[bytes]:
+        return get_each(self.archive, map(self.name, slots), MAX_OBJECT_BYTES)
+
+    def _header(self, slot: int, data: bytes) -> BlockHeader:
+        with _naming(slot):
+            header, _ = decode_header(data, self._keys())
+        _check_slot(header, slot)
+        return header
 
 
 @contextmanager

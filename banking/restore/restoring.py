@@ -93,8 +93,11 @@ class LedgerRestore:
         """
         self.discard_restored()
         slot, parent, head_hash = self._starting_point(layers)
-        newest = self._blocks.newest() or slot
-        self._fold = fold_blocks(self._blocks, slot, parent, visit=lambda block: self._folded(block, slot, newest))
+        found = self._blocks.newest()
+        newest = slot - 1 if found is None else found
+        self._fold = fold_blocks(
+            self._blocks, slot, parent, until=newest, visit=lambda block: self._folded(block, slot, newest)
+        )
         header = self._fold.head or self._base_header(layers, head_hash)
         if header.epoch >= self.epoch:
             # Another restorer, which did not know of this one (Redis was emptied between the two), opened it.

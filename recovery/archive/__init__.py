@@ -1,6 +1,6 @@
 """The archive: immutable named objects in a folder or an object store, created at most once."""
 
-from recovery.archive.base import MAX_OBJECT_BYTES, Archive, put_same
+from recovery.archive.base import MAX_OBJECT_BYTES, Archive, get_each, put_same
 from recovery.archive.errors import (
     AlreadyExists,
     ArchiveError,
@@ -34,6 +34,7 @@ __all__ = [
     "TooLarge",
     "UnsafeArchive",
     "folder_segment",
+    "get_each",
     "open_archive",
     "put_same",
     "read_archive",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Protocol
 
 from recovery.archive.errors import AlreadyExists, Mismatch
 
 MAX_OBJECT_BYTES = 128 * 1024 * 1024
+#: How many objects `get_each` asks for at once, and how many bytes of them an archive answers with at most.
+AHEAD_OBJECTS = 16
+AHEAD_BYTES = 16 * 1024 * 1024
 
 
 class Archive(Protocol):
@@ -28,6 +32,13 @@ class Archive(Protocol):
         """The object's bytes. Raises NotFound, TooLarge above `max_bytes`, ArchiveReadError, UnsafeArchive.
 
         Says nothing of durability: its writer may still be in `put`; see `confirm`.
+        """
+
+    def get_some(self, wanted: Sequence[str], max_bytes: int) -> Sequence[bytes]:
+        """The first of the objects `wanted`, and as many more, in order, as can be had beside it at little cost.
+
+        Answers with at most AHEAD_BYTES, but for the first. Raises as `get` does, for the first only: whatever is wrong
+        with a later one ends the answer before it. At least one must be wanted. See `get_each`.
         """
 
     def confirm(self, name: str) -> None:
@@ -68,3 +79,13 @@ def put_same(archive: Archive, name: str, data: bytes) -> bool:
             raise Mismatch(f"{name} is already in the archive with other content") from None
         return False
     return True
+
+
+def get_each(archive: Archive, wanted: Iterable[str], max_bytes: int) -> Iterator[bytes]:
+    """`get` of one object after the other, a little ahead. Raises what `get` raises, where it is the object's turn."""
+    source = iter(wanted)
+    waiting = [*islice(source, AHEAD_OBJECTS)]
+    while waiting:
+        found = archive.get_some(waiting, max_bytes)
+        yield from found
+        waiting = [*waiting[len(found) :], *islice(source, len(found))]

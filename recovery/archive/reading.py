@@ -20,6 +20,9 @@ class ReadOnlyArchive:
     def get(self, name: str, max_bytes: int) -> bytes:
         return self._archive.get(name, max_bytes)
 
+    def get_some(self, wanted: Sequence[str], max_bytes: int) -> Sequence[bytes]:
+        return self._archive.get_some(wanted, max_bytes)
+
     def confirm(self, name: str) -> None:
         raise _refused(name)
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
-from itertools import islice
-from typing import TYPE_CHECKING
+from itertools import accumulate, islice
+from typing import TYPE_CHECKING, TypeVar
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
 from recovery.archive import names
-from recovery.archive.base import MAX_OBJECT_BYTES
+from recovery.archive.base import AHEAD_BYTES, AHEAD_OBJECTS, MAX_OBJECT_BYTES
 from recovery.archive.errors import (
     AlreadyExists,
+    ArchiveError,
     ArchiveReadError,
     ArchiveUnavailable,
     ArchiveWriteError,
@@ -26,8 +28,10 @@ from recovery.archive.errors import (
 )
 
 if TYPE_CHECKING:
+    from obstore import GetResult
     from obstore.store import S3Config
 
+Result = TypeVar("Result")
 _PROBE = ".trunkline/create-once"
 REQUEST_SECONDS = 10.0
 RETRY_SECONDS = 20.0
@@ -79,12 +83,27 @@ class ObjectArchive:
         raise UnsafeArchive("this object store ignores If-None-Match: it overwrites objects that were to be created")
 
     def get(self, name: str, max_bytes: int) -> bytes:
+        with _translated(name, ArchiveReadError):
+            return bytes(self._ask(name, max_bytes).bytes())
+
+    def get_some(self, wanted: Sequence[str], max_bytes: int) -> Sequence[bytes]:
+        if len(wanted) == 1:
+            return [self.get(wanted[0], max_bytes)]
+        with ThreadPoolExecutor(AHEAD_OBJECTS, thread_name_prefix="archive") as pool:
+            answers = _before_the_first_error(pool.submit(self._ask, name, max_bytes) for name in wanted)
+            sizes = accumulate(answer.meta["size"] for answer in answers)
+            taken = max(1, sum(total <= AHEAD_BYTES for total in sizes))
+            reads = [pool.submit(_body, name, answer) for name, answer in zip(wanted, answers[:taken], strict=False)]
+            return _before_the_first_error(reads)
+
+    def _ask(self, name: str, max_bytes: int) -> GetResult:
+        """The answer, whose body has not been read."""
         with _translated(names.check_name(name), ArchiveReadError):
             result = obstore.get(self._store, name)
             size = result.meta["size"]
             if size > max_bytes:
                 raise TooLarge(f"{name}: {size} bytes, at most {max_bytes} allowed")
-            return bytes(result.bytes())
+            return result
 
     def confirm(self, name: str) -> None:
         if not self.exists(name):
@@ -134,6 +153,24 @@ class ObjectArchive:
             obstore.copy(self._store, name, aside)
             obstore.delete(self._store, name)
         return aside
+
+
+def _body(name: str, answer: GetResult) -> bytes:
+    with _translated(name, ArchiveReadError):
+        return bytes(answer.bytes())
+
+
+def _before_the_first_error(futures: Iterable[Future[Result]]) -> list[Result]:
+    """Results up to the first that is an error. Raises it when it is the very first."""
+    results: list[Result] = []
+    for future in [*futures]:
+        try:
+            results.append(future.result())
+        except ArchiveError:
+            if not results:
+                raise
+            break
+    return results
 
 
 def _is_listed(folder: str, name: str, start_after: str | None) -> bool:

@@ -38,6 +38,9 @@ class ForkSafeArchive:
     def get(self, name: str, max_bytes: int) -> bytes:
         return self._backend().get(names.check_name(name), max_bytes)
 
+    def get_some(self, wanted: Sequence[str], max_bytes: int) -> Sequence[bytes]:
+        return self._backend().get_some(wanted, max_bytes)
+
     def confirm(self, name: str) -> None:
         self._backend().confirm(names.check_name(name))
 

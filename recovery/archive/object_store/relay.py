@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _ANSWER_SECONDS = 120.0
 _LENGTH = struct.Struct(">I")
 _MAX_MESSAGE = MAX_OBJECT_BYTES + 65_536
-_METHODS = frozenset({"put", "get", "confirm", "exists", "page", "folders", "delete", "set_aside"})
+_METHODS = frozenset({"put", "get", "get_some", "confirm", "exists", "page", "folders", "delete", "set_aside"})
 
 
 class Relay:
@@ -44,6 +44,10 @@ class Relay:
     def get(self, name: str, max_bytes: int) -> bytes:
         data: bytes = self._call("get", name, max_bytes)
         return data
+
+    def get_some(self, wanted: Sequence[str], max_bytes: int) -> Sequence[bytes]:
+        found: Sequence[bytes] = self._call("get_some", wanted, max_bytes)
+        return found
 
     def confirm(self, name: str) -> None:
         self._call("confirm", name)

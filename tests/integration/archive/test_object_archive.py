@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -12,7 +13,15 @@ import obstore
 import psutil
 import pytest
 
-from recovery.archive import Archive, ArchiveReadError, ArchiveUnavailable, UnsafeArchive, open_archive
+from recovery.archive import (
+    Archive,
+    ArchiveReadError,
+    ArchiveUnavailable,
+    NotFound,
+    UnsafeArchive,
+    get_each,
+    open_archive,
+)
 from recovery.archive.object_store.relay import Relay
 from recovery.errors import ConfigurationError
 from tests.support.archive.contract import ArchiveContract
@@ -85,13 +94,55 @@ def kill_helper() -> None:
 
 
 def test_a_killed_helper_is_reported_and_replaced(s3_url: str) -> None:
-    bucket, _, options = s3_url.partition("?")
-    relay = Relay(bucket, {key: values[0] for key, values in parse_qs(options).items()})
+    relay = relay_to(s3_url)
     relay.put("a/x.blk", b"1")
     kill_helper()
     with pytest.raises(ArchiveReadError, match="helper"):
         relay.get("a/x.blk", 1)
     assert relay.get("a/x.blk", 1) == b"1"
+    kill_helper()
+
+
+def relay_to(s3_url: str) -> Relay:
+    bucket, _, options = s3_url.partition("?")
+    return Relay(bucket, {key: values[0] for key, values in parse_qs(options).items()})
+
+
+def test_many_objects_are_asked_for_at_once(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive, together = open_archive(s3_url), threading.Barrier(16)
+    wanted = [f"a/x{number}.blk" for number in range(16)]
+    for name in wanted:
+        archive.put(name, name.encode())
+    get = obstore.get
+
+    def wait_for_the_others(*arguments: Any) -> Any:
+        together.wait(20)
+        return get(*arguments)
+
+    monkeypatch.setattr(obstore, "get", wait_for_the_others)
+    assert [*get_each(archive, wanted, 100)] == [name.encode() for name in wanted]
+
+
+def test_what_is_read_ahead_is_bounded_in_bytes(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recovery.archive.object_store.archive.AHEAD_BYTES", 10)
+    archive = open_archive(s3_url)
+    wanted = ["a/long.blk", "a/x.blk", "a/y.blk", "a/z.blk"]
+    for name, size in zip(wanted, (11, 4, 4, 4), strict=True):
+        archive.put(name, b"." * size)
+    assert [len(one) for one in archive.get_some(wanted, 100)] == [11]
+    assert [len(one) for one in archive.get_some(wanted[1:], 100)] == [4, 4]
+    assert [len(one) for one in get_each(archive, wanted, 100)] == [11, 4, 4, 4]
+
+
+def test_the_helper_of_a_forked_worker_reads_many_at_once(s3_url: str) -> None:
+    archive, relay = open_archive(s3_url), relay_to(s3_url)
+    wanted = [f"a/x{number}.blk" for number in range(20)]
+    for name in wanted:
+        archive.put(name, name.encode())
+    assert relay.get_some(wanted[:16], 100) == [name.encode() for name in wanted[:16]]
+    assert relay.get_some([wanted[0], "a/gone.blk", wanted[1]], 100) == [wanted[0].encode()]
+    with pytest.raises(NotFound, match="gone"):
+        relay.get_some(["a/gone.blk", wanted[1]], 100)
     kill_helper()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recovery.archive import AlreadyExists, Archive, InvalidName, Mismatch, NotFound, TooLarge, put_same
+from recovery.archive import AlreadyExists, Archive, InvalidName, Mismatch, NotFound, TooLarge, get_each, put_same
 
 NAMES = ("a-b/x.blk", "a/b/z.blk", "a/x.blk", "a/y.blk", "b/x.blk", "top.blk")
 BAD_NAMES = (
@@ -50,6 +50,18 @@ class ArchiveContract:
         assert archive.get("a/x.blk", 5) == b"12345"
         with pytest.raises(TooLarge):
             archive.get("a/x.blk", 4)
+
+    def test_many_are_read_in_their_order_up_to_the_first_that_is_wrong(self, archive: Archive) -> None:
+        there = [f"many/x{number}.blk" for number in range(20)]
+        for number, name in enumerate(there):
+            archive.put(name, b"%d" % number)
+        assert [*get_each(archive, reversed(there), 2)] == [b"%d" % number for number in reversed(range(20))]
+        assert [*get_each(archive, [], 2)] == []
+        for wrong, error in (("many/gone.blk", NotFound), (there[12], TooLarge)):
+            found = get_each(archive, [*there[:5], wrong, *there[5:8]], 1)
+            assert [next(found) for _ in range(5)] == [b"0", b"1", b"2", b"3", b"4"]
+            with pytest.raises(error):
+                next(found)
 
     def test_lists_in_the_order_of_names(self, archive: Archive) -> None:
         for name in reversed(NAMES):
