@@ -37,6 +37,8 @@ RPC_BREAKER = "rpc"
 #: The circuit stays open this long: one call is let through then, over the whole fleet, which costs a dead server
 #: nothing, and clients are served again at once when it returns.
 _OPEN_SECONDS = 0.5
+#: A probe that has not come back by then is taken as lost, as when its server was killed; another one costs little.
+_PROBE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def default_collaborators(settings: Settings) -> Collaborators:
         breaker=CircuitBreaker(
             RPC_BREAKER,
             # The preset's ten seconds would be most of an outage.
-            CircuitBreakerConfig.preset("rpc", timeout=_OPEN_SECONDS),
+            CircuitBreakerConfig.preset("rpc", timeout=_OPEN_SECONDS, probe_lease=_PROBE_SECONDS),
             redis=url,
             namespace=prefix,
             failure=is_outage,

@@ -34,6 +34,8 @@ from tasks.metrics import Recorder, ServerClock, recorder
 from tasks.modes import open_modes
 
 TRANSACTION_BREAKER = "transaction"
+#: A probe is a batch. One that has not come back by then is taken as lost, as when its worker was killed.
+_TRANSACTION_RULES = CircuitBreakerConfig.preset("transaction", probe_lease=5.0)
 
 
 class Runtime:
@@ -117,7 +119,7 @@ class Runtime:
         """The breaker `transaction`: counts only what a sick ledger causes, never what is wrong with a message."""
         return CircuitBreaker(
             TRANSACTION_BREAKER,
-            CircuitBreakerConfig.preset("transaction"),
+            _TRANSACTION_RULES,
             redis=self.settings.ledger_url(),
             namespace=self._prefix,
             failure=_is_outage,
@@ -144,7 +146,7 @@ def breaker_to_overrule(settings: Settings, name: str) -> CircuitBreaker:
 
     Only the pipeline's own may not be in use yet, and then gets its config here.
     """
-    config = CircuitBreakerConfig.preset("transaction") if name == TRANSACTION_BREAKER else None
+    config = _TRANSACTION_RULES if name == TRANSACTION_BREAKER else None
     return CircuitBreaker(name, config, redis=settings.ledger_url(), namespace=key_prefix(settings.ledger.name))
 
 

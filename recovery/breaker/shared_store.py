@@ -15,6 +15,8 @@ from recovery.clock import Clock
 #: Milliseconds an open breaker stays open, at least, when Redis goes away: one slow reply must not make a process
 #: probe by itself while the others probe by lease.
 GRACE_MS = 1000
+#: Places of probes to be given back at most, so that whoever finds Redis again does not flood it.
+_MOST_OWED = 4
 
 
 class SharedStore:
@@ -35,18 +37,30 @@ class SharedStore:
         self._seed_generation = 0
         self._own = BreakerCore(config, step=-1) if config.quorum > 1 else None
         self._own_since = 0
+        #: Probes of this process that Redis granted; and those that it may still hold a place for, although they ended.
+        self._granted: set[str] = set()
+        self._owed: list[str] = []
 
     def sync(self, request: Request) -> Snapshot:
         reporting = bool(request.failures or request.lease)
         if self._link.usable(may_retry=not reporting):
             try:
+                self._give_back()
                 shared = self._remote.sync(replace(request, vote=True) if self._opened_alone() else request)
             except LINK_ERRORS as error:
                 self._link.failed(error)
+                if request.acquire and len(self._owed) < _MOST_OWED:  # its reply may be all that was lost
+                    self._owed.append(request.acquire)
             else:
                 self._link.worked()
                 self._leave_stand_in()
+                self._granted.discard(request.lease)
+                if shared.granted:
+                    self._granted.add(request.acquire)
                 return self._with_own_view(request, shared)
+        if request.lease in self._granted:
+            self._granted.discard(request.lease)
+            self._owed.append(request.lease)
         return self._alone(request)
 
     def override(self, action: str, *, for_ms: int, reason: str, by: str) -> Snapshot:
@@ -62,8 +76,19 @@ class SharedStore:
 
     def after_fork(self) -> None:
         self._link.after_fork()
+        self._granted.clear()
+        self._owed.clear()
         if self._stand_in is not None:
             self._stand_in.probes.clear()
+
+    def _give_back(self) -> None:
+        """Free the places of probes that ended while Redis was away: until then it lets no other probe through.
+
+        Raises LINK_ERRORS.
+        """
+        while self._owed:
+            self._remote.sync(Request(lease=self._owed[0]))
+            self._owed.pop(0)
 
     def _now(self) -> int:
         return int(self._clock.monotonic() * 1000)

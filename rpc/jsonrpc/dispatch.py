@@ -212,9 +212,12 @@ async def _call(request: _Request, method: Method, values: list[Any]) -> bytes:
             budget.clear()
             return method.handler(call)
 
+        def nothing_kept() -> bool:
+            return not method.cacheable or dispatcher.answer_cache.recall(method.name, values) is None
+
         try:
             result = await dispatcher.fault_tolerance.execute_with_fault_tolerance(
-                run, method.name, method.operation, local=method.local, timeout=method.timeout
+                run, method.name, method.operation, local=method.local, timeout=method.timeout, may_wait=nothing_kept
             )
             content = _encoder.encode(result)
             budget.settle(len(content))

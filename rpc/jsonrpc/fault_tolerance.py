@@ -25,6 +25,13 @@ T = TypeVar("T")
 COMPONENTS = {"WRITE": ("rpc", "intake")}
 #: A verdict is looked up again after this long, and not used after twice that (seconds).
 _GATE_AGE = 0.1
+#: So long a call waits for an open circuit (seconds), as clients do not ask again after this error: after a short
+#: outage it is let through in that time. A send has less time in all.
+_PATIENCE, _SEND_PATIENCE = 1.5, 0.7
+#: More calls than that do not wait: in a long outage they would only fill the server.
+_MOST_WAITING = 256
+#: Between two looks at an open circuit, at least (seconds).
+_LOOK_AGAIN = 0.05
 
 
 class RedisAway(RpcError):
@@ -102,6 +109,8 @@ class FaultTolerance:
         self._writes = AsyncGuard(breaker)
         self._timeouts = {OperationType.WRITE: write_timeout}
         self._read_timeout = read_timeout
+        self._clock = clock
+        self._waiting = 0
 
     async def execute_with_fault_tolerance(
         self,
@@ -111,10 +120,12 @@ class FaultTolerance:
         *,
         local: bool = False,
         timeout: float | None = None,
+        may_wait: Callable[[], bool] = lambda: True,
     ) -> T:
         """The answer of `operation`; `name` is for the log, `local` operations need no Redis.
 
-        Raises RpcError: ModeRefused, RedisAway, or what the operation itself says. `timeout` is in seconds.
+        Raises RpcError: ModeRefused, RedisAway, or what the operation itself says. `timeout` is in seconds. `may_wait`
+        is asked before the call waits for an open circuit.
         """
         await self.check(kind)
         if local:
@@ -122,7 +133,7 @@ class FaultTolerance:
         limit = timeout or self._timeouts.get(kind, self._read_timeout)
         try:
             async with asyncio.timeout(limit):
-                return await self._guarded(operation, kind)
+                return await self._patiently(operation, kind, may_wait)
         except TimeoutError:
             logger.warning("%s took longer than %g s", name, limit)
             raise RedisAway(f"no answer within {limit:g} s") from None
@@ -154,6 +165,32 @@ class FaultTolerance:
                 await work
         except (LedgerUnavailable, LedgerMissing, LedgerRestoring, TimeoutError) as error:
             logger.warning("The ledger does not answer: %s", error)
+
+    async def _patiently(
+        self, operation: Callable[[], Awaitable[T]], kind: OperationType, may_wait: Callable[[], bool]
+    ) -> T:
+        """`_guarded`, again for a while as long as the circuit refuses it before it has begun."""
+        began, begun = self._clock.monotonic(), False
+        until = began + (_SEND_PATIENCE if kind is OperationType.WRITE else _PATIENCE)
+
+        def begin() -> Awaitable[T]:
+            nonlocal begun
+            begun = True
+            return operation()
+
+        while True:
+            try:
+                return await self._guarded(begin, kind)
+            except Refused as refusal:
+                left = until - self._clock.monotonic()
+                if begun or left <= 0 or self._waiting >= _MOST_WAITING or not may_wait():
+                    raise
+                pause = max(_LOOK_AGAIN, min(refusal.retry_after, left))
+            self._waiting += 1
+            try:
+                await asyncio.sleep(pause)
+            finally:
+                self._waiting -= 1
 
     async def _guarded(self, operation: Callable[[], Awaitable[T]], kind: OperationType) -> T:
         # Sends are not repeated here: the client holds the signature and knows that it may ask again.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from recovery.breaker import BreakerStoreError, CircuitBreakerConfig, CircuitState, Override
-from tests.support.breaker.worlds import World, assert_refused, fail_times, work
+from tests.support.breaker.worlds import World, assert_refused, fail, fail_times, work
 
 CONFIG = CircuitBreakerConfig(failure_threshold=4, timeout=5.0, success_threshold=1)
 
@@ -123,6 +123,28 @@ def test_without_redis_the_same_rules_hold_here(fleet: World) -> None:
     fleet.advance(5)
     assert breaker.call(work) == "done"
     assert breaker.state() is CircuitState.CLOSED
+
+
+@pytest.mark.parametrize("trouble", ["away", "lose_replies"])
+def test_a_probe_that_ended_while_redis_was_away_holds_no_place(fleet: World, trouble: str) -> None:
+    one, other = fleet.breaker(CONFIG), fleet.breaker(CONFIG)
+    fail_times(one, 4)
+    fleet.advance(5)
+    if trouble == "away":
+
+        def lose_redis() -> str:
+            fleet.redis.away = True
+            return fail()
+
+        with pytest.raises(OSError, match="ill"):
+            one.call(lose_redis)
+    else:
+        fleet.redis.lose_replies = True
+        assert_refused(one)  # a probe was granted, and this process was not told
+    fleet.redis.away = fleet.redis.lose_replies = False
+    fleet.advance(2)
+    one.flush()
+    assert other.call(work) == "done"
 
 
 def test_redis_is_left_alone_while_it_is_away(fleet: World) -> None:
