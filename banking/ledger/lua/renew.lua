@@ -9,9 +9,7 @@ if ARGV[2] == '0' then
   redis.call('DEL', KEYS[1], KEYS[2])
 else
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
-  if #ARGV > 2 then
-    redis.call('HSET', KEYS[2], unpack(ARGV, 3))
-    redis.call('PEXPIRE', KEYS[2], ARGV[2])
-  end
+  if #ARGV > 2 then redis.call('HSET', KEYS[2], unpack(ARGV, 3)) end
+  redis.call('PEXPIRE', KEYS[2], ARGV[2])
 end
 return 1

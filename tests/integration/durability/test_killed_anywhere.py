@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import time
+
 import pytest
 
 from banking.blocks import sealer
@@ -43,6 +46,17 @@ def test_seal_and_then_all_of_redis_is_lost(node: Node, point: str) -> None:
     assert node.run("ensure") == 0
     node.world.ledger.forget_epoch()
     assert (node.world.ledger.outcomes([transaction.signature]) != [None]) == archived
+    node.assert_sound()
+
+
+def test_nobody_waits_long_for_a_restorer_that_was_killed(node: Node) -> None:
+    node.empty()
+    restorer = node.stop_at("ensure", "restore.loading")
+    restorer.kill()
+    killed = time.monotonic()
+    node.ledger_recovery.ensure_consistent()
+    assert time.monotonic() - killed < 5.0
+    assert node.finish(restorer) == -signal.SIGKILL
     node.assert_sound()
 
 
