@@ -18,6 +18,7 @@ from banking.ledger.ledger import Ledger
 from banking.transaction import TransactionInput, VerifiedTransaction, decode, verify
 from config.app import app as default_app
 from config.settings import Settings, get_settings
+from recovery import crash_points
 from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.degradation import DegradationManager
 from recovery.degradation.errors import OperationRefused
@@ -143,9 +144,12 @@ class Submitter:
         answers: list[Acceptance] = []
         for first in range(0, len(transactions), self._batch_size):
             some = transactions[first : first + self._batch_size]
+            crash_points.reach("accept.checked")
             accepted = self._accept_in_current_epoch(some)
             answers += accepted.answers
+            crash_points.reach("accept.recorded")
             self._enqueue(some, accepted)
+            crash_points.reach("accept.enqueued")
         return answers
 
     def _enqueue(self, transactions: Sequence[VerifiedTransaction], accepted: Accepted) -> None:

@@ -122,6 +122,7 @@ def settle(instance: Instance, folder: Path) -> None:
     history = History(folder / "history-settle.jsonl")
     prefix = f"tl:{{{LEDGER}}}"
     began = time.monotonic()
+    instance.do_what_is_due(everything=True)
 
     def left() -> dict[str, int]:
         state = instance.state()

@@ -47,6 +47,8 @@ class Instance:
         self.fault_file = folder / "archive-fault"
         self.shim = self._build_shim() if archive == "folder" else None
         self.store = ObjectStore() if archive == "s3" else None
+        #: What a fault left to be done later: when (monotonic seconds), and what.
+        self.later: list[tuple[float, Callable[[], object]]] = []
 
     # ---- life
 
@@ -195,6 +197,15 @@ class Instance:
             process.extra = {}
             process.signal(signal.SIGCONT)
             process.start()
+
+        self.do_what_is_due()
+
+    def do_what_is_due(self, *, everything: bool = False) -> None:
+        """What was put off, as far as its time has come."""
+        due = [one for one in self.later if everything or one[0] <= time.monotonic()]
+        self.later = [one for one in self.later if one not in due]
+        for _, work in due:
+            work()
 
     # ----
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -81,6 +82,18 @@ class Held(Thief):
             self.instance.client.lpush("transactions", *back)
 
 
+class Delayed(Thief):
+    """What is taken comes back minutes later, when all of it has long been done otherwise."""
+
+    _MINUTES = (1.0, 3.0)
+
+    def heal(self) -> None:
+        back = self.end_theft()
+        due = time.monotonic() + 60 * self.chance.uniform(*self._MINUTES)
+        if back:
+            self.instance.later.append((due, lambda: self.instance.client.lpush("transactions", *back)))
+
+
 class Doubled(OnQueue):
     """What a worker has just taken is delivered again, at once and to anybody, from what kombu keeps of it."""
 
@@ -137,6 +150,7 @@ register("queues-deleted", Deleted, lasts=(0.5, 3.0), touches=["queue"])
 register("unacked-deleted", UnackedDeleted, touches=["queue"])
 register("messages-lost", Lost, lasts=(0.5, 3.0), touches=["queue"])
 register("messages-held", Held, lasts=(2.0, 6.0), touches=["queue"])
+register("messages-delayed-by-minutes", Delayed, lasts=(1.0, 3.0), touches=["queue"])
 register("messages-doubled", Doubled, lasts=(0.5, 2.0), touches=["queue"])
 register("messages-held-and-tripled", HeldAndDoubled, lasts=(2.0, 4.0), touches=["queue"])
 register("queue-garbage", Garbage, touches=["queue"])

@@ -1,4 +1,4 @@
-"""Named points at which a process kills itself: every step of commit, seal, archive, checkpoint and restore."""
+"""Named points at which a process kills itself: every step of accept, commit, seal, archive, checkpoint and restore."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from tests.chaos.harness.instance import WORKERS, Instance
 from tests.chaos.nemesis.kinds import Fault, Loss, register
 
 _VARIABLE = "TRUNKLINE_CRASH_POINTS"
+#: In the RPC server, as one of the producers.
+ACCEPT_POINTS = ("accept.checked", "accept.recorded", "accept.enqueued")
 #: In a transaction worker.
 COMMIT_POINTS = ("stage.executed", "processor.committed")
 #: In the maintenance worker.
@@ -64,6 +66,8 @@ def _crash(make: type[CrashAt], point: str, names: tuple[str, ...]) -> Callable[
     return lambda instance, chance: make(instance, chance, point, names)
 
 
+for _point in ACCEPT_POINTS:
+    register(f"crash-at-{_point}", _crash(CrashAt, _point, ("rpc",)), lasts=(4.0, 6.0), touches=["rpc"], outage=True)
 for _point in COMMIT_POINTS:
     register(f"crash-at-{_point}", _crash(CrashAt, _point, WORKERS[:1]), lasts=(4.0, 6.0), touches=["workers"])
 for _point in (*SEAL_POINTS, *CHECKPOINT_POINTS):
