@@ -9,8 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +23,7 @@ from config.settings import Settings
 from recovery.connections import connect
 from tests.support.browser import Browser, open_browser
 from tests.support.cli.program import PROGRAM, Instance, environment
+from tests.support.flower.fetching import fetch
 from tests.support.flower.plain import PlainFlower
 from tests.support.ledgers import SOL
 from tests.support.paths import ROOT
@@ -335,26 +334,6 @@ def stopped_redis(instance: Instance) -> Iterator[None]:
         yield
     finally:
         os.kill(info["process_id"], signal.SIGCONT)
-
-
-def fetch(
-    url: str,
-    *,
-    login: str = "",
-    data: bytes | None = None,
-    timeout: float = 10.0,
-    headers: Mapping[str, str] | None = None,
-) -> tuple[int, str]:
-    """The status and the body of an answer."""
-    sent = dict(headers or {})
-    if login:
-        sent["Authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
-    request = urllib.request.Request(url, data=data, headers=sent)
-    try:
-        with urllib.request.urlopen(request, timeout=timeout) as reply:
-            return reply.status, reply.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode(errors="replace")
 
 
 def breaker_state(instance: Instance) -> str:
