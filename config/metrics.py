@@ -89,6 +89,13 @@ METRICS: tuple[Metric, ...] = (
         "result",
     ),
     _counter("trunkline_rpc_call_seconds_total", "time from the parsing of a call to its answer, summed up", "method"),
+    # ---- counted by workers and told once a second
+    _counter("trunkline_script_calls_total", "calls of the ledger's Lua scripts by workers", "script"),
+    _counter(
+        "trunkline_script_seconds_total",
+        "time from such a call to its answer, summed up: what Redis took for it, and what lies between",
+        "script",
+    ),
     # ---- read of the ledger
     _gauge("trunkline_up", "1 when the ledger's Redis answers and has the ledger, else 0"),
     _gauge("trunkline_epoch", "the epoch that is served; each restore begins one"),
@@ -105,6 +112,12 @@ METRICS: tuple[Metric, ...] = (
     ),
     _gauge("trunkline_dead_letters", "dead letters"),
     _gauge("trunkline_dead_letters_ratio", "how full they are, by number or bytes: at 1 nothing is accepted"),
+    _gauge("trunkline_broker_messages", "messages that wait in the broker, by queue", "queue"),
+    _gauge(
+        "trunkline_beat_age_seconds",
+        "since beat last looked at what is due; not there when it did not for a day",
+    ),
+    _gauge("trunkline_retry_budget", "retries that the fleet's budget has left; at 0 failed work waits"),
     _gauge("trunkline_workers", "workers that consume a queue, by queue", "queue"),
     _gauge("trunkline_workers_waiting", "workers that live and wait for the ledger or its archive"),
     _gauge("trunkline_breaker_state", "0 closed, 1 half-open, 2 open, by breaker", "breaker"),
@@ -124,6 +137,7 @@ METRICS: tuple[Metric, ...] = (
     _gauge("trunkline_checkpoints_bad", "checkpoints that the newest scrub could not verify"),
     _gauge("trunkline_scrub_age_seconds", "since the checkpoints were last read back"),
     _gauge("trunkline_restore_age_seconds", "since the newest restore"),
+    _gauge("trunkline_restore_duration_seconds", "how long it took"),
     _gauge("trunkline_redis_memory_used_bytes", "memory that the ledger's Redis uses"),
     _gauge("trunkline_redis_memory_limit_bytes", "its `maxmemory`, 0 without one"),
     _gauge("trunkline_redis_clients", "connections that it has"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kombu import Exchange, Queue
 
 TRANSACTIONS = "transactions"
@@ -41,3 +43,9 @@ def queue_objects(*, quorum: bool = False) -> list[Queue]:
         )
         for name in (TRANSACTIONS, MAINTENANCE)
     ]
+
+
+def waiting_messages(channel: Any, queue: str) -> int:
+    """How many messages wait in `queue`. Raises ChannelError where there is none, and what kombu raises."""
+    declared: Any = Queue(queue, channel=channel).queue_declare(passive=True)
+    return int(declared.message_count)

@@ -11,6 +11,8 @@ from typing import Any
 import redis
 from redis.exceptions import NoScriptError
 
+from recovery.clock import SYSTEM_CLOCK
+
 Argument = bytes | str | int | float
 
 #: A line of a script in whose place a file of `shared/` beside it is read.
@@ -29,6 +31,9 @@ class LuaScript:
         self._text = _INCLUDE.sub(
             lambda line: (path.parent / "shared" / f"{line[1].decode()}.lua").read_bytes(), path.read_bytes()
         )
+        #: How often this process called it, and the seconds from the calls to their answers, failures included.
+        self.calls = 0
+        self.seconds = 0.0
         #: By which Redis knows it once it was sent.
         self.sha = hashlib.sha1(self._text, usedforsecurity=False).hexdigest()
 
@@ -39,10 +44,14 @@ class LuaScript:
 
     def __call__(self, client: redis.Redis, keys: Sequence[bytes | str], args: Sequence[Argument]) -> Any:
         """Run the script. Raises what redis-py raises; a `ResponseError` carries the script's own message."""
+        began = SYSTEM_CLOCK.monotonic()
         try:
             return client.evalsha(self.sha, len(keys), *keys, *args)
         except NoScriptError:
             return client.eval(self.source, len(keys), *keys, *args)
+        finally:
+            self.calls += 1
+            self.seconds += SYSTEM_CLOCK.monotonic() - began
 
 
 def load_scripts(folder: Path) -> dict[str, LuaScript]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from banking.execution.processor import BatchSummary
+from banking.ledger.scripts import LUA
 from config.metrics import METRICS, Kind, Metric, Source
 from recovery.clock import SYSTEM_CLOCK, Clock
 from recovery.errors import TransientError
@@ -64,6 +65,8 @@ class Recorder:
         self._conflicts = self._metrics["trunkline_conflicts_total"]
         self._batch = self._metrics["trunkline_batch_seconds"]
         self._latency = self._metrics["trunkline_processed_latency_seconds"]
+        self._told = {name: (script.calls, script.seconds) for name, script in LUA.items()}
+        self._tell_at = float("-inf")
 
     @contextmanager
     def _kept_in_files(self) -> Iterator[None]:
@@ -108,6 +111,7 @@ class Recorder:
         self._batch.observe(seconds)
         if latency is not None and summary.committed:
             self._latency.observe(latency)
+        self._tell_scripts()
 
     def retry(self, task: str) -> None:
         """Count that a task is tried again."""
@@ -118,6 +122,20 @@ class Recorder:
         self._metrics["trunkline_seal_seconds"].observe(seconds)
         if latency is not None:
             self._metrics["trunkline_finalized_latency_seconds"].observe(latency)
+        self._tell_scripts()
+
+    def _tell_scripts(self) -> None:
+        """Count what the scripts were called since it was told last: once a second, so that no message pays."""
+        now = SYSTEM_CLOCK.monotonic()
+        if now < self._tell_at:
+            return
+        self._tell_at = now + 1.0
+        for name, script in LUA.items():
+            calls, seconds = self._told[name]
+            if script.calls > calls:
+                self._told[name] = script.calls, script.seconds
+                self._labelled("trunkline_script_calls_total", name).inc(script.calls - calls)
+                self._labelled("trunkline_script_seconds_total", name).inc(script.seconds - seconds)
 
     def checkpoint(self, kind: str, seconds: float) -> None:
         """Count a checkpoint."""

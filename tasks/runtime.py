@@ -34,6 +34,7 @@ from tasks.metrics import Recorder, ServerClock, recorder
 from tasks.modes import open_modes
 
 TRANSACTION_BREAKER = "transaction"
+TRANSACTION_BUDGET = "transactions"
 #: A probe is a batch. One that has not come back by then is taken as lost, as when its worker was killed.
 _TRANSACTION_RULES = CircuitBreakerConfig.preset("transaction", probe_lease=5.0)
 
@@ -134,7 +135,7 @@ class Runtime:
 
     @cached_property
     def budget(self) -> RetryBudget:
-        return retry_budget(self.ledger, "transactions")
+        return retry_budget(self.ledger, TRANSACTION_BUDGET)
 
     def may_process(self) -> bool:
         """Whether transactions may run now; answered from memory, at most 0.1 s old."""

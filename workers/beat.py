@@ -8,11 +8,15 @@ from typing import Any
 
 from celery.beat import ScheduleEntry, Scheduler
 from celery.schedules import maybe_schedule
-from kombu import Queue
 from kombu.exceptions import ChannelError
 
-from config.queues import MAINTENANCE
-from recovery.clock import SYSTEM_CLOCK
+from banking.errors import LedgerUnavailable
+from banking.ledger.ledger import Ledger
+from banking.ledger.observing import note_beat
+from config.queues import MAINTENANCE, waiting_messages
+from config.settings import get_settings
+from recovery.clock import SYSTEM_CLOCK, Clock
+from recovery.connections import connect
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +42,30 @@ class SteadyEntry(ScheduleEntry):
         super().__init__(**{**options, "schedule": schedule})
 
 
+class SignOfLife:
+    """Keeps in the ledger that beat runs: once a second, and never at the cost of what is due."""
+
+    #: Seconds between two signs, that Redis may take for one, and for which it is left alone when it did not.
+    EVERY, PATIENCE, REST = 1.0, 0.5, 5.0
+
+    def __init__(self, ledger: Ledger, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._next = float("-inf")
+
+    def leave(self) -> None:
+        """Leave one if it is time."""
+        now = self._clock.monotonic()
+        if now < self._next:
+            return
+        self._next = now + self.EVERY
+        try:
+            note_beat(self._ledger)
+        except LedgerUnavailable as error:
+            logger.warning("beat: the ledger does not hear that it runs: %s", error)
+            self._next = self._clock.monotonic() + self.REST
+
+
 class BoundedScheduler(Scheduler):
     """Sends nothing while `MAX_WAITING` messages wait for a worker."""
 
@@ -46,7 +74,16 @@ class BoundedScheduler(Scheduler):
     def __init__(self, *args: Any, **options: Any) -> None:
         self._channel: Any = None
         self._full = False
+        settings = get_settings()
+        client = connect(settings.ledger_url(), timeout=SignOfLife.PATIENCE)
+        self._sign = SignOfLife(Ledger(client, settings.ledger.name))
         super().__init__(*args, **options)
+
+    def tick(self, *args: Any, **options: Any) -> Any:
+        """Send what is due, and leave a sign of life."""
+        found = super().tick(*args, **options)
+        self._sign.leave()
+        return found
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
         """Send the entry's task, unless too many wait."""
@@ -63,7 +100,7 @@ class BoundedScheduler(Scheduler):
         try:
             if self._channel is None:
                 self._channel = self.connection.channel()
-            declared: Any = Queue(MAINTENANCE, channel=self._channel).queue_declare(passive=True)
+            return waiting_messages(self._channel, MAINTENANCE)
         except ChannelError:
             # There is no such queue yet. An AMQP broker has closed the channel to say so, Redis has not.
             if not getattr(self._channel, "is_open", True):
@@ -73,4 +110,3 @@ class BoundedScheduler(Scheduler):
             logger.warning("beat: cannot count the waiting messages: %s", error)
             self._channel = None
             return 0
-        return int(declared.message_count)

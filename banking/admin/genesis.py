@@ -18,6 +18,7 @@ from banking.ledger.layout import LAYOUT
 from banking.ledger.ledger import Ledger
 from banking.ledger.records import Result, lamports_of, pack_account, pack_result
 from banking.ledger.scripts import CREATE
+from banking.ledger.stored_account import stored
 from banking.ledger.versions import restored
 
 FIRST_EPOCH = 1
@@ -73,7 +74,7 @@ def create_ledger(ledger: Ledger, blocks: BlockStore, accounts: Mapping[bytes, b
             f"The archive holds a ledger named {ledger.name!r} that this Redis has lost. Start a worker to "
             "restore it, or drop it with `trunkline ledger drop`."
         ) from None
-    flat = [part for pair in ordered.items() for part in pair]
+    flat = [part for key, record in ordered.items() for part in (key, stored(record, header.last_seq))]
     made = ledger.run(
         CREATE,
         [

@@ -71,7 +71,9 @@ class Tail:
         entries = [entry for entry in self.entries if entry.slot == number]
         stored = self._images[number % 2]
         parts = ((len(one.raw), len(one.value), len(one.detail), len(one.written)) for one in entries)
-        bytes_there = sum(entry_bytes(*sizes) for sizes in parts) + sum(map(image_bytes, map(len, stored.values())))
+        bytes_there = sum(entry_bytes(*sizes) for sizes in parts) + sum(
+            image_bytes(max(len(image_record(image)), 1)) for image in stored.values()
+        )
         if counted != bytes_there:
             complain("I4", f"slot {number} has {bytes_there} bytes, {counted} are counted")
         if set(stored) != set(written_by(entries)):

@@ -23,6 +23,7 @@ __all__ = [
     "scripts",
     "slot_context",
     "staging",
+    "stored_account",
     "turns",
     "versions",
     "worker_registry",

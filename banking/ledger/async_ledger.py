@@ -16,6 +16,7 @@ from banking.ledger.keys import LedgerKeys
 from banking.ledger.layout import served_epoch
 from banking.ledger.reads import SCRIPTS, Read
 from banking.ledger.redis_errors import unavailable
+from banking.ledger.stored_account import record_of
 
 Answer = TypeVar("Answer")
 
@@ -141,8 +142,8 @@ class AsyncLedger:
         cursor: Any = 0
         while True:
             found: Any = await self._call(self._client.hscan(self._keys.epoch(epoch).accounts, cursor, count=page))
-            cursor, records = found
-            yield records
+            cursor, values = found
+            yield {key: record_of(stored) for key, stored in values.items()}
             if not cursor:
                 return
 

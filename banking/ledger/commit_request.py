@@ -2,7 +2,8 @@
 
 The numbers are those of the script's arguments. Integers are big-endian; an index has 2 bytes and counts from 1.
 
-     9  account keys, 32 bytes each          10  the version read of each, behind a byte with its length (0 = absent)
+     9  account keys, 32 bytes each          10  the version read of each, behind a byte with its length (0 = absent);
+                                                of a plain account "=" and what is stored
     11  blockhashes, 32 bytes each
     12  signatures, 64 bytes each            13  message hashes, 32 bytes each
     14  heads, 11 bytes each: flags (1 succeeded, 2 bound to the slot, 4 a refusal without a fee, 8 paid for), index of
@@ -18,7 +19,7 @@ The numbers are those of the script's arguments. Integers are big-endian; an ind
     24  the turn that is handed on with this commit; "" = none (`banking.ledger.turns`)
 
 Behind them come the results (packed; of a refusal without a fee the error alone), the raw transactions, and the records
-that were written ("" = the account is gone) in the order of 16.
+that were written ("" = the account is gone, 8 bytes = it is plain: `banking.ledger.stored_account`) in the order of 16.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from banking.ledger.journal_format import pack_outcome
+from banking.ledger.stored_account import shortened
 from recovery.scripts import Argument
 
 
@@ -76,7 +78,7 @@ def commit_arguments(
             reads.append(index.setdefault(key, len(index) + 1))
         for key, record in entry.writes.items():
             writes.append(index[key])
-            records.append(record)
+            records.append(shortened(record))
         blockhash = _BY_NONCE if entry.nonce else 0
         if entry.blockhash is not None:
             blockhash = hashes.setdefault(entry.blockhash, len(hashes) + 1)

@@ -15,6 +15,7 @@ from banking.ledger.journal_format import unpack_outcomes, unpack_transactions
 from banking.ledger.ledger import Ledger
 from banking.ledger.records import Outcome, unpack_outcome
 from banking.ledger.scripts import IMAGES_EVEN, IMAGES_ODD, JOURNAL
+from banking.ledger.stored_account import record_of
 
 #: Stream entries in one answer of Redis, a commit each.
 _PAGE = 16
@@ -105,7 +106,7 @@ def read_images(ledger: Ledger, slot: int, keys: Sequence[bytes]) -> dict[bytes,
 
 def image_record(stored: bytes) -> bytes:
     """The record in an entry of `images`, b"" for an account that is gone."""
-    return b"" if stored == GONE else stored
+    return b"" if stored == GONE else record_of(stored)
 
 
 def written_by(entries: Iterable[JournalEntry]) -> list[bytes]:

@@ -94,6 +94,11 @@ class LedgerKeys:
         return f"{self.prefix}:notes"
 
     @cached_property
+    def beat(self) -> str:
+        """String with an expiry: the time (ms) at which Celery's beat looked last at what is due."""
+        return f"{self.prefix}:beat"
+
+    @cached_property
     def workers(self) -> str:
         """Hash: name of a worker to `time (ms):record` (JSON), its last heartbeat."""
         return f"{self.prefix}:workers"

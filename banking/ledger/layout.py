@@ -7,7 +7,7 @@ from banking.errors import LedgerMissing, LedgerRestoring, NewerLayout, Outdated
 #: What the epoch reads while a restore replaces it.
 RESTORING = b"restoring"
 #: How the keys of an epoch are laid out; `trunkline` of another layout neither reads nor writes them.
-LAYOUT = 3
+LAYOUT = 4
 
 
 def served_epoch(name: str, epoch: bytes | None, layout: bytes | None) -> int:

@@ -23,6 +23,7 @@ from banking.ledger.records import Outcome, unpack_outcome, unpack_refusal
 from banking.ledger.redis_errors import unavailable
 from banking.ledger.scripts import COMMIT, LOAD, LOAD_BATCH, LUA, STATE, LedgerScript
 from banking.ledger.slot_context import SlotContext, slot_context
+from banking.ledger.stored_account import record_of, unfold
 from banking.ledger.turns import ASKING, MOST_WAITS, MUST_WAIT, TURN_MS, patience
 from banking.ledger.versions import new_mark
 from recovery.scripts import Argument
@@ -172,6 +173,7 @@ class Ledger:
         answer = self._in_turn(turn, lambda taken: self.run(LOAD, [*fixed, taken, TURN_MS, *asked]))
         slot, time_ms, resolved, valid, versions, records, accepted, kept, looked_at, turn = answer
         seen = accounts[:looked_at]
+        unfold(versions, records)
         return LoadedState(
             context=self._context_of(context, slot, time_ms, kept),
             resolved=[letter != ord("0") for letter in resolved],
@@ -201,6 +203,7 @@ class Ledger:
         if not stored:
             return None
         record = unpack_batch(batch, stored)
+        unfold(versions, records)
         accounts = [*record.accounts, *at_hand]
         count = len(record.transactions)
         return record, LoadedState(
@@ -329,8 +332,8 @@ class Ledger:
 
     def account(self, key: bytes) -> bytes:
         """The record of one account, b"" when it is absent."""
-        record: bytes | None = self.call(lambda: self.client.hget(self.epoch_keys.accounts, cast("Any", key)))
-        return record or b""
+        stored: bytes | None = self.call(lambda: self.client.hget(self.epoch_keys.accounts, cast("Any", key)))
+        return record_of(stored or b"")
 
     def forget_epoch(self) -> None:
         """Look the epoch up again at the next use."""

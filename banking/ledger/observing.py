@@ -27,6 +27,7 @@ class Waiting:
     `oldest_age` is that of the oldest queued transaction, None when none is queued; `due_in` the time until the first
     parked one may run again. `block_age` is the time since the newest block was first seen, None where health is not
     evaluated, `clock_back` how far the server's clock is behind the latest time that was seen on it.
+    `beat_age` is the time since beat last looked at what is due, None when it did not for a day.
     `archive_error` says that a write to the archive has just failed, `checkpointing` that a checkpoint is written.
     """
 
@@ -42,6 +43,7 @@ class Waiting:
     clock_back: float
     archive_error: bool
     checkpointing: bool
+    beat_age: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +109,10 @@ def waiting(ledger: Ledger) -> Waiting:
         pipe.hmget(keys.health, "sealed", "latest")
         pipe.exists(keys.archive_error)
         pipe.exists(keys.checkpointing)
+        pipe.get(keys.beat)
         return pipe.execute()
 
-    clock, backlog, queued, parked, oldest, due, dead, size, (sealed, latest), error, writing = ledger.call(read)
+    clock, backlog, queued, parked, oldest, due, dead, size, (sealed, latest), error, writing, beat = ledger.call(read)
     now = clock[0] + clock[1] / 1e6
     behind = float(latest or 0) / 1000 - now
     return Waiting(
@@ -125,6 +128,7 @@ def waiting(ledger: Ledger) -> Waiting:
         clock_back=behind if behind > TOLERANCE else 0.0,
         archive_error=bool(error),
         checkpointing=bool(writing),
+        beat_age=span(float(beat or 0) / 1000, now),
     )
 
 
@@ -231,6 +235,12 @@ def whereabouts(ledger: Ledger, signature: bytes) -> Whereabouts:
         dead=dead,
         finalized=int(finalized or -1),
     )
+
+
+def note_beat(ledger: Ledger) -> None:
+    """Keep that beat looked at what is due now, by Redis' clock, for a day."""
+    now = ledger.server_ms()
+    ledger.call(lambda: ledger.client.set(ledger.keys.beat, now, ex=86_400))
 
 
 def write_note(ledger: Ledger, name: str, facts: Mapping[str, str | int | float]) -> None:

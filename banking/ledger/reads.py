@@ -10,6 +10,7 @@ from banking.ledger.journal import JournalEntry, image_record, journal_entries
 from banking.ledger.keys import EpochKeys, LedgerKeys
 from banking.ledger.records import Outcome, unpack_outcome
 from banking.ledger.scripts import ACCOUNTS, LUA
+from banking.ledger.stored_account import record_of, version_of
 
 #: The scripts that reads name by their hash.
 SCRIPTS = (LUA[ACCOUNTS.name],)
@@ -139,15 +140,16 @@ def newest_entry() -> Read[JournalEntry | None]:
 
 
 def _records(reply: Sequence[bytes | None]) -> list[bytes]:
-    return [record or b"" for record in reply]
+    return [record_of(stored or b"") for stored in reply]
 
 
 def _bounded_accounts(reply: Sequence[Any]) -> BoundedAccounts:
     sizes, *contents = reply
     if not contents:
         return BoundedAccounts(False, sizes, [], [])
-    records, versions = contents
-    return BoundedAccounts(True, sizes, _records(records), versions)
+    stored, beside = contents
+    versions = [version_of(value or b"", version) for value, version in zip(stored, beside, strict=True)]
+    return BoundedAccounts(True, sizes, _records(stored), versions)
 
 
 def _outcome(value: bytes | None) -> Outcome | None:

@@ -121,13 +121,14 @@ class LedgerRecovery:
         report = self.store.verify(checkpoint_id)
         if not report.ok:
             raise BadCheckpoint(f"checkpoint {checkpoint_id}: {report.explain()}")
+        began = self._clock.monotonic()
         restore = LedgerRestore.begin(self.ledger, self.blocks, clock=self._clock)
         if restore is None:
             raise LeaseLost("another process is restoring this ledger")
         try:
             manager = self._manager(LedgerComponent(None, (), restore))
             manager.restore_system_checkpoint(checkpoint_id)
-            self._note_restore(restore, checkpoint_id)
+            self._note_restore(restore, checkpoint_id, began)
         finally:
             restore.give_up()
         self.collect_old_epochs()
@@ -152,6 +153,7 @@ class LedgerRecovery:
         return True
 
     def _run_restore(self, restore: LedgerRestore) -> None:
+        began = self._clock.monotonic()
         try:
             restored = self._manager(LedgerComponent(None, (), restore)).auto_recover()
         except NoUsableCheckpoint as error:
@@ -162,11 +164,12 @@ class LedgerRecovery:
         if restored is None:
             restore.restore_parts(())
             restore.activate_restored()
-        self._note_restore(restore, "" if restored is None else restored.id)
+        self._note_restore(restore, "" if restored is None else restored.id, began)
         self._set_bad_aside(restored)
 
-    def _note_restore(self, restore: LedgerRestore, checkpoint_id: str) -> None:
-        write_note(self.ledger, "restore", {"epoch": restore.epoch, "checkpoint": checkpoint_id})
+    def _note_restore(self, restore: LedgerRestore, checkpoint_id: str, began: float) -> None:
+        seconds = round(self._clock.monotonic() - began, 3)
+        write_note(self.ledger, "restore", {"epoch": restore.epoch, "checkpoint": checkpoint_id, "seconds": seconds})
 
     def _set_bad_aside(self, restored: Manifest | None) -> None:
         """Move what was passed over, because it does not verify, into the archive's quarantine: kept, and said."""

@@ -12,6 +12,7 @@ from banking.errors import RestoreFailed
 from banking.ledger.ledger import Ledger
 from banking.ledger.records import lamports_of
 from banking.ledger.staging import StagedHash, write_staged
+from banking.ledger.stored_account import is_plain, stored
 from banking.ledger.versions import restored
 from banking.restore.snapshot import (
     ACCOUNTS,
@@ -45,6 +46,7 @@ class EpochLoader:
         self._waiting: deque[Future[None]] = deque()
         self._names: dict[StagedHash, set[bytes]] = {"status": set(), "messages": set(), "blockhashes": set()}
         self.accounts = 0
+        self.versions = 0
         self.lamports = 0
 
     def __enter__(self) -> Self:
@@ -76,7 +78,7 @@ class EpochLoader:
 
     def counts(self) -> list[int]:
         """How many fields accounts, versions, status, messages and blockhashes must have, in this order."""
-        return [self.accounts, self.accounts, *map(len, self._names.values())]
+        return [self.accounts, self.versions, *map(len, self._names.values())]
 
     def _changes(self, layers: Sequence[ComponentLayer], fold: Fold) -> dict[bytes, tuple[int, bytes]]:
         changes: dict[bytes, tuple[int, bytes]] = {}
@@ -91,9 +93,12 @@ class EpochLoader:
             page = rows[first : first + _ROWS_AT_ONCE]
             self.lamports += sum(lamports_of(record) for _, _, record in page)
             self.accounts += len(page)
-            records = [part for key, _, record in page for part in (key, record)]
-            versions = [part for key, seq, _ in page for part in (key, restored(seq, self._epoch))]
-            self._put(("accounts", records), ("versions", versions))
+            values = [(key, seq, stored(record, seq)) for key, seq, record in page]
+            versioned = [(key, seq) for key, seq, value in values if not is_plain(value)]
+            self.versions += len(versioned)
+            self._put(("accounts", [part for key, _, value in values for part in (key, value)]))
+            if versioned:
+                self._put(("versions", [part for key, seq in versioned for part in (key, restored(seq, self._epoch))]))
 
     def _statuses(self, layers: Sequence[ComponentLayer], fold: Fold, head_slot: int) -> None:
         for layer in layers:

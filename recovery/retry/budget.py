@@ -89,6 +89,21 @@ class RetryBudget:
             deposit, self._successes = self._successes * self._deposit, 0
         return self._local.withdraw(deposit)
 
+    def available(self) -> float:
+        """Retries that could be made now, asking nobody to pay for one. Raises what redis-py raises."""
+        if self._client is None:
+            return self._local.available()
+        pipe = self._client.pipeline(transaction=False)
+        pipe.time()
+        pipe.hmget(self._key, "millionths", "at")
+        (seconds, micros), (held, at) = pipe.execute()
+        drip, capacity = self._limits
+        if held is None:
+            # Nobody used it, or it was idle until it was full; a new one holds a second of the floor.
+            return max(drip, millionths(1)) / millionths(1)
+        dripped = max(0, seconds * 1_000_000 + micros - int(at or 0)) * drip // 1_000_000
+        return float(min(capacity, int(held) + dripped) / millionths(1))
+
     def _ask(self, *, withdraw: int) -> bool | None:
         """Deposit what is counted here and withdraw; None when Redis does not answer."""
         assert self._client is not None

@@ -41,6 +41,12 @@ class TokenBucket:
             self._tokens -= TOKEN
             return True
 
+    def available(self) -> float:
+        """The tokens in it now."""
+        with self._lock:
+            self._drip()
+            return min(self._capacity, self._tokens) / TOKEN
+
     def _drip(self) -> None:
         now = self._now()
         if now > self._at:

@@ -20,9 +20,11 @@ KEYS = tuple(hashlib.sha256(bytes([number])).digest() for number in range(len(BA
 
 
 def record(lamports: int) -> bytes:
+    """Plain, or not, or gone: one and the same account goes from each to each."""
     if not lamports:
         return b""
-    return pack_account(Account(lamports=lamports, data=b"", owner=Pubkey.default(), executable=False))
+    data = b"" if lamports % 3 else b"data"
+    return pack_account(Account(lamports=lamports, data=data, owner=Pubkey.default(), executable=False))
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,9 @@ class Model:
         return codes
 
     def _is_current(self, key: bytes, seen: bytes) -> bool:
-        return (sequence(seen) if seen else None) == self.versions.get(key)
+        # Of a plain account what was stored was seen: its lamports (8 bytes), then the number.
+        number = seen[9:] if seen[:1] == b"=" else seen
+        return (sequence(number) if seen else None) == self.versions.get(key)
 
     def _judge(self, entry: CommitRequest, stale: set[bytes]) -> str:
         if self.settled(entry.signature):

@@ -27,6 +27,7 @@ from workers.flower_tab.sampler import Sampler
 from workers.flower_tab.templating import NAVBAR, STATIC, TASK, OursFirst
 from workers.metrics.collector import LedgerCollector
 from workers.metrics.server import add_counts
+from workers.overview.broker_depth import BrokerDepth
 from workers.overview.gathering import Gatherer
 
 PATH = "/resilience"
@@ -45,7 +46,7 @@ def install_tab(configured: Settings) -> None:
 
 def add_tab(application: Any, configured: Settings) -> None:
     """Add the tab to `application`, behind its url_prefix, and begin to watch. Raises TemplateChanged."""
-    sampler = Sampler(Gatherer(configured), ledger=configured.ledger.name)
+    sampler = Sampler(Gatherer(configured, broker=BrokerDepth(configured)), ledger=configured.ledger.name)
     loader = OursFirst(application.settings["template_path"])
     # Now, and not only when their first pages are asked for.
     for name in (NAVBAR, TASK):

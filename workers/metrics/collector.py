@@ -91,6 +91,12 @@ def _waiting(overview: Overview) -> dict[str, Samples]:
         "trunkline_archive_writable": _one(0 if waiting.archive_error else 1),
         "trunkline_redis_clock_back_seconds": _one(waiting.clock_back),
     }
+    if waiting.beat_age is not None:
+        found["trunkline_beat_age_seconds"] = _one(waiting.beat_age)
+    if overview.messages:
+        found["trunkline_broker_messages"] = [((queue,), count) for queue, count in overview.messages.items()]
+    if overview.retries_left is not None:
+        found["trunkline_retry_budget"] = _one(overview.retries_left)
     if waiting.block_age is not None:
         found["trunkline_block_age_seconds"] = _one(waiting.block_age)
     return found
@@ -118,6 +124,8 @@ def _notes(overview: Overview) -> dict[str, Samples]:
     if "checkpoint" in notes:
         found["trunkline_checkpoint_bytes"] = _one(notes["checkpoint"]["bytes"])
         found["trunkline_checkpoint_duration_seconds"] = _one(notes["checkpoint"]["seconds"])
+    if "seconds" in notes.get("restore", {}):
+        found["trunkline_restore_duration_seconds"] = _one(notes["restore"]["seconds"])
     if "scrub" in notes:
         found["trunkline_checkpoints_bad"] = _one(notes["scrub"]["bad"])
     return found

@@ -15,6 +15,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from config.errors import ConfigurationError
 from config.settings import Settings, get_settings
 from workers.metrics.collector import LedgerCollector
+from workers.overview.broker_depth import BrokerDepth
 from workers.overview.gathering import Gatherer
 from workers.overview.model import Overview
 
@@ -31,7 +32,7 @@ class MetricsServer:
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self._settings = settings
-        self._gatherer = Gatherer(settings)
+        self._gatherer = Gatherer(settings, broker=BrokerDepth(settings))
         self._lock = threading.Lock()
         self.registry = CollectorRegistry()
         self.registry.register(LedgerCollector(self._gather))

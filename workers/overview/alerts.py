@@ -13,6 +13,8 @@ from workers.overview.model import Overview
 #: Parts of what may be used at which one is told before it is all used.
 NEARLY = 0.8
 OLD_CHECKPOINT = 600.0
+#: Seconds without a sign of beat's.
+SILENT_BEAT = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,11 @@ def _no_transaction_worker(overview: Overview) -> str:
 
 def _no_maintenance_worker(overview: Overview) -> str:
     return "" if overview.problem or overview.consuming(queues.MAINTENANCE) else "no worker takes maintenance"
+
+
+def _beat_silent(overview: Overview) -> str:
+    age = overview.waiting.beat_age if overview.waiting else None
+    return f"it has said nothing for {span_text(age)}" if age is not None and age > SILENT_BEAT else ""
 
 
 def _sealing_late(overview: Overview) -> str:
@@ -148,6 +155,14 @@ ALERTS: tuple[Alert, ...] = (
         _no_maintenance_worker,
         'trunkline_workers{queue="maintenance"} == 0',
         "30s",
+    ),
+    Alert(
+        "TrunklineBeatSilent",
+        "critical",
+        "Beat does not run: nothing is sealed, swept or evaluated.",
+        _beat_silent,
+        f"trunkline_beat_age_seconds > {SILENT_BEAT:g}",
+        "15s",
     ),
     Alert(
         "TrunklineSealingLate",

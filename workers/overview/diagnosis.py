@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from banking.ledger.observing import Waiting
 from config import queues
 from recovery.breaker import BreakerStatus, CircuitState
 from tasks.runtime import TRANSACTION_BREAKER
@@ -170,11 +171,17 @@ def _sealing_late(overview: Overview) -> Diagnosis | None:
     if waiting.block_age is not None and waiting.block_age > LATE_BLOCK:
         return Diagnosis(
             "degraded",
-            f"Nothing becomes final: the newest block is {span_text(waiting.block_age)} old.",
+            f"Nothing becomes final: the newest block is {span_text(waiting.block_age)} old{_beat_text(waiting)}.",
             "See whether beat runs (`celery -A workers.app beat`; one is enough) and what the maintenance worker logs.",
             "ledger",
         )
     return None
+
+
+def _beat_text(waiting: Waiting) -> str:
+    if waiting.beat_age is None or waiting.beat_age < LATE_BLOCK:
+        return ""
+    return f", and beat has said nothing for {span_text(waiting.beat_age)}"
 
 
 def _intake_refused(overview: Overview) -> Diagnosis | None:

@@ -29,6 +29,8 @@ def overview_facts(overview: Overview, diagnosis: Diagnosis) -> dict[str, Any]:
         "gates": [asdict(gate) for gate in overview.gates],
         "notes": overview.notes,
         "limits": None if overview.limits is None else asdict(overview.limits),
+        "messages": overview.messages,
+        "retries_left": overview.retries_left,
         "letters_share": overview.letters_share,
         "took": overview.took,
     }

@@ -15,6 +15,7 @@ from banking.from_settings import letter_limits
 from banking.ledger import observing
 from banking.ledger.ledger import Ledger
 from banking.ledger.observing import restore_progress
+from banking.ledger.recovery_parts import retry_budget
 from banking.restore.consistency import is_unsealable
 from config.addresses import masked, refusal
 from config.settings import Settings
@@ -23,6 +24,8 @@ from recovery.connections import connect
 from recovery.degradation import DegradationManager, OperationType
 from recovery.degradation.errors import ModesUnavailable
 from tasks.modes import open_modes
+from tasks.runtime import TRANSACTION_BUDGET
+from workers.overview.broker_depth import BrokerDepth
 from workers.overview.model import Gate, Limits, Overview
 
 logger = logging.getLogger(__name__)
@@ -39,14 +42,25 @@ _UNREACHABLE = (
 
 
 class Gatherer:
-    """Reads snapshots of the settings' ledger (or by `ledger`, with its own waits), from one thread at a time."""
+    """Reads snapshots of the settings' ledger (or by `ledger`, with its own waits), from one thread at a time.
 
-    def __init__(self, settings: Settings, *, ledger: Ledger | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
+    What waits in the broker is read by `broker`, and is not without one: whoever looks once has not long to wait.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        ledger: Ledger | None = None,
+        broker: BrokerDepth | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._ledger = ledger
         self._said = False
         self._modes: DegradationManager | None = None
+        self._broker = broker
 
     @property
     def ledger(self) -> Ledger:
@@ -96,6 +110,8 @@ class Gatherer:
         facts["modes"] = self.modes.get_system_status()
         facts["notes"] = observing.read_notes(ledger)
         facts["waiting"] = observing.waiting(ledger)
+        facts["retries_left"] = ledger.call(retry_budget(ledger, TRANSACTION_BUDGET).available)
+        facts["messages"] = {} if self._broker is None else self._broker.read()
         facts["gates"] = [self._gate(component, facts["waiting"].at) for component in WRITERS]
         try:
             facts["state"] = self._state(ledger)

@@ -50,7 +50,9 @@ class Overview:
     """One snapshot. `problem` says why the rest could not be read ("": it could); what was not read is None or empty.
 
     `restoring` says that the ledger is being restored, `progress` how far that is (None: nobody has begun). `notes` are
-    the newest reports of checkpoints, scrubs and restores. `took` is how long the reading took.
+    the newest reports of checkpoints, scrubs and restores. `messages` are those that wait in the broker, by queue, and
+    empty when it does not tell; `retries_left` is what the fleet's retry budget has. `took` is how long the reading
+    took.
     """
 
     ledger: str
@@ -69,6 +71,8 @@ class Overview:
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     limits: Limits | None = None
     unsealable: bool = False
+    messages: dict[str, int] = field(default_factory=dict)
+    retries_left: float | None = None
     took: float = 0.0
 
     def gate(self, component: str) -> Gate | None:

@@ -30,31 +30,15 @@
 -- looked at by itself. That none of a whole batch (see accept.lua) has its outcome was seen to when it was accepted.
 -- A message belongs to the signature that it was applied under, or that claimed it when it was accepted.
 
+-- A plain account is its own version (banking/ledger/stored_account.py): its record comes as 8 bytes, and is stored with
+-- the number of its write behind it.
+
 -- include hand_on
+-- include columns
+-- include compare_reads
 local ARGV, sub, byte = ARGV, string.sub, string.byte
 
 local function whole(number) return string.format('%.0f', number) end
-
-local function in_chunks(command, key, items)
-  if #items > 0 and #items <= 4000 then return redis.call(command, key, unpack(items)) end
-  local all = {}
-  for first = 1, #items, 4000 do
-    local part = redis.call(command, key, unpack(items, first, math.min(first + 3999, #items)))
-    for i = 1, type(part) == 'table' and #part or 0 do all[#all + 1] = part[i] end
-  end
-  return all
-end
-
-local function split(text, size)
-  local list = {}
-  for i = 1, #text / size do list[i] = sub(text, (i - 1) * size + 1, i * size) end
-  return list
-end
-
-local function index_at(text, place)
-  local high, low = byte(text, 2 * place - 1, 2 * place)
-  return high * 256 + low
-end
 
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 if epoch ~= ARGV[1] then return redis.error_reply('STALE_EPOCH ' .. (epoch or 'none')) end
@@ -101,14 +85,10 @@ end
 -- ---- what speaks against any of them
 local keys, blockhashes = split(ARGV[9], 32), split(ARGV[11], 32)
 local clean = ARGV[20] == '1' and (same_slot or ARGV[21] ~= '1')
-local stale, fresh_hash = {}, {}
-local current, seen_at = in_chunks('HMGET', KEYS[4], keys), in_chunks('HMGET', KEYS[7], blockhashes)
-local read, read_at = ARGV[10], 1
-for i = 1, #keys do
-  local length = byte(read, read_at)
-  if sub(read, read_at + 1, read_at + length) ~= (current[i] or '') then stale[i], clean = true, false end
-  read_at = read_at + 1 + length
-end
+local fresh_hash = {}
+local seen_at = in_chunks('HMGET', KEYS[7], blockhashes)
+local stale, had_version = compare_reads(KEYS[3], KEYS[4], keys, ARGV[10])
+clean = clean and not next(stale)
 for i = 1, #blockhashes do
   fresh_hash[i] = seen_at[i] and slot - tonumber(seen_at[i]) <= tonumber(ARGV[3])
   clean = clean and fresh_hash[i]
@@ -144,6 +124,9 @@ end
 -- ---- room in the slot
 local image, touched, writer = {}, {}, {}
 
+-- How long a record or image is in a block: one of 8 bytes is that of a plain account, of 49.
+local function record_bytes(record) return #record == 8 and 49 or #record end
+
 -- How long the images are that the slot has of what may be written. One look-up for all whose new record is small; where
 -- the old one is not, that is some milliseconds, once.
 local image_bytes, small, small_index = {}, {}, {}
@@ -151,7 +134,8 @@ for w = 1, #write_indexes / 2 do
   local index = index_at(write_indexes, w)
   if not image_bytes[index] then
     if #ARGV[RECORDS + w] > 1024 then
-      image_bytes[index] = redis.call('HSTRLEN', images, keys[index])
+      local length = redis.call('HSTRLEN', images, keys[index])
+      image_bytes[index] = length == 8 and 49 or length
     else
       image_bytes[index], small[#small + 1], small_index[#small_index + 1] = 0, keys[index], index
     end
@@ -159,7 +143,7 @@ for w = 1, #write_indexes / 2 do
 end
 local found_images = slot_bytes > 0 and in_chunks('HMGET', images, small) or {}
 for i = 1, #found_images do
-  if found_images[i] then image_bytes[small_index[i]] = #found_images[i] end
+  if found_images[i] then image_bytes[small_index[i]] = record_bytes(found_images[i]) end
 end
 
 -- What an outcome adds to the slot's block: its entry, and what the images of its accounts grow by.
@@ -218,7 +202,7 @@ local function whole_batch()
     sum = sum + entry_bytes(i, ((d1 * 256 + d2) * 256 + d3) * 256 + d4, last_write - first_write + 1)
     touch(i, first_write, last_write)
   end
-  for t = 1, #touched do sum = sum + growth(touched[t], #image[touched[t]]) end
+  for t = 1, #touched do sum = sum + growth(touched[t], record_bytes(image[touched[t]])) end
   if slot_bytes + sum > shared_bytes then
     image, touched, writer = {}, {}, {}
     return false
@@ -271,7 +255,7 @@ local function one_by_one()
       numbers[i] = whole(seq + 1)
       bytes = entry_bytes(i, ((d1 * 256 + d2) * 256 + d3) * 256 + d4, last_write - first_write + 1)
       for w = first_write, last_write do
-        bytes = bytes + growth(index_at(write_indexes, w), math.max(#ARGV[RECORDS + w], 1))
+        bytes = bytes + growth(index_at(write_indexes, w), math.max(record_bytes(ARGV[RECORDS + w]), 1))
       end
       if not fits(bytes) then code = 'B' end
     end
@@ -281,7 +265,7 @@ local function one_by_one()
       local included = blockhash ~= 0 and flags >= 8
       touch(i, first_write, last_write)
       for w = first_write, last_write do
-        image_bytes[index_at(write_indexes, w)] = math.max(#ARGV[RECORDS + w], 1)
+        image_bytes[index_at(write_indexes, w)] = math.max(record_bytes(ARGV[RECORDS + w]), 1)
       end
       apply(i, included)
       applied_raws[applied] = batch and sub(batch, frame_at, frame_at + 1 + raw_bytes[i]) or frames[i]
@@ -347,24 +331,28 @@ if applied > 0 then
   if ok_count > 0 then redis.call('HINCRBY', KEYS[2], 'processed', ok_count) end
   if ok_count < applied then redis.call('HINCRBY', KEYS[2], 'failed', applied - ok_count) end
   for i = 1, #burned_sum do redis.call('HINCRBY', KEYS[2], 'burned', burned_sum[i]) end
-  local records, versions, gone, stored = {}, {}, {}, {}
+  local records, versions, gone, unversioned, stored = {}, {}, {}, {}, {}
   for t = 1, #touched do
     local index = touched[t]
     local key, record = keys[index], image[index]
     stored[2 * t - 1], stored[2 * t] = key, record
+    local is_plain, at, i = #record == 8, #records, writer[index]
     if record == '-' then
       gone[#gone + 1] = key
     else
-      local at, i = #records, writer[index]
-      records[at + 1], records[at + 2] = key, record
-      versions[at + 1], versions[at + 2] = key, numbers[i] .. ':' .. sub(signatures[i], 1, 16) .. ARGV[4]
+      records[at + 1], records[at + 2] = key, is_plain and record .. numbers[i] or record
+      if not is_plain then
+        at = #versions
+        versions[at + 1], versions[at + 2] = key, numbers[i] .. ':' .. sub(signatures[i], 1, 16) .. ARGV[4]
+      end
     end
+    if had_version[index] and (is_plain or record == '-') then unversioned[#unversioned + 1] = key end
   end
   in_chunks('HSET', images, stored)
   in_chunks('HSET', KEYS[3], records)
   in_chunks('HSET', KEYS[4], versions)
   in_chunks('HDEL', KEYS[3], gone)
-  in_chunks('HDEL', KEYS[4], gone)
+  in_chunks('HDEL', KEYS[4], unversioned)
   in_chunks('HSET', KEYS[5], new_status)
   in_chunks('HSET', KEYS[6], new_messages)
   redis.call('XADD', KEYS[8], whole(slot) .. '-' .. whole(first), 'n', whole(applied), 't', table.concat(applied_raws),

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 meta  2 state  3 accounts  4 versions  5 blockhashes
 -- ARGV  epoch, ledger id, supply (lamports), hash of the genesis block (32 bytes), layout, version of the accounts,
---       time of the genesis block (ms), then pairs: account key, record
+--       time of the genesis block (ms), then pairs: account key, what is stored of it
 -- RESULT 1 made, 0 it exists
 --
 -- The genesis block is in the archive already: slot 0, sequence number 1.
@@ -19,6 +19,7 @@ redis.call('HSET', KEYS[2], 'slot', '1', 'slot_time', ARGV[7], 'slot_opened', no
 redis.call('HSET', KEYS[5], ARGV[4], '1')
 for i = 8, #ARGV, 2 do
   redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1])
-  redis.call('HSET', KEYS[4], ARGV[i], ARGV[6])
+  -- A plain account is its own version.
+  if #ARGV[i + 1] >= 49 then redis.call('HSET', KEYS[4], ARGV[i], ARGV[6]) end
 end
 return 1

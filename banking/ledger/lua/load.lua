@@ -12,8 +12,8 @@
 --       resolved  one letter a signature: 1 = it has its outcome or is a dead letter, 0 = not yet,
 --                 2 = refused, and not accepted again since
 --       valid     one letter a blockhash: 1 = recent, 0 = unknown or expired
---       versions  per account; '' = absent
---       records   per account; '' = absent, or as at hand
+--       versions  per account; '' = absent, '=' and what is stored: a plain one (banking/ledger/stored_account.py)
+--       records   per account; '' = absent, plain, or as at hand
 --       accepted  per signature, the raw transaction that intake holds; '' = none
 --       blockhashes  all that are kept: hash of a block, slot behind it, ...; none when the token is still right
 --       looked at how many accounts, in the order asked, have their record; those behind were left out
@@ -22,6 +22,7 @@
 -- ERRORS STALE_EPOCH <current>
 
 -- include take_turn
+-- include read_accounts
 
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 if epoch ~= ARGV[1] then
@@ -75,30 +76,7 @@ for i, seen_at in ipairs(hmget(KEYS[6], blockhashes)) do
   valid[i] = recent and '1' or '0'
 end
 
-local versions = hmget(KEYS[4], accounts)
-local wanted, place, records = {}, {}, {}
-for i = 1, #accounts do
-  records[i] = ''
-  if versions[i] ~= '' and versions[i] ~= at_hand[i] then
-    wanted[#wanted + 1] = accounts[i]
-    place[#place + 1] = i
-  end
-end
--- A few at a time: a batch may ask for hundreds of records of 10 MiB, and Redis serves nobody else meanwhile.
-local most, sent, looked_at = tonumber(ARGV[at]), 0, #accounts
-for first = 1, #wanted, 6 do
-  if sent > most then
-    looked_at = place[first] - 1
-    break
-  end
-  local part = redis.call('HMGET', KEYS[3], unpack(wanted, first, math.min(first + 5, #wanted)))
-  for i = 1, #part do
-    local record = part[i] or ''
-    records[place[first + i - 1]] = record
-    sent = sent + #record
-  end
-end
-
+local versions, records, looked_at = read_accounts(KEYS[3], KEYS[4], accounts, at_hand, tonumber(ARGV[at]))
 local kept = {}
 if ARGV[3] ~= state[1] .. ':' .. time then kept = redis.call('HGETALL', KEYS[6]) end
 return {state[1], time, table.concat(resolved), table.concat(valid), versions, records, accepted,

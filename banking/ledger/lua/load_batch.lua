@@ -13,6 +13,7 @@
 -- ERRORS STALE_EPOCH <current>
 
 -- include take_turn
+-- include read_accounts
 
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 if epoch ~= ARGV[1] then
@@ -43,47 +44,13 @@ for i = 1, b1 * 256 + b2 do
 end
 for i = 8, #ARGV, 2 do
   accounts[#accounts + 1] = ARGV[i]
-  at_hand[ARGV[i]] = ARGV[i + 1]
+  at_hand[#accounts] = ARGV[i + 1]
 end
 for i, seen_at in ipairs(redis.call('HMGET', KEYS[5], unpack(blockhashes))) do
   valid[i] = seen_at and tonumber(state[1]) - tonumber(seen_at) <= tonumber(ARGV[2]) and '1' or '0'
 end
 
-local function hmget(key, fields)
-  if #fields <= 4000 then return redis.call('HMGET', key, unpack(fields)) end
-  local all = {}
-  for first = 1, #fields, 4000 do
-    local part = redis.call('HMGET', key, unpack(fields, first, math.min(first + 3999, #fields)))
-    for i = 1, #part do all[#all + 1] = part[i] end
-  end
-  return all
-end
-
-local versions, records, wanted, place = hmget(KEYS[4], accounts), {}, {}, {}
-for i = 1, #accounts do
-  records[i] = ''
-  if not versions[i] then
-    versions[i] = ''
-  elseif versions[i] ~= at_hand[accounts[i]] then
-    wanted[#wanted + 1] = accounts[i]
-    place[#place + 1] = i
-  end
-end
--- A few at a time: a batch may ask for hundreds of records of 10 MiB, and Redis serves nobody else meanwhile.
-local sent, looked_at, step = 0, #accounts, 6
-for first = 1, #wanted, step do
-  if sent > most then
-    looked_at = place[first] - 1
-    break
-  end
-  local part = redis.call('HMGET', KEYS[3], unpack(wanted, first, math.min(first + step - 1, #wanted)))
-  for i = 1, #part do
-    local record = part[i] or ''
-    records[place[first + i - 1]] = record
-    sent = sent + #record
-  end
-end
-
+local versions, records, looked_at = read_accounts(KEYS[3], KEYS[4], accounts, at_hand, most)
 local kept = {}
 if ARGV[3] ~= state[1] .. ':' .. time then kept = redis.call('HGETALL', KEYS[5]) end
 return {state[1], time, batch, table.concat(valid), versions, records, kept, looked_at, turn}

@@ -106,6 +106,12 @@ BUGS: dict[str, Bug] = {
                     r"numbers\[i\] \.\. ':' \.\. sub\(signatures?(\[i\])?, 1, 16\) \.\. ARGV\[4\]",
                     "slot_prefix .. '0'",
                 ),
+                # Plain accounts are their own version: their content would have to repeat, so nobody looks at it.
+                Edit(
+                    f"{_LUA}/shared/compare_reads.lua",
+                    r"if expected\[by\]\[n\] ~= ",
+                    "if by == 2 and expected[by][n] ~= ",
+                ),
             ),
             "I9|I1|I5",
             "worker-pause,link-slow",

@@ -9,18 +9,21 @@ import signal
 import socket
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from banking.from_settings import open_ledger
+from banking.intake.dead_letters import TransactionDeadLetters
+from banking.transaction import verify
 from config.queues import PROCESS_BATCH
+from config.settings import Settings
 from recovery.connections import connect
 from tests.support.browser import Browser, open_browser
 from tests.support.cli.program import PROGRAM, Instance, environment
+from tests.support.flower.fetching import fetch
 from tests.support.flower.plain import PlainFlower
 from tests.support.ledgers import SOL
 from tests.support.paths import ROOT
@@ -151,6 +154,11 @@ def test_metrics_of_every_process_are_at_flower_at_up_and_at_a_worker_of_ones_ow
         assert found["trunkline_finalized_latency_seconds_count"] > 0
         assert found['trunkline_workers{queue="transactions"}'] == 2
         assert found["trunkline_up"] == 1
+        assert found['trunkline_script_calls_total{script="commit"}'] > 0
+        assert found['trunkline_script_seconds_total{script="commit"}'] > 0
+        assert found['trunkline_broker_messages{queue="transactions"}'] >= 0
+        assert found["trunkline_beat_age_seconds"] < 10
+        assert found["trunkline_retry_budget"] > 0
     own = free_port()
     command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker", "-Q", "transactions", "-n", "own@%h"]
     variables = {"TRUNKLINE_DATA_DIR": str(instance.folder), "TRUNKLINE_METRICS_PORT": str(own)}
@@ -238,6 +246,37 @@ def test_a_mode_is_shown_explained_and_cleared(instance: Instance, tab: Browser,
     tab.look("light")
 
 
+def test_a_dead_letter_is_replayed_and_another_dropped_by_clicks(instance: Instance, tab: Browser) -> None:
+    given_up = [verify(bytes(instance.signed(instance.faucet(), lamports))) for lamports in (SOL, 2 * SOL)]
+    names = [str(one.parsed.signatures[0]) for one in given_up]
+    for one in given_up:
+        # As a worker does in the end with what kills it each time.
+        letters = TransactionDeadLetters(open_ledger(Settings(data_dir=instance.folder)))
+        assert letters.add(one.signature, one.raw, "worker died while running it", 3)
+    before = instance.json("status")["processed"]
+
+    def row(name: str) -> str:
+        shown = [letter["Transaction"] for letter in tab.table("#tl-letters")]
+        return f"#tl-letters tbody tr:nth-child({shown.index(name) + 1})" if name in shown else ""
+
+    wait_until(lambda: all(map(row, names)), "both letters are shown")
+    assert {letter["Reason"] for letter in tab.table("#tl-letters")} == {"worker died while running it"}
+    tab.press("Replay", within=row(names[0]))
+    wait_until(lambda: instance.json("status")["processed"] == before + 1, "the replayed one is processed")
+    assert instance("trace", names[0]).out.startswith(f"{names[0]}: succeeded")
+    wait_until(lambda: not row(names[0]) and row(names[1]), "the other letter is left")
+
+    tab.press("Drop", within=row(names[1]))
+    assert instance.json("status")["dead"] == 1, "nothing is dropped before it was confirmed"
+    tab.press("Drop it", within="#tl-dialog")
+    wait_until(lambda: "No dead letters" in instance("deadletter", "list").out, "it is dropped")
+    wait_until(lambda: not tab.table("#tl-letters"), "none is shown")
+    gone = instance("trace", names[1], "--search", "1")
+    assert (gone.code, "unknown" in gone.out) == (1, True)
+    assert instance.json("status")["processed"] == before + 1
+    assert instance.json("audit")["ok"]
+
+
 def test_an_on_chain_error_is_seen_and_a_transaction_is_found(instance: Instance, tab: Browser, url: str) -> None:
     sent = [instance.signed(instance.faucet(), lamports) for lamports in (SOL, 10**18)]
     lines = "\n".join(base64.b64encode(bytes(one)).decode() for one in sent)
@@ -295,26 +334,6 @@ def stopped_redis(instance: Instance) -> Iterator[None]:
         yield
     finally:
         os.kill(info["process_id"], signal.SIGCONT)
-
-
-def fetch(
-    url: str,
-    *,
-    login: str = "",
-    data: bytes | None = None,
-    timeout: float = 10.0,
-    headers: Mapping[str, str] | None = None,
-) -> tuple[int, str]:
-    """The status and the body of an answer."""
-    sent = dict(headers or {})
-    if login:
-        sent["Authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
-    request = urllib.request.Request(url, data=data, headers=sent)
-    try:
-        with urllib.request.urlopen(request, timeout=timeout) as reply:
-            return reply.status, reply.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode(errors="replace")
 
 
 def breaker_state(instance: Instance) -> str:

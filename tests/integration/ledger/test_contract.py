@@ -179,11 +179,12 @@ def test_stale_version_and_its_dependants_conflict_while_others_apply(world: Wor
         blockhash = bytes(world.blockhash())
         return CommitRequest(tag * 64, tag * 32, blockhash, reads, 0, True, result, b"raw", writes)
 
+    data = b"record" * 10
     a, b, c = b"a" * 32, b"b" * 32, b"c" * 32
-    entries = [entry(b"1", [a], {a: b"A1"}), entry(b"2", [a, b], {b: b"B2"}), entry(b"3", [c], {c: b"C3"})]
+    entries = [entry(b"1", [a], {a: data}), entry(b"2", [a, b], {b: data}), entry(b"3", [c], {c: data})]
     answer = world.ledger.commit(entries, {a: b"7", b: b"", c: b""})
     assert answer.codes == "CCA"
-    assert (world.ledger.account(a), world.ledger.account(b), world.ledger.account(c)) == (b"", b"", b"C3")
+    assert (world.ledger.account(a), world.ledger.account(b), world.ledger.account(c)) == (b"", b"", data)
 
 
 def test_ledgers_on_one_redis_do_not_touch_each_other(any_redis: redis.Redis) -> None:

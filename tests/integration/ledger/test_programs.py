@@ -26,6 +26,7 @@ from banking.ledger.ledger import Ledger
 from banking.ledger.limits import LONE_LOAD_BYTES
 from banking.ledger.loaded_state import LoadedState
 from banking.ledger.records import EXECUTABLE_AT, Outcome, lamports_of, unpack_account
+from banking.ledger.scan import scan_accounts
 from banking.transaction import SignedTransaction, verify
 from tests.support.ledgers import GENESIS_LAMPORTS, SOL, World, new_world, sign
 
@@ -62,10 +63,9 @@ def meta(key: Pubkey, flags: str = "") -> AccountMeta:
 
 
 def conserved(world: World) -> bool:
-    client: Any = world.ledger.client
-    records = client.hvals(world.ledger.epoch_keys.accounts)
+    balances = [lamports_of(record) for _, _, record in scan_accounts(world.ledger)]
     state = world.ledger.state()
-    return sum(map(lamports_of, records)) + state.burned == state.supply
+    return sum(balances) + state.burned == state.supply
 
 
 # ---- address lookup tables

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 import redis
+from solders.account import Account
 from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+from solders.system_program import AllocateParams, CreateAccountParams, allocate, create_account
 
 from banking.audit.audit import audit
 from banking.errors import NewerLayout, OutdatedLayout
@@ -16,11 +19,13 @@ from banking.execution.stage import BankingStage
 from banking.ledger.commit_request import CommitRequest
 from banking.ledger.layout import LAYOUT
 from banking.ledger.ledger import CommitResult, Ledger
+from banking.ledger.records import pack_account
+from banking.ledger.scan import scan_accounts
 from banking.ledger.versions import sequence
 from banking.restore.consistency import ConsistencyState
 from banking.restore.ledger_recovery import LedgerRecovery
-from banking.transaction import SignedTransaction
-from tests.support.ledgers import SOL, World, new_world
+from banking.transaction import SignedTransaction, verify
+from tests.support.ledgers import SOL, World, new_world, sign
 
 pytestmark = pytest.mark.real_redis
 
@@ -140,18 +145,59 @@ def test_commit_that_is_sent_again_after_its_tail_was_lost_applies_on_what_it_ha
 
 
 def test_every_version_names_the_transaction_that_wrote_it(world: World) -> None:
-    payment = world.transfer(world.faucet, Keypair().pubkey(), SOL)
-    commit_all(world, payment)
+    payer, made = world.faucet.pubkey(), Keypair()
+    params = CreateAccountParams(
+        from_pubkey=payer, to_pubkey=made.pubkey(), lamports=SOL, space=8, owner=Pubkey.new_unique()
+    )
+    creation = verify(bytes(sign([create_account(params)], [world.faucet, made], world.blockhash())))
+    commit_all(world, creation)
     client: Any = world.ledger.client
-    version = client.hget(world.ledger.epoch_keys.versions, bytes(world.faucet.pubkey()))
+    version = client.hget(world.ledger.epoch_keys.versions, bytes(made.pubkey()))
     number, _, rest = version.partition(b":")
     assert int(number) == 2
-    assert rest.startswith(payment.signature[:16])
+    assert rest.startswith(creation.signature[:16])
     assert audit(world.ledger, world.blocks).ok
     # Written by something else under the same number: not the ledger's.
-    client.hset(world.ledger.epoch_keys.versions, bytes(world.faucet.pubkey()), number + b":" + bytes(24))
+    client.hset(world.ledger.epoch_keys.versions, bytes(made.pubkey()), number + b":" + bytes(24))
     bad = {check.id for check in audit(world.ledger, world.blocks).checks if not check.ok}
     assert bad == {"I5"}
+
+
+def test_a_plain_account_is_its_own_version(world: World) -> None:
+    """Lamports and the number of the last write, and nothing beside them: 16 bytes for most accounts that there are."""
+    target = Keypair().pubkey()
+    commit_all(world, world.transfer(world.faucet, target, SOL))
+    client: Any = world.ledger.client
+    keys = world.ledger.epoch_keys
+    assert client.hget(keys.accounts, bytes(target)) == SOL.to_bytes(8, "little") + b"2"
+    assert not client.hexists(keys.versions, bytes(target))
+    assert world.ledger.account(bytes(target)) == pack_account(Account(SOL, b"", Pubkey.default()))
+    assert audit(world.ledger, world.blocks).ok
+    # Written by something else: the same lamports under a number that did not write them.
+    client.hset(keys.accounts, bytes(target), SOL.to_bytes(8, "little") + b"1")
+    bad = {check.id for check in audit(world.ledger, world.blocks).checks if not check.ok}
+    assert bad == {"I5"}
+
+
+def test_an_account_that_becomes_plain_leaves_no_version_behind(world: World) -> None:
+    """It gets data and an owner, and is given back to the system program; each form is compared as what it is."""
+    client: Any = world.ledger.client
+    keys, made = world.ledger.epoch_keys, Keypair()
+    name = bytes(made.pubkey())
+    allocate_it = allocate(AllocateParams(pubkey=made.pubkey(), space=8))
+    commit_all(world, world.transfer(world.faucet, made.pubkey(), SOL))
+    seen = world.ledger.load([], [], [name], {})
+    commit_all(world, verify(bytes(sign([allocate_it], [world.faucet, made], world.blockhash()))))
+    assert client.hexists(keys.versions, name)
+    stale = CommitRequest(b"s" * 64, b"h" * 32, bytes(world.blockhash()), [name], 1, True, b"", b"raw", {})
+    assert world.ledger.commit([stale], seen.versions).codes == "C"
+    seen = world.ledger.load([], [], [name], {})
+    plain = pack_account(Account(SOL, b"", Pubkey.default()))
+    shrink = CommitRequest(b"p" * 64, b"i" * 32, bytes(world.blockhash()), [name], 1, True, b"", b"raw", {name: plain})
+    assert world.ledger.commit([shrink], seen.versions).codes == "A"
+    assert not client.hexists(keys.versions, name)
+    assert world.ledger.account(name) == plain
+    assert world.ledger.commit([stale], seen.versions).codes == "C"
 
 
 def test_ledger_in_the_layout_of_an_older_version_is_restored_before_it_is_served(world: World) -> None:
@@ -188,5 +234,7 @@ def as_layout_1(world: World) -> None:
     """What the first version of Trunkline left in Redis."""
     client: Any = world.ledger.client
     versions = world.ledger.epoch_keys.versions
-    client.hset(versions, mapping={key: sequence(value) for key, value in client.hgetall(versions).items()})
+    for key, version, record in list(scan_accounts(world.ledger)):
+        client.hset(world.ledger.epoch_keys.accounts, key, record)
+        client.hset(versions, key, sequence(version))
     client.hset(world.ledger.keys.meta, "layout", 1)

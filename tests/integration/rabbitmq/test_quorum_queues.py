@@ -21,12 +21,14 @@ from kombu.exceptions import OperationalError
 from banking.ledger.keys import LedgerKeys
 from config import kombu_amqp
 from config.queues import MAINTENANCE, PROCESS, PROCESS_BATCH, TRANSACTIONS
+from config.settings import Settings
 from recovery.degradation import DegradationManager, DegradationMode
 from tests.chaos.harness.proxy import Network, Rules
 from tests.support.paths import ROOT
 from tests.support.pipelines import PATIENCE, Pipeline, WorkerProcess
 from tests.support.rabbitmq import require_rabbitmq, running_rabbitmq
 from tests.support.waiting import wait_until
+from workers.overview.broker_depth import BrokerDepth
 from workers.supervisor.embedded_redis import EmbeddedRedis
 
 pytestmark = [pytest.mark.processes, pytest.mark.real_redis]
@@ -59,6 +61,16 @@ def waiting(url: str, queue: str = TRANSACTIONS) -> int:
     with Connection(url) as connection, connection.channel() as channel:
         declared: Any = Queue(queue, channel=channel).queue_declare(passive=True)
         return int(declared.message_count)
+
+
+def test_its_depth_is_told_and_a_broker_that_refuses_us_tells_none(rabbitmq: str, pipeline: Pipeline) -> None:
+    depth = BrokerDepth(pipeline.settings)
+    assert set(depth.read()) == {TRANSACTIONS, MAINTENANCE}
+    depth.close()
+    refused = Settings.from_variables(
+        redis_url=pipeline.settings.redis.url, broker_url=rabbitmq.replace("guest:guest", "guest:wrong")
+    )
+    assert BrokerDepth(refused).read() == {}
 
 
 @pytest.mark.parametrize("queue", [TRANSACTIONS, MAINTENANCE])

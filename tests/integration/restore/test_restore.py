@@ -16,6 +16,7 @@ from banking.execution.processor import Processor
 from banking.execution.stage import BankingStage
 from banking.intake.intake import Intake
 from banking.ledger.ledger import Ledger
+from banking.ledger.scan import scan_accounts
 from banking.ledger.scripts import FINALIZE, LedgerScript
 from banking.restore.consistency import ConsistencyState
 from banking.restore.ledger_recovery import LedgerRecovery
@@ -38,8 +39,7 @@ def ledger_recovery(world: World) -> LedgerRecovery:
 
 
 def accounts(world: World) -> dict[bytes, bytes]:
-    found: dict[Any, Any] = world.ledger.client.hgetall(world.ledger.epoch_keys.accounts)
-    return found
+    return {key: record for key, _, record in scan_accounts(world.ledger)}
 
 
 def assert_sound(world: World) -> None:

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
 import psutil
 from solders.keypair import Keypair
 
 from banking.audit.audit import audit
+from banking.ledger.scan import scan_accounts
 from banking.restore.ledger_recovery import LedgerRecovery
 from banking.transaction import SignedTransaction
 from recovery.connections import connect
@@ -59,8 +59,8 @@ class Node:
         return transactions
 
     def accounts(self) -> dict[bytes, bytes]:
-        found: Any = self.world.ledger.client.hgetall(self.world.ledger.epoch_keys.accounts)
-        return dict(found)
+        """The records of all accounts."""
+        return {key: record for key, _, record in scan_accounts(self.world.ledger)}
 
     def assert_sound(self) -> None:
         """All invariants hold, and all that was final is there."""

@@ -15,6 +15,7 @@ from banking.errors import BadBlock, BlockTooLarge
 from banking.ledger.journal import JournalEntry
 from banking.ledger.ledger import Ledger
 from banking.ledger.limits import MAX_BODY_BYTES, MAX_TRANSACTION_BYTES, SLOT_LIMITS, SlotLimits
+from banking.ledger.scan import scan_accounts
 from banking.restore.ledger_recovery import LedgerRecovery
 from banking.restore.replay import Replay
 from recovery.archive import MAX_OBJECT_BYTES, MemoryArchive
@@ -52,7 +53,7 @@ def test_a_ledger_is_restored_from_blocks_of_the_first_format_and_goes_on() -> N
     client: Any = fakeredis.FakeRedis(version=(6, 2))
     ledger = Ledger(client, "old")
     LedgerRecovery(ledger, store).ensure_consistent()
-    assert client.hgetall(ledger.epoch_keys.accounts) == ACCOUNTS
+    assert {key: record for key, _, record in scan_accounts(ledger)} == ACCOUNTS
     assert [block.header.slot for block in store.follow(0, None)] == [0, 1, 2, 3, 4]
     assert store.archive.get(store.name(4), MAX_OBJECT_BYTES).startswith(b"TLBLOCK2")
 

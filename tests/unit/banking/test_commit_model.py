@@ -22,6 +22,8 @@ from banking.ledger.commit_request import CommitRequest
 from banking.ledger.journal import read_journal
 from banking.ledger.ledger import MAX_BLOCKHASH_AGE, Ledger
 from banking.ledger.records import lamports_of
+from banking.ledger.scan import scan_accounts
+from banking.ledger.stored_account import shortened
 from banking.ledger.versions import sequence
 from recovery.archive import MemoryArchive
 from recovery.identity import Identity
@@ -240,13 +242,15 @@ class CommitMachine(RuleBasedStateMachine):
     @invariant()
     def ledger_is_as_in_the_model(self) -> None:
         ledger, model = self.current, self.model
-        state, records = ledger.state(), self.client.hgetall(ledger.epoch_keys.accounts)
+        state, scanned = ledger.state(), list(scan_accounts(ledger))
+        records = {key: record for key, _, record in scanned}
         assert sum(map(lamports_of, records.values())) + state.burned == self.supply
         assert records == {key: value for key, value in model.records.items() if value}
         assert (state.seq, state.slot, state.burned) == (model.seq, model.slot, model.burned)
         assert (state.processed, state.failed, state.accepted) == (model.ok, model.failed, model.accepted)
-        versions = self.client.hgetall(ledger.epoch_keys.versions)
-        assert {key: sequence(version) for key, version in versions.items()} == model.versions
+        assert {key: sequence(version) for key, version, _ in scanned} == model.versions
+        plain = {key for key, record in records.items() if len(shortened(record)) < len(record)}
+        assert set(self.client.hkeys(ledger.epoch_keys.versions)) == records.keys() - plain
         self._check_places(ledger)
         self._check_journal(ledger)
 

@@ -52,6 +52,20 @@ def play(budgets: list[RetryBudget], steps: list[Step]) -> None:
         assert 5 * retries <= successes + 5 * FIRST  # RATIO, in whole numbers
 
 
+def test_what_is_left_is_told_and_costs_nothing() -> None:
+    clock = ManualClock()
+    client = fakeredis.FakeRedis(version=(6, 2))
+    client.flushall()
+    for budget in (RetryBudget(client, ratio=RATIO, floor_per_second=0), RetryBudget(ratio=RATIO, floor_per_second=0)):
+        assert budget.available() == budget.available() == 1.0
+        assert budget.try_retry()
+        assert budget.available() == 0.0
+    dripping = RetryBudget(floor_per_second=2.0, clock=clock)
+    assert dripping.try_retry()
+    clock.sleep(0.5)
+    assert dripping.available() == 2.0
+
+
 @given(STEPS)
 @settings(max_examples=40, deadline=None)
 def test_any_interleaving_of_processes_stays_within_the_share(steps: list[Step]) -> None:

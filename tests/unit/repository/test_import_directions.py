@@ -249,6 +249,7 @@ IMPORTED_ONLY_IN: dict[tuple[str, ...], set[str]] = {
         "workers/flower_process.py",
         "workers/joining.py",
         "workers/metrics/server.py",
+        "workers/overview/broker_depth.py",
         "workers/startup.py",
     },
 }

@@ -282,6 +282,7 @@
       state ? ["Final", "up to slot " + count(state.finalized) + "; " + count(state.unsealed) + " outcomes have no block yet"] : null,
       state ? ["Outcomes", count(state.processed) + " ok, " + count(state.failed) + " failed on chain, " + count(state.refused) + " refused"] : null,
       state ? ["Accepted", count(state.accepted)] : null,
+      Object.keys(data.messages).length ? ["In the broker", Object.entries(data.messages).map(([queue, held]) => queue + " " + count(held)).join(", ")] : null,
     ]);
   }
 

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from banking.execution.places import Place
 from banking.execution.processor import BatchSummary
+from banking.ledger.scripts import LUA
 from banking.ledger.worker_registry import WorkerStatus
 from config.metrics import BY_NAME, METRICS, Kind, Source
 from recovery.breaker import CircuitState
@@ -37,7 +38,12 @@ def full(healthy: Overview) -> Overview:
     """One of which everything is known."""
     notes = {"checkpoint": {"at": 990.0, "bytes": 5, "seconds": 0.1}, "scrub": {"at": 900.0, "bad": 0}}
     return replace(
-        healthy, notes={**notes, "restore": {"at": 1.0}}, breakers=[breaker(CircuitState.CLOSED)], modes=_MODES
+        waits(healthy, beat_age=0.3),
+        notes={**notes, "restore": {"at": 1.0, "seconds": 2.5}},
+        breakers=[breaker(CircuitState.CLOSED)],
+        modes=_MODES,
+        messages={"transactions": 7, "maintenance": 0},
+        retries_left=3.5,
     )
 
 
@@ -105,6 +111,10 @@ def test_what_is_read_of_the_ledger_is_all_there(full: Overview) -> None:
     assert 'trunkline_workers{queue="transactions"} 1.0' in text
     assert "trunkline_checkpoint_age_seconds 10.0" in text
     assert "trunkline_up 1.0" in text
+    assert 'trunkline_broker_messages{queue="transactions"} 7.0' in text
+    assert "trunkline_retry_budget 3.5" in text
+    assert "trunkline_beat_age_seconds 0.3" in text
+    assert "trunkline_restore_duration_seconds 2.5" in text
 
 
 def test_a_redis_that_is_away_is_a_metric(full: Overview) -> None:
@@ -140,6 +150,7 @@ def test_prometheus_and_the_tab_tell_the_same(full: Overview) -> None:
         replace(full, workers=full.workers[:1]),
         waits(full, block_age=60.0),
         waits(full, archive_error=True),
+        waits(full, beat_age=60.0),
         waits(full, oldest_age=60.0),
         waits(full, dead=90),
         waits(full, clock_back=5.0),
@@ -152,7 +163,7 @@ def test_prometheus_and_the_tab_tell_the_same(full: Overview) -> None:
         shown = {alert.name for alert in firing(case)}
         assert told_by_prometheus(case) == shown
         seen |= shown
-    assert len(seen) == 12
+    assert len(seen) == 13
 
 
 def recorded(folder: Path) -> str:
@@ -169,6 +180,8 @@ def test_counts_of_several_processes_add_up_and_outlive_them(tmp_path: Path) -> 
         if (child := os.fork()) == 0:
             counts = recorder(tmp_path)
             assert counts is not None
+            LUA["commit"].calls += 3
+            LUA["commit"].seconds += 0.25
             counts.batch(summary, 0.01, 0.2)
             counts.retry("transactions.process_batch")
             counts.sealed(0.02, 0.05)
@@ -181,6 +194,8 @@ def test_counts_of_several_processes_add_up_and_outlive_them(tmp_path: Path) -> 
     assert 'trunkline_transactions_total{outcome="failed"} 6.0' in text
     assert 'trunkline_onchain_errors_total{kind="AccountInUse"} 6.0' in text
     assert "trunkline_conflicts_total 10.0" in text
+    assert 'trunkline_script_calls_total{script="commit"} 6.0' in text
+    assert 'trunkline_script_seconds_total{script="commit"} 0.5' in text
     assert 'trunkline_rpc_calls_total{method="getSlot",result="ok"} 4.0' in text
     assert "trunkline_processed_latency_seconds_count 2.0" in text
     assert {base_name(name) for name in re.findall(r"^(trunkline_\w+)", text, flags=re.MULTILINE)} == {

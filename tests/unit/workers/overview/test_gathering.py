@@ -8,9 +8,13 @@ import fakeredis
 import pytest
 import redis
 
-from banking.ledger.observing import read_notes, whereabouts, write_note
+from banking.errors import LedgerUnavailable
+from banking.ledger.observing import read_notes, waiting, whereabouts, write_note
 from config.settings import Settings
+from recovery.clock import ManualClock
 from tests.support.ledgers import SOL, World, new_world
+from workers.beat import SignOfLife
+from workers.overview.broker_depth import BrokerDepth
 from workers.overview.diagnosis import diagnose
 from workers.overview.facts import overview_facts
 from workers.overview.gathering import Gatherer
@@ -61,6 +65,39 @@ def test_a_redis_that_is_away_is_said_in_words(client: redis.Redis, gatherer: Ga
     told = diagnose(gatherer.gather())
     assert told.sentence == "Work has stopped: Redis at redis://:***@fake:6379/0 does not answer: Connection refused."
     assert "nothing that was accepted is lost" in told.fix
+
+
+def test_beat_leaves_a_sign_once_a_second_and_leaves_a_redis_alone_that_is_away(
+    gatherer: Gatherer, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ManualClock()
+    sign = SignOfLife(world.ledger, clock=clock)
+    assert waiting(world.ledger).beat_age is None
+    sign.leave()
+    age = waiting(world.ledger).beat_age
+    assert age is not None
+    assert age < 60
+    asked: list[float] = []
+
+    def away() -> int:
+        asked.append(clock.monotonic())
+        raise LedgerUnavailable("away")
+
+    monkeypatch.setattr(world.ledger, "server_ms", away)
+    for _ in range(80):
+        sign.leave()
+        clock.sleep(0.1)
+    assert [round(at) for at in asked] == [1, 6]
+
+
+def test_retries_and_messages_that_are_left(gatherer: Gatherer, world: World) -> None:
+    assert gatherer.gather().retries_left == 1.0
+    unreachable = BrokerDepth(Settings.from_variables(redis_url="redis://fake:6379/0"))
+    found = Gatherer(
+        Settings.from_variables(redis_url="redis://fake:6379/0"), ledger=world.ledger, broker=unreachable
+    ).gather()
+    # A broker that cannot be reached tells nothing, and takes nothing else from the snapshot.
+    assert (found.messages, found.problem) == ({}, "")
 
 
 def test_notes_are_kept_with_the_servers_time(world: World) -> None:
